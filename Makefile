@@ -1,0 +1,72 @@
+# make run | test | lint | bench | clean | help. All that is installed goes into .venv.
+
+PYTHON ?= python3
+CONFIG ?= config/config.yaml
+# xdist: one worker a core of our machines; whole files, because fixtures may be a module's.
+PYTEST_ARGS ?= -n 2 --dist loadfile
+# Recorded exchange data; tests and benchmarks that need it are skipped where it is missing.
+CRYPTOSIM_DATA ?= ../shared/data
+export CRYPTOSIM_DATA
+
+VENV := .venv
+PY := $(VENV)/bin/python
+# Stamps: a second call installs nothing, and asks the network nothing.
+RUN_STAMP := $(VENV)/.installed-run
+TEST_STAMP := $(VENV)/.installed-test
+PROJECT := setup.cfg pyproject.toml cryptosim_bt/_version.py
+# Build with the setuptools in .venv: pip would otherwise fetch one for every install.
+INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
+
+.DELETE_ON_ERROR:
+.PHONY: help run test lint bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make run    backtest $(CONFIG) (make run CONFIG=... for another)"
+	@echo "make test   lint, then all tests (PYTEST_ARGS='-k name' for some)"
+	@echo "make lint   ruff and mypy"
+	@echo "make bench  benchmarks"
+	@echo "make clean  remove what was built and the caches; .venv and logs/ stay"
+
+$(VENV)/bin/pip:
+	@command -v "$(PYTHON)" >/dev/null || { \
+	    echo "CryptoSim needs Python 3.11 or newer, but there is no '$(PYTHON)' here." \
+	    "Install Python, or name yours: make PYTHON=/path/to/python3"; exit 1; } >&2
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "CryptoSim needs Python 3.11 or newer, but '$(PYTHON)' is" \
+	    "$$("$(PYTHON)" --version 2>&1). Name a newer one: make PYTHON=python3.12"; exit 1; } >&2
+	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { \
+	    echo "'$(PYTHON)' cannot make virtual environments: its venv module is missing." \
+	    "On Debian and Ubuntu: apt-get install python3-venv"; exit 1; } >&2
+	"$(PYTHON)" -m venv $(VENV)
+
+$(RUN_STAMP): $(PROJECT) | $(VENV)/bin/pip
+	$(INSTALL) 'setuptools>=64' wheel
+	$(INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+$(TEST_STAMP): $(PROJECT) | $(VENV)/bin/pip
+	$(INSTALL) 'setuptools>=64' wheel
+	$(INSTALL) --no-build-isolation --editable '.[test]'
+	@touch $@ $(RUN_STAMP)
+
+run: $(RUN_STAMP)
+	$(PY) -m cryptosim_bt run $(CONFIG)
+
+# mypy reads the tree as it is installed (see [mypy] in setup.cfg); an old one would hide deletions.
+lint: $(TEST_STAMP)
+	$(PY) -m ruff check .
+	@rm -rf build/typecheck
+	@$(PY) -c 'import setuptools; setuptools.setup()' -q build_py --build-lib build/typecheck
+	$(PY) -m mypy build/typecheck/cryptosim_bt
+
+# pytest last: its closing line is what CI reads.
+test: lint
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+bench: $(TEST_STAMP)
+	$(PY) -m benchmarks.run
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

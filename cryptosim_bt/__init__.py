@@ -1,0 +1,146 @@
+"""CryptoSim: backtests of crypto futures on backtrader.
+
+Inverse and linear perpetual contracts, hedge mode, position sets, with the exchange's fees, margin,
+funding and liquidation. Strategies, feeds and analyzers are plugins, found by name::
+
+    from cryptosim_bt import SignalStrategy, register_strategy
+
+    @register_strategy("my_strategy")
+    class MyStrategy(SignalStrategy): ...
+
+The public names are those of ``__all__``. They are loaded when first asked for (PEP 562), so that
+``import cryptosim_bt.contracts``, pure arithmetic, does not wait for backtrader and pandas.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptosim_bt._version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+    # The same names as in _HOME, for type checkers and editors.
+    from cryptosim_bt.backtest import run_backtest
+    from cryptosim_bt.broker import FuturesBroker
+    from cryptosim_bt.commission import FuturesCommission
+    from cryptosim_bt.config import Settings, load_settings
+    from cryptosim_bt.contracts import InverseContract, LinearContract
+    from cryptosim_bt.errors import (
+        ConfigError,
+        CryptoSimError,
+        DataError,
+        InputError,
+        OutputError,
+        PluginError,
+    )
+    from cryptosim_bt.feed import DataRequest, DataSource, Feed
+    from cryptosim_bt.instrument import Instrument
+    from cryptosim_bt.plugins import register_analyzer, register_feed, register_strategy
+    from cryptosim_bt.positions import PositionBook
+    from cryptosim_bt.report import ReportAnalyzer
+    from cryptosim_bt.result import Result
+    from cryptosim_bt.strategy import SignalStrategy
+
+__all__ = [
+    "SHIPPED_CONFIGS",
+    "ConfigError",
+    "CryptoSimError",
+    "DataError",
+    "DataRequest",
+    "DataSource",
+    "Feed",
+    "FuturesBroker",
+    "FuturesCommission",
+    "InputError",
+    "Instrument",
+    "InverseContract",
+    "LinearContract",
+    "OutputError",
+    "PluginError",
+    "PositionBook",
+    "ReportAnalyzer",
+    "Result",
+    "Settings",
+    "SignalStrategy",
+    "__version__",
+    "load_settings",
+    "register_analyzer",
+    "register_feed",
+    "register_strategy",
+    "run_backtest",
+]
+
+_PACKAGE = Path(__file__).resolve().parent
+_NAMES = frozenset({"cryptosim_bt.strategies", "cryptosim_bt.feeds", "cryptosim_bt.analyzers"})
+_IN_CHECKOUT = not (_PACKAGE / "strategies").is_dir()
+
+SHIPPED_CONFIGS: Path = (
+    _PACKAGE.parent / "config" if _IN_CHECKOUT else _PACKAGE / "shipped_configs"
+)
+"""Folder of the configurations that come with CryptoSim, installed or in a checkout.
+
+A path, because the folder holds YAML only: without an ``__init__.py`` of its own it cannot be
+imported from a checkout, and so ``importlib.resources`` cannot find it there.
+"""
+
+_HOME = {
+    "ConfigError": "errors",
+    "CryptoSimError": "errors",
+    "DataError": "errors",
+    "DataRequest": "feed",
+    "DataSource": "feed",
+    "Feed": "feed",
+    "FuturesBroker": "broker",
+    "FuturesCommission": "commission",
+    "InputError": "errors",
+    "Instrument": "instrument",
+    "InverseContract": "contracts",
+    "LinearContract": "contracts",
+    "OutputError": "errors",
+    "PluginError": "errors",
+    "PositionBook": "positions",
+    "ReportAnalyzer": "report",
+    "Result": "result",
+    "Settings": "config",
+    "SignalStrategy": "strategy",
+    "load_settings": "config",
+    "register_analyzer": "plugins",
+    "register_feed": "plugins",
+    "register_strategy": "plugins",
+    "run_backtest": "backtest",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its module, once."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _CheckoutFinder:
+    """Find the plugin packages of a checkout, where they stand beside this package, not in it."""
+
+    @classmethod
+    def find_spec(
+        cls, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return PathFinder.find_spec(name, [str(_PACKAGE.parent)]) if name in _NAMES else None
+
+
+if _IN_CHECKOUT:
+    # First: another checkout's editable install must not answer for this one.
+    sys.meta_path.insert(0, _CheckoutFinder)

@@ -1,0 +1,50 @@
+"""The errors of CryptoSim, one tree.
+
+::
+
+    CryptoSimError
+    ├── InputError            the user can mend it: exit code 2, one sentence
+    │   ├── ConfigError       a key of the configuration (or of --set)
+    │   ├── DataError         bars or funding rates
+    │   ├── PluginError       a strategy, feed or analyzer
+    │   └── OutputError       the directory or a file that a run writes
+    └── BooksDisagree         the two books of R21 part: a defect of ours, exit code 1
+
+Every message says where, what was found, and what is allowed or what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class CryptoSimError(Exception):
+    """Root of all errors that CryptoSim raises on purpose. Stop the run."""
+
+
+class InputError(CryptoSimError):
+    """The input is wrong and nothing was computed. Mend the input and run again."""
+
+
+class ConfigError(InputError):
+    """A configuration key is missing, unknown, of a wrong type or out of range.
+
+    May carry several sentences, one a line, one for each wrong key.
+    """
+
+
+class DataError(InputError):
+    """Bars or funding rates are missing, unreadable, incomplete or contradict themselves."""
+
+
+class PluginError(InputError):
+    """A plugin is unknown, defined twice, broken, or was given parameters that it refuses."""
+
+
+class OutputError(InputError):
+    """An output directory or file cannot be written, or would overwrite an earlier run."""
+
+
+class BooksDisagree(CryptoSimError):
+    """The exchange's book and the strategy's book give different equity or contracts (R21).
+
+    Never caused by input. The figures of the run cannot be trusted: report it.
+    """
