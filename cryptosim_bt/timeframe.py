@@ -1,0 +1,114 @@
+"""Timeframes and UTC times: their names, their lengths, how they are written.
+
+A bar is named by the time it opens, in UTC (R1). Arithmetic on times uses whole milliseconds since
+1970-01-01 UTC (``_ms``); tables carry them as a ``DatetimeIndex``; people read them as ISO-8601.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cryptosim_bt.errors import DataError
+
+_MINUTE_MS: Final = 60_000
+_HOUR_MS: Final = 60 * _MINUTE_MS
+DAY_MS: Final = 24 * _HOUR_MS
+
+TIMEFRAMES: Final[dict[str, int]] = {
+    "1m": _MINUTE_MS,
+    "3m": 3 * _MINUTE_MS,
+    "5m": 5 * _MINUTE_MS,
+    "15m": 15 * _MINUTE_MS,
+    "30m": 30 * _MINUTE_MS,
+    "1h": _HOUR_MS,
+    "2h": 2 * _HOUR_MS,
+    "4h": 4 * _HOUR_MS,
+    "6h": 6 * _HOUR_MS,
+    "12h": 12 * _HOUR_MS,
+    "1d": DAY_MS,
+}
+"""Length of every timeframe in milliseconds, shortest first."""
+
+
+def milliseconds(timeframe: str) -> int:
+    """Return the length of a timeframe in milliseconds.
+
+    Parameters
+    ----------
+    timeframe : str
+        A key of `TIMEFRAMES`, such as ``"1h"``.
+
+    Raises
+    ------
+    DataError
+        If the timeframe is not known.
+    """
+    try:
+        return TIMEFRAMES[timeframe]
+    except KeyError:
+        known = ", ".join(TIMEFRAMES)
+        raise DataError(f"timeframe: unknown {timeframe!r}; known: {known}") from None
+
+
+def duration_text(length_ms: int) -> str:
+    """Write a length of time as people say it.
+
+    The name of a timeframe where there is one (``"1h"``), else the largest unit that divides it
+    (``"90m"``, ``"7d"``, ``"1500ms"``).
+    """
+    for name, timeframe_ms in TIMEFRAMES.items():
+        if timeframe_ms == length_ms:
+            return name
+    for unit, unit_ms in (("d", DAY_MS), ("h", _HOUR_MS), ("m", _MINUTE_MS), ("s", 1000)):
+        if length_ms % unit_ms == 0:
+            return f"{length_ms // unit_ms}{unit}"
+    return f"{length_ms}ms"
+
+
+def iso_utc(time: pd.Timestamp | int) -> str:
+    """Write a UTC time as ISO-8601 with a ``Z``, such as ``2025-01-01T00:00:00Z``.
+
+    Parameters
+    ----------
+    time : pandas.Timestamp or int
+        A time with a time zone, or milliseconds since 1970-01-01 UTC. Milliseconds are written only
+        where they are not zero.
+    """
+    moment = time if isinstance(time, pd.Timestamp) else from_milliseconds(time)
+    utc = moment.tz_convert("UTC").tz_localize(None)
+    return utc.isoformat(timespec="milliseconds" if utc.microsecond else "seconds") + "Z"
+
+
+def to_milliseconds(time: pd.Timestamp) -> int:
+    """Return the whole milliseconds from 1970-01-01 UTC to a time with a time zone."""
+    return int(time.value) // 1_000_000
+
+
+def from_milliseconds(time_ms: int) -> pd.Timestamp:
+    """Return the UTC time that lies `time_ms` milliseconds after 1970-01-01 UTC."""
+    return pd.Timestamp(int(time_ms), unit="ms", tz="UTC")
+
+
+def utc_index(times_ms: npt.NDArray[np.int64]) -> pd.DatetimeIndex:
+    """Return the index ``time`` (datetime64[ms, UTC]) of milliseconds since 1970-01-01 UTC."""
+    return pd.DatetimeIndex(times_ms.astype("datetime64[ms]"), name="time").tz_localize("UTC")
+
+
+def utc_time(text: str, zone: ZoneInfo) -> pd.Timestamp:
+    """Return a configured date as UTC; without an offset it is local time of the zone.
+
+    Raises
+    ------
+    ValueError
+        If it is no date.
+    """
+    moment = pd.Timestamp(text)
+    if pd.isna(moment):
+        raise ValueError(f"{text!r} is no date")
+    local = moment.tz_localize(zone) if moment.tzinfo is None else moment
+    return local.tz_convert("UTC")

@@ -1,0 +1,1 @@
+"""Feeds: the plugins that bring bars into a run."""
