@@ -1,0 +1,1 @@
+"""Analyzer plugins that ship with CryptoSim."""

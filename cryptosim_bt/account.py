@@ -1,0 +1,202 @@
+"""The exchange's account: balance, a long and a short leg, margin, funding, liquidation price.
+
+The exchange's half of R21. Pure state: no orders, no prices of its own, no backtrader. What money
+is, it asks of a `MoneyScheme` (in a backtest the commission scheme of the data).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cryptosim_bt.contracts import NO_LIQUIDATION, SIDES, Leg, LiquidationRegion, Side
+from cryptosim_bt.orders import Liquidity
+
+
+class MoneyScheme(Protocol):
+    """Fees, margin and PnL of one market. Money in settlement currency (`contracts.py`)."""
+
+    @property
+    def by_group(self) -> bool:
+        """Whether PnL is summed over groups by their own averages, not over the two legs."""
+
+    def notional(self, contracts: float, price: float) -> float: ...
+
+    def pnl(self, side: Side, contracts: float, entry: float, exit: float) -> float: ...
+
+    def average_entry(self, fills: Sequence[tuple[float, float]]) -> float: ...
+
+    def fee(self, contracts: float, price: float, liquidity: Liquidity) -> float: ...
+
+    def initial_margin(self, contracts: float, price: float) -> float: ...
+
+    def liquidation_fee(self, contracts: float, price: float) -> float: ...
+
+    def liquidation_region(self, legs: Sequence[Leg], balance: float) -> LiquidationRegion: ...
+
+
+@dataclass(slots=True)
+class Holding:
+    """Contracts of one side with their average entry: a leg, or a group within it."""
+
+    side: Side
+    contracts: float = 0.0
+    average: float = 0.0
+
+    def add(self, scheme: MoneyScheme, contracts: float, price: float) -> None:
+        """Enter contracts at a price."""
+        if self.contracts:
+            parts = [(self.contracts, self.average), (contracts, price)]
+            self.average = scheme.average_entry(parts)
+        else:
+            self.average = price
+        self.contracts += contracts
+
+    def remove(self, contracts: float) -> None:
+        """Take contracts away; the average of what remains is unchanged."""
+        self.contracts -= contracts
+        if self.contracts < 1e-9 * contracts:
+            # Dust of float subtraction: what was closed whole is empty.
+            self.contracts = self.average = 0.0
+
+
+class Account:
+    """Money and legs of one market in hedge mode with cross margin.
+
+    Parameters
+    ----------
+    scheme
+        Fees, margin and PnL.
+    initial_balance
+        Settlement currency at the start.
+    """
+
+    def __init__(self, scheme: MoneyScheme, initial_balance: float) -> None:
+        self.scheme = scheme
+        self.balance = initial_balance
+        self.legs: dict[Side, Holding] = {side: Holding(side) for side in SIDES}
+        # By tradeid, in the order of their making: a set before the Position that followed it.
+        self.groups: dict[int, Holding] = {}
+        self.fees_paid = 0.0
+        self.funding_paid = 0.0
+        self.shortfall = 0.0
+        self._marked: tuple[float, float] | None = None
+        self._region: LiquidationRegion | None = None
+
+    # ------------------------------------------------------------------ changes
+    def open(self, side: Side, group: int, contracts: float, price: float, fee: float) -> None:
+        """Add contracts to a leg and to a group, and pay the fee."""
+        self.legs[side].add(self.scheme, contracts, price)
+        if group not in self.groups:
+            self.groups[group] = Holding(side)
+        self.groups[group].add(self.scheme, contracts, price)
+        self._pay_fee(fee)
+
+    def close(self, side: Side, group: int, contracts: float, price: float, fee: float) -> float:
+        """Take contracts off a leg and a group; return the realised PnL before the fee.
+
+        Raises
+        ------
+        ValueError
+            If the group holds fewer contracts than are closed.
+        """
+        holding = self.groups.get(group)
+        if holding is None or contracts > holding.contracts * (1.0 + 1e-9):
+            held = holding.contracts if holding else 0.0
+            raise ValueError(f"close of {contracts} contracts in group {group}, which has {held}")
+        leg = self.legs[side]
+        average = holding.average if self.scheme.by_group else leg.average
+        realized = self.scheme.pnl(side, contracts, average, price)
+        holding.remove(contracts)
+        leg.remove(contracts)
+        if not holding.contracts:
+            del self.groups[group]
+        self.balance += realized
+        self._pay_fee(fee)
+        return realized
+
+    def fund(self, side: Side, price: float, rate: float) -> float:
+        """Pay or receive funding on a leg; return the cash flow, + = received (R22)."""
+        direction = 1.0 if side == "long" else -1.0
+        payment = -direction * self.scheme.notional(self.legs[side].contracts, price) * rate
+        self.balance += payment
+        self.funding_paid -= payment
+        self._changed()
+        return payment
+
+    def forgive(self) -> float:
+        """Bring a balance below zero back to zero; return what was forgiven (R23)."""
+        forgiven = max(0.0, -self.balance)
+        if forgiven:
+            self.balance = 0.0
+            self.shortfall += forgiven
+            self._changed()
+        return forgiven
+
+    def _pay_fee(self, fee: float) -> None:
+        self.balance -= fee
+        self.fees_paid += fee
+        self._changed()
+
+    def _changed(self) -> None:
+        self._marked = self._region = None
+
+    # ------------------------------------------------------------------ figures
+    @property
+    def flat(self) -> bool:
+        """Whether neither leg holds contracts."""
+        return not self.groups
+
+    def unrealized_pnl(self, price: float) -> float:
+        """Return the PnL of what is held at a price, before fees."""
+        if not self.groups:
+            return 0.0
+        if self._marked is not None and self._marked[0] == price:
+            return self._marked[1]
+        pnl = sum(
+            self.scheme.pnl(held.side, held.contracts, held.average, price)
+            for held in self._exposures()
+            if held.contracts
+        )
+        self._marked = (price, pnl)
+        return pnl
+
+    def equity(self, price: float) -> float:
+        """Return balance plus unrealised PnL at a price."""
+        return self.balance + self.unrealized_pnl(price)
+
+    def position_margin(self, price: float) -> float:
+        """Return the initial margin of both legs at a price (R20)."""
+        return sum(
+            self.scheme.initial_margin(leg.contracts, price)
+            for leg in self.legs.values()
+            if leg.contracts
+        )
+
+    def liquidation_region(self) -> LiquidationRegion:
+        """Return the prices at which everything is liquidated (R23)."""
+        if self._region is None:
+            if self.flat:
+                self._region = NO_LIQUIDATION
+            else:
+                legs = [
+                    Leg(held.side, held.contracts, held.average)
+                    for held in self._exposures()
+                    if held.contracts
+                ]
+                self._region = self.scheme.liquidation_region(legs, self.balance)
+        return self._region
+
+    def closing_order(self) -> list[tuple[int, Holding]]:
+        """Return the groups in R23's order: longs first, sets by birth, then the Position."""
+        return [
+            (group, self.groups[group])
+            for side in SIDES
+            for group in sorted(self.groups)
+            if self.groups[group].side == side
+        ]
+
+    def _exposures(self) -> Sequence[Holding]:
+        holdings = self.groups if self.scheme.by_group else self.legs
+        return list(holdings.values())

@@ -1,0 +1,341 @@
+"""FuturesBroker: the simulated exchange behind backtrader's broker interface.
+
+`exchange.py` decides what a bar does; this module turns it into backtrader orders, notifications,
+cash and value, and tells a follower (`SignalStrategy`) at once, within the bar, so that its book
+can answer with orders before the bar is over (R13, R16).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import Any, Protocol
+
+import backtrader as bt
+
+from cryptosim_bt.account import Account
+from cryptosim_bt.commission import FuturesCommission, scheme_of
+from cryptosim_bt.contracts import Side
+from cryptosim_bt.exchange import FillRules, SimulatedExchange, WorkingOrder
+from cryptosim_bt.instrument import Instrument
+from cryptosim_bt.orders import Execution, OrderEnd, Role
+
+logger = logging.getLogger(__name__)
+
+_MS_PER_DAY = 86_400_000
+_EPOCH_DAY = 719_163  # backtrader counts days from the year 1
+
+_EXECTYPES = {
+    Role.ENTRY: bt.Order.Limit,
+    Role.TAKE_PROFIT: bt.Order.Limit,
+    Role.SIGNAL_EXIT: bt.Order.Limit,
+    Role.STOP_LOSS: bt.Order.Stop,
+}
+
+
+def epoch_ms(day_number: float) -> int:
+    """Return backtrader's float day as epoch milliseconds, UTC."""
+    return round((day_number - _EPOCH_DAY) * _MS_PER_DAY)
+
+
+class Follower(Protocol):
+    """Hears of executions as they happen; a strategy with a book of its own."""
+
+    def entry_group(self, side: Side) -> int:
+        """Return the tradeid that an entry of a side takes as it fills."""
+
+    def on_execution(self, execution: Execution) -> None:
+        """Hear of a fill."""
+
+    def on_order_end(self, number: int, end: OrderEnd, reason: str, time_ms: int) -> None:
+        """Hear of an order that left the book."""
+
+    def on_funding(self, side: Side, payment: float) -> None:
+        """Hear of a funding cash flow, + = received."""
+
+    def on_shortfall(self, amount: float) -> None:
+        """Hear of money that the exchange forgave."""
+
+
+class FuturesBroker(bt.BrokerBase):
+    """A futures exchange in hedge mode with cross margin, for one data.
+
+    ``getvalue`` is the equity at the last close, ``getcash`` the available balance (R20). An order
+    names its leg and its purpose: ``buy(..., side="long", role=Role.ENTRY)``.
+
+    Params:
+
+      - ``cash``: initial balance in settlement currency
+      - ``instrument``: the market's `Instrument`
+      - ``fill_rules``: `FillRules`
+      - ``timeframe_ms``: length of a bar
+      - ``funding``: sequence of (epoch ms, rate)
+      - ``commission``: default scheme, usually a `FuturesCommission`
+    """
+
+    params = (
+        ("cash", 1.0),
+        ("instrument", None),
+        ("fill_rules", FillRules()),
+        ("timeframe_ms", 3_600_000),
+        ("funding", ()),
+        ("commission", FuturesCommission()),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.startingcash = self.p.cash
+        self._notifications: deque[bt.Order | None] = deque()
+        self._orders: dict[int, tuple[bt.Order, WorkingOrder]] = {}
+        self._keys: dict[int, int] = {}
+        self._follower: Follower | None = None
+        self.account: Account
+        self.exchange: SimulatedExchange
+
+    def start(self) -> None:
+        """Open the account with the scheme of the first data."""
+        super().start()
+        self._data = self.cerebro.datas[0]
+        instrument: Instrument = self.p.instrument
+        self._comminfo = self.getcommissioninfo(self._data)
+        scheme = scheme_of(self._comminfo, instrument.maintenance_margin_rate)
+        self.account = Account(scheme, self.p.cash)
+        self.exchange = SimulatedExchange(
+            self.account,
+            instrument,
+            self.p.fill_rules,
+            self.p.timeframe_ms,
+            self.p.funding,
+            listener=self,
+        )
+
+    def follow(self, follower: Follower) -> None:
+        """Tell a strategy of executions as they happen."""
+        self._follower = follower
+
+    # ------------------------------------------------------------------ money
+    def getcash(self) -> float:
+        """Return the available balance at the last close (R20)."""
+        return self.exchange.available_balance(self._data.close[0])
+
+    def getvalue(self, datas: list[bt.feed.DataBase] | None = None) -> float:
+        """Return the equity at the last close."""
+        return self.account.equity(self._data.close[0])
+
+    get_cash = getcash
+    get_value = getvalue
+
+    def initial_margin(self, contracts: float, price: float) -> float:
+        """Return the initial margin that an order needs (R20)."""
+        return self.account.scheme.initial_margin(contracts, price)
+
+    def setcash(self, cash: float) -> None:
+        """Set the initial balance, before the run."""
+        self.p.cash = self.startingcash = cash
+
+    set_cash = setcash
+
+    def getposition(
+        self, data: bt.feed.DataBase, side: Side | None = None, clone: bool = True
+    ) -> bt.Position:
+        """Return a leg as a backtrader position, or both netted when no side is named."""
+        legs = self.account.legs
+        long, short = legs["long"], legs["short"]
+        if side is not None:
+            leg = legs[side]
+            return bt.Position(leg.contracts if side == "long" else -leg.contracts, leg.average)
+        size = long.contracts - short.contracts
+        return bt.Position(size, (long if size > 0 else short).average if size else 0.0)
+
+    # ------------------------------------------------------------------ orders
+    def buy(self, owner: bt.Strategy, data: bt.feed.DataBase, size: float, **options: Any) -> Any:
+        """Place an order to buy; see `_submit`."""
+        return self._submit(bt.BuyOrder, owner, data, size, **options)
+
+    def sell(self, owner: bt.Strategy, data: bt.feed.DataBase, size: float, **options: Any) -> Any:
+        """Place an order to sell; see `_submit`."""
+        return self._submit(bt.SellOrder, owner, data, size, **options)
+
+    def _submit(
+        self,
+        order_class: type[bt.Order],
+        owner: bt.Strategy,
+        data: bt.feed.DataBase,
+        size: float,
+        price: float | None = None,
+        plimit: float | None = None,
+        exectype: int | None = None,
+        tradeid: int = 0,
+        side: Side | None = None,
+        role: Role | None = None,
+        number: int | None = None,
+        expires_ms: int | None = None,
+        **others: Any,
+    ) -> bt.Order:
+        """Make a backtrader order and put it into the exchange's book.
+
+        An order without ``side`` and ``role``, or of a kind that the exchange does not take, is
+        rejected through ``notify_order`` with a warning that says why.
+        """
+        order = order_class(
+            owner=owner, data=data, size=size, price=price, pricelimit=plimit,
+            exectype=exectype, tradeid=tradeid,
+        )  # fmt: skip
+        order.addinfo(side=side, role=role, number=number)
+        order.addcomminfo(self._comminfo)
+        reason = self._refusal(order, side, role, exectype, price, others)
+        if reason is not None:
+            logger.warning("order %d rejected: %s", order.ref, reason)
+            order.addinfo(reason=reason)
+            order.reject(self)
+            self._notify(order)
+            return order
+        assert side is not None  # by _refusal
+        assert role is not None
+        assert price is not None
+        order.submit(self)
+        self._notify(order)
+        order.accept(self)
+        self._notify(order)
+        working = self.exchange.place(
+            role, side, abs(size), price, number=number, group=tradeid, expires_ms=expires_ms
+        )
+        self._orders[working.key] = (order, working)
+        self._keys[order.ref] = working.key
+        return order
+
+    @staticmethod
+    def _refusal(
+        order: bt.Order,
+        side: Side | None,
+        role: Role | None,
+        exectype: int | None,
+        price: float | None,
+        others: dict[str, Any],
+    ) -> str | None:
+        if side is None or role is None:
+            return "hedge mode needs to know the leg and the purpose: give side= and role="
+        if role not in _EXECTYPES or exectype != _EXECTYPES[role]:
+            return f"a {role} order must be of backtrader's type {_EXECTYPES.get(role)}"
+        if price is None or not price > 0.0:
+            return f"price was {price}; allowed: above 0"
+        if order.isbuy() != ((side == "long") == (role is Role.ENTRY)):
+            return f"a {role} of the {side} leg cannot {order.ordtypename().lower()}"
+        unknown = sorted(
+            name for name in ("oco", "trailamount", "trailpercent", "parent", "valid")
+            if others.get(name) is not None
+        )  # fmt: skip
+        if unknown:
+            return f"not available yet: {', '.join(unknown)}"
+        return None
+
+    def cancel(self, order: bt.Order, reason: str = "cancelled by the strategy") -> bool:
+        """Take an order out of the book; return False if it is not working any more."""
+        key = self._keys.get(order.ref)
+        if key is None:
+            return False
+        self.exchange.cancel(self._orders[key][1], reason)
+        return True
+
+    def resize(self, order: bt.Order, contracts: float) -> None:
+        """Change the contracts of a working order (the venue's amend)."""
+        working = self._orders[self._keys[order.ref]][1]
+        self.exchange.resize(working, contracts)
+        signed = contracts if working.is_buy else -contracts
+        order.created.size = order.executed.remsize = order.size = signed
+
+    def fill_now(self, order: bt.Order) -> None:
+        """Fill an order in this bar at its limit (``entry_fill: signal_close``)."""
+        self.exchange.fill_now(self._orders[self._keys[order.ref]][1])
+
+    def get_orders_open(self, safe: bool = False) -> list[bt.Order]:
+        """Return the working orders, older first."""
+        return [self._orders[working.key][0] for working in self.exchange.working()]
+
+    # ------------------------------------------------------------------ backtrader's clock
+    def next(self) -> None:
+        """Let the exchange live through the data's current bar."""
+        data = self._data
+        self.exchange.next_bar(
+            epoch_ms(data.datetime[0]), data.open[0], data.high[0], data.low[0], data.close[0]
+        )
+
+    def get_notification(self) -> bt.Order | None:
+        """Return the next notification for backtrader, None when there is none."""
+        return self._notifications.popleft() if self._notifications else None
+
+    def _notify(self, order: bt.Order) -> None:
+        self._notifications.append(order.clone())
+
+    # ------------------------------------------------------------------ ExchangeListener
+    def entry_group(self, order: WorkingOrder) -> int:
+        """Return the tradeid of the Position that an entry joins as it fills."""
+        if self._follower is not None:
+            return self._follower.entry_group(order.side)
+        return order.group
+
+    def filled(self, working: WorkingOrder | None, execution: Execution) -> None:
+        """Turn a fill into a backtrader execution and tell the follower."""
+        order = self._exchange_order(execution) if working is None else self._forget(working)
+        order.tradeid = execution.group
+        self._execute(order, execution)
+        self._notify(order)
+        if self._follower is not None:
+            self._follower.on_execution(execution)
+
+    def ended(self, working: WorkingOrder, end: OrderEnd, reason: str) -> None:
+        """Turn a cancel or an expiry into a backtrader notification and tell the follower."""
+        order = self._forget(working)
+        order.addinfo(reason=reason)
+        order.cancel()
+        if end is OrderEnd.EXPIRED:
+            order.status = bt.Order.Expired
+        self._notify(order)
+        if self._follower is not None and working.number is not None:
+            time_ms = epoch_ms(self._data.datetime[0])
+            self._follower.on_order_end(working.number, end, reason, time_ms)
+
+    def funded(self, side: Side, payment: float) -> None:
+        """Tell the follower of a funding cash flow."""
+        if self._follower is not None:
+            self._follower.on_funding(side, payment)
+
+    def forgiven(self, shortfall: float) -> None:
+        """Tell the follower of a shortfall."""
+        logger.warning("the exchange forgave a shortfall of %.8f", shortfall)
+        if self._follower is not None:
+            self._follower.on_shortfall(shortfall)
+
+    def _forget(self, working: WorkingOrder) -> bt.Order:
+        order, _ = self._orders.pop(working.key)
+        del self._keys[order.ref]
+        return order
+
+    def _exchange_order(self, execution: Execution) -> bt.Order:
+        """Return an order that the exchange made by itself, for backtrader to hear of."""
+        order_class = bt.SellOrder if execution.side == "long" else bt.BuyOrder
+        order = order_class(
+            owner=self.cerebro.runningstrats[0], data=self._data, size=execution.contracts,
+            price=execution.price, exectype=bt.Order.Market, tradeid=execution.group,
+        )  # fmt: skip
+        order.addinfo(side=execution.side, role=execution.role, number=None)
+        order.addcomminfo(self._comminfo)
+        order.submit(self)
+        order.accept(self)
+        return order
+
+    def _execute(self, order: bt.Order, execution: Execution) -> None:
+        """Book an execution on a backtrader order; its ``Trade`` is formed from this."""
+        size = execution.contracts if order.isbuy() else -execution.contracts
+        opens = execution.role is Role.ENTRY
+        value = self.account.scheme.notional(execution.contracts, execution.price)
+        held = self.account.groups.get(execution.group)
+        held_size = 0.0 if held is None else held.contracts
+        order.execute(
+            self._data.datetime[0], size, execution.price,
+            0.0 if opens else size, 0.0 if opens else value, 0.0 if opens else execution.fee,
+            size if opens else 0.0, value if opens else 0.0, execution.fee if opens else 0.0,
+            self._comminfo.get_margin(execution.price), execution.realized_pnl,
+            held_size if execution.side == "long" else -held_size,
+            0.0 if held is None else held.average,
+        )  # fmt: skip

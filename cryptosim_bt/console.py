@@ -1,0 +1,117 @@
+"""What the terminal shows: the table of a finished run, plugins, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from cryptosim_bt.plugins import Kind, Registry, parameters
+
+_WORDS = {
+    "period": ("period", "기간"),
+    "bars": ("bars", "봉 수"),
+    "data": ("data", "데이터"),
+    "synthetic": ("synthetic sample", "합성 표본 (실제 시세 아님)"),
+    "fills": ("fills", "체결 수"),
+    "trades": ("trades (wins)", "거래 수 (승)"),
+    "return": ("total return", "총수익률"),
+    "return_usd": ("total return in USD", "총수익률 (USD)"),
+    "hold": ("buy and hold (price)", "단순 보유 (가격)"),
+    "drawdown": ("max drawdown", "최대 낙폭"),
+    "sharpe": ("Sharpe", "샤프 지수"),
+    "balance": ("balance", "잔고"),
+    "equity": ("equity", "평가자산"),
+    "open": ("open sets; contracts long / short", "미청산 세트; 계약 롱 / 숏"),
+    "fees": ("fees / funding paid", "수수료 / 펀딩 지급"),
+    "liquidations": ("liquidations; shortfall", "강제청산; 부족액"),
+    "refused": ("refused entries", "거부된 진입"),
+    "expired": ("expired orders", "만료된 주문"),
+    "files": ("files", "결과 폴더"),
+    "none": ("none", "없음"),
+}
+
+
+class Advance(Protocol):
+    """Called with (bars done, bars in all)."""
+
+    def __call__(self, done: int, total: int) -> None: ...
+
+
+@contextmanager
+def progress_bar(console: Console) -> Iterator[Advance | None]:
+    """Give a progress callback that draws a bar on a terminal, None where output is piped."""
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("bars", total=None)
+
+        def advance(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        yield advance
+
+
+def summary_table(summary: Mapping[str, Any], language: str, directory: Path | None) -> Table:
+    """Return the short table of a finished run."""
+    column = 1 if language == "ko" else 0
+    table = Table(show_header=False, title=f"CryptoSim · {summary['symbol']}", title_justify="left")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in _rows(summary, column):
+        table.add_row(_WORDS[key][column], Text(value))
+    if directory is not None:
+        table.add_row(_WORDS["files"][column], Text(str(directory), overflow="fold"))
+    return table
+
+
+def _rows(summary: Mapping[str, Any], column: int) -> Iterator[tuple[str, str]]:
+    money = summary["currency"]
+    digits = 8 if summary["total_return_usd"] is not None else 2
+    yield "period", f"{summary['start']} … {summary['end']}"
+    yield "bars", f"{summary['bars_traded']:,} (+{summary['bars_loaded'] - summary['bars_traded']:,})"
+    data = summary["data"]
+    yield "data", _WORDS["synthetic"][column] if data["synthetic"] else data["file"] or data["source"]
+    yield "fills", f"{summary['fills']:,}"
+    yield "trades", f"{summary['trades']:,} ({summary['wins']:,}, {_percent(summary['win_rate'])})"
+    yield "return", _percent(summary["total_return"])
+    if summary["total_return_usd"] is not None:
+        yield "return_usd", _percent(summary["total_return_usd"])
+    yield "hold", _percent(summary["buy_and_hold_return"])
+    yield "drawdown", _percent(summary["max_drawdown"])
+    yield "sharpe", "-" if summary["sharpe"] is None else f"{summary['sharpe']:.2f}"
+    yield "balance", f"{summary['initial_balance']:.{digits}f} → {summary['final_balance']:.{digits}f} {money}"
+    yield "equity", f"{summary['final_equity']:.{digits}f} {money}"
+    held = summary["open_contracts"]
+    yield "open", f"{summary['open_sets']}; {held['long']:g} / {held['short']:g}"
+    yield "fees", f"{summary['fees_paid']:.{digits}f} / {summary['funding_paid']:.{digits}f} {money}"
+    yield "liquidations", f"{summary['liquidations']}; {summary['shortfall']:.{digits}f} {money}"
+    refused = ", ".join(f"{why} {count:,}" for why, count in summary["entries_refused"].items())
+    yield "refused", refused or _WORDS["none"][column]
+    yield "expired", f"{summary['orders_expired']:,}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"
+
+
+def plugin_table(registry: Registry, kind: Kind) -> Table:
+    """Return a table of the plugins of a kind with their parameters."""
+    table = Table(title=kind.value, title_justify="left")
+    for heading in ("name", "parameters", "what it does", "file"):
+        table.add_column(heading, overflow="fold")
+    for plugin in registry.of_kind(kind):
+        given = ", ".join(f"{name}={value!r}" for name, value in parameters(plugin.cls).items())
+        purpose = (plugin.cls.__doc__ or "").strip().partition("\n")[0]
+        table.add_row(plugin.name, Text(given), Text(purpose), Text(plugin.origin))
+    return table

@@ -1,0 +1,182 @@
+"""A lean run loop and array data for backtrader.
+
+``Cerebro._runonce`` spends more time on bookkeeping than a strategy on its work. `LeanCerebro`
+runs the plain case, one strategy over datas of equal length that are `ArrayData`, in a tight loop
+with the same results, and hands everything else to backtrader's own loop.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+
+import backtrader as bt
+import numpy as np
+import pandas as pd
+
+from cryptosim_bt.timeframe import milliseconds
+
+_MS_PER_DAY = 86_400_000
+_EPOCH_DAY = 719_163
+_DAY_MS = milliseconds("1d")
+
+# The progress callback hears of every so many bars.
+PROGRESS_STEP = 2_000
+
+
+def day_numbers(bars: pd.DataFrame) -> np.ndarray:
+    """Return a bar table's open times as backtrader's float days."""
+    ms = pd.DatetimeIndex(bars.index).as_unit("ms").asi8
+    return ms / _MS_PER_DAY + _EPOCH_DAY
+
+
+class ArrayData(bt.feed.DataBase):
+    """A bar table as a backtrader data, filled by one copy a line.
+
+    Params:
+
+      - ``dataname``: the bar table (UTC open times; open, high, low, close, volume)
+      - ``bar``: its timeframe, such as ``"1h"``
+    """
+
+    params = (("bar", "1h"),)
+
+    def __init__(self) -> None:
+        super().__init__()
+        bar_ms = milliseconds(self.p.bar)
+        whole_days = bar_ms % _DAY_MS == 0
+        self._timeframe = bt.TimeFrame.Days if whole_days else bt.TimeFrame.Minutes
+        self._compression = bar_ms // (_DAY_MS if whole_days else 60_000)
+
+    def start(self) -> None:
+        """Turn the table into one float array a line."""
+        super().start()
+        bars: pd.DataFrame = self.p.dataname
+        self._row = 0
+        self._columns = {name: bars[name].to_numpy(np.float64) for name in
+                         ("open", "high", "low", "close", "volume")}  # fmt: skip
+        self._columns["datetime"] = day_numbers(bars)
+        self._columns["openinterest"] = np.zeros(len(bars))
+
+    def preload(self) -> None:
+        """Fill every line with one copy."""
+        if self._filters:
+            super().preload()
+            return
+        for name in self.getlinealiases():
+            line = getattr(self.lines, name)
+            line.array = array("d", np.ascontiguousarray(self._columns[name]).tobytes())
+            line.array.extend([float("nan")] * line.extension)
+        self._last()
+        self.home()
+
+    def _load(self) -> bool:
+        if self._row >= len(self._columns["datetime"]):
+            return False
+        for name in self.getlinealiases():
+            getattr(self.lines, name)[0] = float(self._columns[name][self._row])
+        self._row += 1
+        return True
+
+
+class LeanCerebro(bt.Cerebro):
+    """Cerebro with the lean loop and a progress callback.
+
+    Parameters
+    ----------
+    progress
+        Called with the number of bars done, every few thousand bars and at the end.
+    """
+
+    def __init__(self, *, progress: Callable[[int], None] | None = None, **options: object) -> None:
+        super().__init__(**options)
+        self._progress = progress
+
+    def _is_plain(self, strategies: list[bt.Strategy]) -> bool:
+        bars = self.datas[0].buflen()
+        return (
+            len(strategies) == 1
+            and not self.runwriters
+            and not self._timers
+            and not self._timerscheat
+            and not self.p.cheat_on_open
+            and not self.p.oldsync
+            and all(type(data) is ArrayData and data.buflen() == bars for data in self.datas)
+        )
+
+    def _runonce(self, runstrats: list[bt.Strategy]) -> None:
+        if not self._is_plain(runstrats):
+            super()._runonce(runstrats)
+            return
+        strategy = runstrats[0]
+        strategy._once()
+        strategy.reset()
+        self._prepare(strategy)
+        self._loop(strategy)
+
+    def _prepare(self, strategy: bt.Strategy) -> None:
+        """Collect the lines that a bar moves on; backtrader's ``advance`` does it one by one."""
+        clock = self.datas[0].lines.datetime.array
+        strategy.lines.datetime.array = array("d", clock[: self.datas[0].buflen()])
+        owners = [*self.datas, *strategy._lineiterators[bt.LineIterator.IndType]]
+        lines = [line for owner in owners for line in _lines_of(owner)]
+        lines.append(strategy.lines.datetime)
+        self._moving = list({id(line): line for line in lines}.values())
+
+    def _loop(self, strategy: bt.Strategy) -> None:
+        bars = self.datas[0].buflen()
+        first = max(strategy._minperiods)
+        moving, progress = self._moving, self._progress
+        observers = strategy._lineiterators[bt.LineIterator.ObsType]
+        listens = self._listens_to_cash(strategy)
+        broker, quick = self._broker, self.p.quicknotify
+        for row in range(bars):
+            count = row + 1
+            for line in moving:
+                line._idx = row
+                line.lencount = count
+            broker.next()
+            while (order := broker.get_notification()) is not None:
+                (order.owner or strategy)._addnotification(order, quicknotify=quick)
+            if self._event_stop:
+                return
+            noted = strategy._orderspending or strategy._tradespending
+            if noted or listens:
+                strategy._notify()
+            status = strategy._minperstatus = first - count
+            if status < 0:
+                strategy.next()
+            elif status == 0:
+                strategy.nextstart()
+            else:
+                strategy.prenext()
+            strategy._next_analyzers(status, once=True)
+            if observers:
+                strategy._next_observers(status, once=True)
+            if noted:
+                strategy.clear()
+            if self._event_stop:
+                return
+            if progress is not None and not count % PROGRESS_STEP:
+                progress(count)
+        if progress is not None:
+            progress(bars)
+
+    @staticmethod
+    def _listens_to_cash(strategy: bt.Strategy) -> bool:
+        """Whether anybody overrides what backtrader calls with cash and value at every bar."""
+        analyzers = [*strategy.analyzers, *strategy._slave_analyzers]
+        for analyzer in analyzers:
+            analyzers.extend(analyzer._children)  # the list grows as it is walked
+        listeners = [(strategy, bt.Strategy), *((each, bt.Analyzer) for each in analyzers)]
+        return any(
+            getattr(type(listener), hook) is not getattr(base, hook)
+            for listener, base in listeners
+            for hook in ("notify_cashvalue", "notify_fund")
+        )
+
+
+def _lines_of(owner: object) -> list[object]:
+    if isinstance(owner, bt.linebuffer.LineActions):
+        return [owner]
+    return list(owner.lines.lines)  # type: ignore[attr-defined]

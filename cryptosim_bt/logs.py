@@ -1,0 +1,76 @@
+"""Logging of a run: to stderr, and to the run's file."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.logging import RichHandler
+
+from cryptosim_bt.errors import OutputError
+
+ROOT = "cryptosim_bt"
+
+
+class _OncePerKind(logging.Filter):
+    """Let a message that repeats (``extra={"once": key}``) through once; the file has them all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
+        key = getattr(record, "once", None)
+        if key is None:
+            return True
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        shown = copy.copy(record)
+        shown.msg = f"{record.msg} (further ones are in the log file)"
+        return shown
+
+
+def log_to_console(console: Console, level: str) -> None:
+    """Send the framework's messages to stderr, beside a progress bar if there is one."""
+    logger = logging.getLogger(ROOT)
+    logger.setLevel(level)
+    logger.propagate = False
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+    handler: logging.Handler
+    if console.is_terminal:
+        handler = RichHandler(console=console, show_path=False, show_time=False)
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    handler.addFilter(_OncePerKind())
+    logger.addHandler(handler)
+
+
+def log_to_file(path: Path) -> logging.Handler:
+    """Send the framework's messages to a file as well; return the handler, to be closed.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"logging.file: {path}: cannot be written: {error.strerror}") from error
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.getLogger(ROOT).addHandler(handler)
+    return handler
+
+
+def close_file(handler: logging.Handler) -> None:
+    """Stop logging to a file."""
+    logging.getLogger(ROOT).removeHandler(handler)
+    handler.close()

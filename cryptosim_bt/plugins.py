@@ -1,0 +1,360 @@
+"""Plugins: how strategies, feeds and analyzers are named, found and checked.
+
+A plugin is a class with a decorator::
+
+    @register_strategy("simple_ma")
+    class SimpleMA(SignalStrategy): ...
+
+The decorator checks the class and marks it; it keeps no list. `discover` imports every module in
+the plugin folders and gathers the marked classes into a `Registry`. A module that fails to import
+is an error for whoever asks for a plugin of its name, a warning for everybody else.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import logging
+import pkgutil
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any, TypeVar
+
+from cryptosim_bt.errors import PluginError
+
+logger = logging.getLogger(__name__)
+
+PluginClass = TypeVar("PluginClass", bound=type)
+
+_MARK = "__cryptosim_plugin__"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Parameters that the framework sets, not the user.
+_FRAMEWORK_PARAMS = {"context"}
+
+
+class Kind(StrEnum):
+    """The kinds of plugins; each has a folder and an entry-point group of its name."""
+
+    STRATEGY = "strategies"
+    FEED = "feeds"
+    ANALYZER = "analyzers"
+
+    @property
+    def singular(self) -> str:
+        """The word for one of the kind."""
+        return {"strategies": "strategy", "feeds": "feed", "analyzers": "analyzer"}[self.value]
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A registered class and the file it stands in."""
+
+    kind: Kind
+    name: str
+    cls: type
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenModule:
+    """A plugin module that could not be imported, and why, with its own line."""
+
+    stem: str
+    reason: str
+
+
+# ---------------------------------------------------------------------- decorators
+def register_strategy(name: str) -> Callable[[PluginClass], PluginClass]:
+    """Mark a `SignalStrategy` subclass as the strategy ``name``.
+
+    Raises
+    ------
+    PluginError
+        If the class is none, does not give ``warmup``, or gives neither ``generate_signals`` nor
+        ``signal``.
+    """
+
+    def mark(cls: PluginClass) -> PluginClass:
+        from cryptosim_bt.strategy import SignalStrategy  # strategy imports backtrader: only here
+
+        _require_base(Kind.STRATEGY, name, cls, SignalStrategy)
+        _require_override(Kind.STRATEGY, name, cls, SignalStrategy, ["warmup"])
+        _require_override(Kind.STRATEGY, name, cls, SignalStrategy, ["generate_signals", "signal"])
+        return _marked(Kind.STRATEGY, name, cls)
+
+    return mark
+
+
+def register_feed(name: str) -> Callable[[PluginClass], PluginClass]:
+    """Mark a `Feed` subclass as the feed ``name``; it must give ``load``."""
+
+    def mark(cls: PluginClass) -> PluginClass:
+        from cryptosim_bt.feed import Feed
+
+        _require_base(Kind.FEED, name, cls, Feed)
+        _require_override(Kind.FEED, name, cls, Feed, ["load"])
+        return _marked(Kind.FEED, name, cls)
+
+    return mark
+
+
+def register_analyzer(name: str) -> Callable[[PluginClass], PluginClass]:
+    """Mark a `ReportAnalyzer` subclass as the analyzer ``name``."""
+
+    def mark(cls: PluginClass) -> PluginClass:
+        from cryptosim_bt.report import ReportAnalyzer
+
+        _require_base(Kind.ANALYZER, name, cls, ReportAnalyzer)
+        return _marked(Kind.ANALYZER, name, cls)
+
+    return mark
+
+
+def _marked(kind: Kind, name: str, cls: PluginClass) -> PluginClass:
+    if not _NAME.fullmatch(name):
+        raise PluginError(
+            f"{kind.singular} {name!r} of {cls.__name__}: allowed: letters, digits and _, not "
+            "beginning with a digit"
+        )
+    setattr(cls, _MARK, (kind, name))
+    return cls
+
+
+def _require_base(kind: Kind, name: str, cls: type, base: type) -> None:
+    if not isinstance(cls, type) or not issubclass(cls, base):
+        raise PluginError(
+            f"{kind.singular} {name!r}: {getattr(cls, '__name__', cls)!r} is no {base.__name__}; "
+            f"write class {getattr(cls, '__name__', 'Mine')}({base.__name__})"
+        )
+
+
+def _require_override(kind: Kind, name: str, cls: type, base: type, methods: list[str]) -> None:
+    def same(method: str) -> bool:
+        mine, theirs = getattr(cls, method), getattr(base, method)
+        return getattr(mine, "__func__", mine) is getattr(theirs, "__func__", theirs)
+
+    if all(same(method) for method in methods):
+        raise PluginError(
+            f"{kind.singular} {name!r}: {cls.__name__} gives no {' or '.join(methods)}()"
+        )
+
+
+# ---------------------------------------------------------------------- registry
+@dataclass
+class Registry:
+    """The plugins that were found, and the modules that could not be read."""
+
+    plugins: list[Plugin] = field(default_factory=list)
+    broken: list[BrokenModule] = field(default_factory=list)
+
+    def names(self, kind: Kind) -> list[str]:
+        """Return the names of a kind, sorted."""
+        return sorted({plugin.name for plugin in self.plugins if plugin.kind is kind})
+
+    def of_kind(self, kind: Kind) -> list[Plugin]:
+        """Return the plugins of a kind, by name."""
+        return sorted(
+            (plugin for plugin in self.plugins if plugin.kind is kind),
+            key=lambda plugin: plugin.name,
+        )
+
+    def get(self, kind: Kind, name: str, place: str) -> Plugin:
+        """Return the one plugin of a name.
+
+        Parameters
+        ----------
+        place
+            Where the name was asked for, for the message (``strategy.name``).
+
+        Raises
+        ------
+        PluginError
+            If there is none (with near names, and the reason where its module is broken), or if
+            two have the name.
+        """
+        found = [plugin for plugin in self.of_kind(kind) if plugin.name == name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise PluginError(
+                f"{place}: {kind.singular} {name!r} is registered twice, in "
+                f"{' and '.join(plugin.origin for plugin in found)}; rename one"
+            )
+        for module in self.broken:
+            if module.stem == name:
+                raise PluginError(f"{place}: {kind.singular} {name!r} cannot be used: "
+                                  f"{module.reason}")  # fmt: skip
+        near = difflib.get_close_matches(name, self.names(kind), n=3)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        failed = "".join(f"; not importable: {module.reason}" for module in self.broken)
+        raise PluginError(
+            f"{place}: unknown {kind.singular} {name!r}; {hint}"
+            f"known: {', '.join(self.names(kind)) or 'none'}{failed}"
+        )
+
+    def warn(self) -> None:
+        """Log a warning for every broken module and every name that is registered twice."""
+        for module in self.broken:
+            logger.warning("plugin module skipped: %s", module.reason)
+        for kind in Kind:
+            for name in self.names(kind):
+                origins = [p.origin for p in self.of_kind(kind) if p.name == name]
+                if len(origins) > 1:
+                    logger.warning("%s %s is registered twice: %s", kind.singular, name, origins)
+
+
+def discover(folders: Iterable[Path] = (), paths: Iterable[Path] = ()) -> Registry:
+    """Find all plugins.
+
+    Parameters
+    ----------
+    folders
+        Folders that may hold ``strategies/``, ``feeds/``, ``analyzers/`` (beside the config file,
+        the working directory).
+    paths
+        Files and folders named under ``plugins:``.
+
+    Raises
+    ------
+    PluginError
+        If one of ``paths`` does not exist.
+    """
+    registry = Registry()
+    seen: set[Path] = set()
+    for kind in Kind:
+        _read_package(registry, kind, seen)
+        for folder in folders:
+            _read_files(registry, sorted((folder / kind.value).glob("*.py")), seen)
+    for path in paths:
+        if not path.exists():
+            raise PluginError(f"plugins: {path} does not exist; name a .py file or a folder")
+        _read_files(registry, sorted(path.glob("*.py")) if path.is_dir() else [path], seen)
+    for kind in Kind:
+        for entry in importlib.metadata.entry_points(group=f"cryptosim_bt.{kind.value}"):
+            _read(registry, entry.name, entry.value, entry.load)
+    return registry
+
+
+def _read_package(registry: Registry, kind: Kind, seen: set[Path]) -> None:
+    package = importlib.import_module(f"cryptosim_bt.{kind.value}")
+    for module in pkgutil.iter_modules(package.__path__):
+        name = f"{package.__name__}.{module.name}"
+        seen.update(Path(folder, f"{module.name}.py").resolve() for folder in package.__path__)
+        _read(registry, module.name, name, lambda name=name: importlib.import_module(name))
+
+
+def _read_files(registry: Registry, files: Iterable[Path], seen: set[Path]) -> None:
+    for file in files:
+        if file.name.startswith("_") or file.resolve() in seen:
+            continue
+        seen.add(file.resolve())
+        _read(registry, file.stem, str(file), lambda file=file: _import_file(file))
+
+
+def _import_file(file: Path) -> ModuleType:
+    digest = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]
+    name = f"cryptosim_bt_plugin_{digest}_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # backtrader looks the module of a class up there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _read(registry: Registry, stem: str, origin: str, load: Callable[[], Any]) -> None:
+    """Import one module; a failure of any kind is recorded with the module's own line."""
+    try:
+        loaded = load()
+    except Exception as error:
+        registry.broken.append(BrokenModule(stem, _reason(origin, error)))
+        return
+    module = loaded if isinstance(loaded, ModuleType) else sys.modules[loaded.__module__]
+    for cls in _marked_classes(module):
+        kind, name = vars(cls)[_MARK]
+        known = {id(plugin.cls) for plugin in registry.plugins}
+        if id(cls) not in known:
+            registry.plugins.append(Plugin(kind, name, cls, module.__file__ or origin))
+
+
+def _marked_classes(module: ModuleType) -> Iterator[type]:
+    for value in vars(module).values():
+        mine = isinstance(value, type) and value.__module__ == module.__name__
+        if mine and _MARK in vars(value):
+            yield value
+
+
+def _reason(origin: str, error: Exception) -> str:
+    """Return file, line and error of a module that failed to import."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename} line {error.lineno}: {type(error).__name__}: {error.msg}"
+    stem = origin if origin.endswith(".py") else origin.rpartition(".")[2] + ".py"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.filename.endswith(stem):
+            return f"{frame.filename} line {frame.lineno}: {type(error).__name__}: {error}"
+    return f"{origin}: {type(error).__name__}: {error}"
+
+
+# ---------------------------------------------------------------------- parameters
+def parameters(cls: type) -> dict[str, Any]:
+    """Return a plugin's parameters with their defaults; {} for a class without any."""
+    declared = getattr(cls, "params", None)
+    if not hasattr(declared, "_getpairs"):
+        return {}
+    pairs = declared._getpairs()
+    return {name: value for name, value in pairs.items() if name not in _FRAMEWORK_PARAMS}
+
+
+def checked_parameters(plugin: Plugin, given: Mapping[str, Any], place: str) -> SimpleNamespace:
+    """Return a plugin's parameters, given ones over defaults, as attributes.
+
+    Raises
+    ------
+    PluginError
+        For an unknown name, a value of another type than the default's, or values that the
+        plugin's own ``check_params`` refuses.
+    """
+    known = parameters(plugin.cls)
+    for name, value in given.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise PluginError(
+                f"{place}: unknown parameter {name!r} for {plugin.cls.__name__}; {hint}"
+                f"known: {', '.join(known) or 'none'}"
+            )
+        expected = _expected(known[name])
+        if expected is not None and not _is_a(value, known[name]):
+            raise PluginError(f"{place}.{name}: was {value!r}; allowed: {expected}")
+    values = SimpleNamespace(**{**known, **given})
+    complaint = plugin.cls.check_params(values) if hasattr(plugin.cls, "check_params") else None
+    if complaint:
+        raise PluginError(f"{place}: {complaint}")
+    return values
+
+
+def _expected(default: Any) -> str | None:
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+    return names.get(type(default))
+
+
+def _is_a(value: Any, default: Any) -> bool:
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(value, bool) and isinstance(default, bool)
+    if isinstance(default, float):
+        return isinstance(value, int | float)
+    return isinstance(value, type(default))

@@ -1,0 +1,461 @@
+"""The strategy's book: Transactions, the open Position of a side, PositionSets (R18-R21).
+
+Fills go in, wanted orders come out; no I/O, no clock, no backtrader. The same book runs in a
+backtest, on paper and live, so it takes partial fills, fills of orders that were cancelled
+meanwhile, and the end of orders in any sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cryptosim_bt.contracts import (
+    SIDES,
+    InverseContract,
+    LinearContract,
+    Side,
+    weighted_average,
+)
+from cryptosim_bt.groups import Group, Position, PositionSet, Trade, Transaction
+from cryptosim_bt.instrument import Instrument
+from cryptosim_bt.orders import (
+    CancelOrder,
+    Command,
+    Execution,
+    OrderEnd,
+    PlaceOrder,
+    ResizeOrder,
+    Role,
+)
+
+# Contracts that differ by less than this share are the same: sums of lots in floats.
+CONTRACT_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class BookRules:
+    """How a book cuts and protects its positions. Percentages are fractions (0.02 = 2 %)."""
+
+    position_set_size: int
+    max_sets: dict[Side, int]
+    take_profit_pct: float | None
+    stop_loss_pct: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FillOutcome:
+    """What a fill did to the book: the group it hit, PnL against its average, wanted orders."""
+
+    group: str
+    group_pnl: float
+    commands: list[Command]
+
+
+class PositionBook:
+    """Both sides' Positions and sets, and the orders that they want.
+
+    Parameters
+    ----------
+    contract
+        Arithmetic of the market's contract.
+    instrument
+        For prices on the tick.
+    rules
+        Set size, maximum of sets, take-profit and stop-loss.
+    initial_balance
+        Money at the start, in settlement currency.
+    """
+
+    def __init__(
+        self,
+        contract: InverseContract | LinearContract,
+        instrument: Instrument,
+        rules: BookRules,
+        initial_balance: float,
+    ) -> None:
+        self._contract = contract
+        self._instrument = instrument
+        self.rules = rules
+        self.balance = initial_balance
+        self.trades: list[Trade] = []
+        self.sets: list[PositionSet] = []
+        self._open_sets: dict[Side, list[PositionSet]] = {"long": [], "short": []}
+        self._tradeids = 0
+        self._numbers = 0
+        self._transactions = 0
+        self._positions: dict[Side, Position] = {side: self._new_position(side) for side in SIDES}
+        self._seen_fills: set[str] = set()
+        # Working entries by number; a Transaction stands here from its first fill.
+        self._entries: dict[int, tuple[PlaceOrder, Transaction | None]] = {}
+        # The group of every exit order not yet settled, cancelled ones included: a cancel may
+        # lose the race against a fill.
+        self._exits: dict[int, tuple[PlaceOrder, Group]] = {}
+
+    # ------------------------------------------------------------------ what is held
+    def position(self, side: Side) -> Position:
+        """Return the open Position of a side (perhaps empty)."""
+        return self._positions[side]
+
+    def open_sets(self, side: Side | None = None) -> list[PositionSet]:
+        """Return the open sets of a side, or of both, by birth."""
+        if side is not None:
+            return list(self._open_sets[side])
+        return sorted(
+            self._open_sets["long"] + self._open_sets["short"], key=lambda group: group.number
+        )
+
+    def count_sets(self, side: Side) -> int:
+        """Return the number of open sets of a side."""
+        return len(self._open_sets[side])
+
+    def sets_full(self, side: Side) -> bool:
+        """Tell whether a side has its maximum of sets (R9)."""
+        return len(self._open_sets[side]) >= self.rules.max_sets[side]
+
+    def groups(self, side: Side) -> Iterator[Group]:
+        """Yield what a side holds: sets by birth, then the Position (R23's order)."""
+        yield from self._open_sets[side]
+        if self._positions[side].contracts:
+            yield self._positions[side]
+
+    def contracts(self, side: Side) -> float:
+        """Return the contracts held on a side: the sum over its groups."""
+        return sum(group.contracts for group in self.groups(side))
+
+    def unrealized_pnl(self, price: float) -> float:
+        """Return the PnL of all groups at a price, each against its own average."""
+        return sum(
+            self._contract.pnl(side, group.contracts, group.average, price)
+            for side in SIDES
+            for group in self.groups(side)
+        )
+
+    def equity(self, price: float) -> float:
+        """Return balance plus unrealised PnL: the strategy's side of R21."""
+        return self.balance + self.unrealized_pnl(price)
+
+    def group_named_by(self, tradeid: int, side: Side) -> Group:
+        """Return the group of a side that carries a tradeid.
+
+        Raises
+        ------
+        KeyError
+            If no open group of the side does.
+        """
+        for group in self.groups(side):
+            if group.tradeid == tradeid:
+                return group
+        raise KeyError(f"no open {side} group has tradeid {tradeid}")
+
+    # ------------------------------------------------------------------ what is wanted
+    def want_entry(self, side: Side, contracts: float, price: float) -> PlaceOrder:
+        """Return a new entry order and wait for its fills."""
+        order = self._order(Role.ENTRY, side, contracts, price)
+        self._entries[order.number] = (order, None)
+        return order
+
+    def want_signal_exit(self, side: Side, price: float) -> list[Command]:
+        """Return the orders that close a side's Position at a limit (R11).
+
+        The exit takes the place of the take-profit; the stop stays; a newer exit replaces an
+        older one. An empty Position wants nothing.
+        """
+        position = self._positions[side]
+        if not position.contracts:
+            return []
+        commands: list[Command] = []
+        self._cancel(position, "signal_exit", "replaced by a newer signal exit", commands)
+        self._cancel(position, "take_profit", "signal exit takes its place", commands)
+        position.signal_exit = self._exit(Role.SIGNAL_EXIT, position, price, commands)
+        return commands
+
+    # ------------------------------------------------------------------ what happened
+    def apply_fill(self, fill: Execution) -> FillOutcome | None:
+        """Take a fill in and answer with the orders that it makes wanted.
+
+        Returns
+        -------
+        FillOutcome or None
+            None for a fill whose ``fill_id`` was seen before: a venue may report it twice.
+
+        Raises
+        ------
+        KeyError
+            If the fill's order, or the group it closes, is not the book's.
+        """
+        if fill.fill_id is not None:
+            if fill.fill_id in self._seen_fills:
+                return None
+            self._seen_fills.add(fill.fill_id)
+        if fill.role is Role.ENTRY:
+            return self._entered(fill)
+        return self._exited(fill)
+
+    def order_ended(self, number: int, end: OrderEnd) -> list[Command]:
+        """Take in that an order ended without (further) fills.
+
+        An entry with something filled counts from now on as a Transaction; a signal exit gives
+        its place back to the take-profit (R11). The end of an order that the book cancelled
+        itself wants nothing.
+        """
+        if number in self._entries:
+            _, transaction = self._entries.pop(number)
+            return [] if transaction is None else self._completed(transaction)
+        order, group = self._exits.pop(number, (None, None))
+        if order is None or group is None:
+            return []
+        commands: list[Command] = []
+        if group.signal_exit is order:
+            group.signal_exit = None
+            self._protect(group, commands)
+        elif group.take_profit is order:
+            group.take_profit = None
+        elif group.stop_loss is order:
+            group.stop_loss = None
+        return commands
+
+    def fund(self, side: Side, payment: float) -> None:
+        """Book a funding cash flow of a leg (+ = received), by contracts (R22)."""
+        self.balance += payment
+        held = self.contracts(side)
+        for group in self.groups(side):
+            for transaction in group.transactions:
+                share = payment * transaction.open_contracts / held
+                transaction.funding_paid -= share
+                if isinstance(group, PositionSet):
+                    group.funding_paid -= share
+
+    def forgive(self, shortfall: float) -> None:
+        """Book money that the exchange forgave at a liquidation (R23)."""
+        self.balance += shortfall
+
+    # ------------------------------------------------------------------ entries
+    def _entered(self, fill: Execution) -> FillOutcome:
+        if fill.number is None or fill.number not in self._entries:
+            raise KeyError(f"fill of order {fill.number}, which is no working entry of this book")
+        order, transaction = self._entries[fill.number]
+        position = self._positions[fill.side]
+        if transaction is None:
+            self._transactions += 1
+            transaction = Transaction(
+                self._transactions, fill.side, order.number, entry_time_ms=fill.time_ms
+            )
+            position.transactions.append(transaction)
+            self._entries[fill.number] = (order, transaction)
+        if transaction.contracts:
+            parts = [(transaction.contracts, transaction.entry_price), (fill.contracts, fill.price)]
+            transaction.entry_price = weighted_average(self._contract, parts)
+        else:
+            transaction.entry_price = fill.price
+        transaction.contracts += fill.contracts
+        transaction.open_contracts += fill.contracts
+        transaction.fees += fill.fee
+        self.balance -= fill.fee
+        position.average = self._average(position)
+        position.contracts += fill.contracts
+        name = position.name
+        if transaction.contracts >= order.contracts * (1.0 - CONTRACT_TOLERANCE):
+            del self._entries[fill.number]
+            commands = self._completed(transaction, fill.time_ms)
+        else:
+            commands = []
+            self._protect(position, commands)
+        return FillOutcome(name, 0.0, commands)
+
+    def _completed(self, transaction: Transaction, time_ms: int | None = None) -> list[Command]:
+        """Count a finished Transaction; make a set when the Position is full (R18)."""
+        transaction.complete = True
+        commands: list[Command] = []
+        position = self._positions[transaction.side]
+        if transaction not in position.transactions:
+            return commands
+        if self._makes_set(position):
+            born_ms = transaction.entry_time_ms if time_ms is None else time_ms
+            self._protect(self._make_set(position, born_ms, commands), commands)
+        else:
+            self._protect(position, commands)
+        return commands
+
+    def _makes_set(self, position: Position) -> bool:
+        # All of them complete: a Transaction that still grows must not be cut off half-way.
+        return (
+            len(position.transactions) >= self.rules.position_set_size
+            and all(transaction.complete for transaction in position.transactions)
+            and not self.sets_full(position.side)
+        )
+
+    def _make_set(
+        self, position: Position, born_ms: int, commands: list[Command]
+    ) -> PositionSet:
+        side = position.side
+        self._cancel(position, "take_profit", "the Position became a set", commands)
+        self._cancel(position, "stop_loss", "the Position became a set", commands)
+        self._cancel(position, "signal_exit", "the Position became a set", commands)
+        made = PositionSet(
+            side=side,
+            # A set keeps the Position's tradeid so that backtrader's Trade goes on with it.
+            tradeid=position.tradeid,
+            transactions=position.transactions,
+            contracts=position.contracts,
+            average=position.average,
+            number=len(self.sets) + 1,
+            born_ms=born_ms,
+            entries=len(position.transactions),
+            entered_contracts=position.contracts,
+            entry_average=position.average,
+            fees=sum(transaction.fees for transaction in position.transactions),
+            funding_paid=sum(transaction.funding_paid for transaction in position.transactions),
+        )
+        self.sets.append(made)
+        self._open_sets[side].append(made)
+        self._positions[side] = self._new_position(side)
+        return made
+
+    # ------------------------------------------------------------------ exits
+    def _exited(self, fill: Execution) -> FillOutcome:
+        order: PlaceOrder | None = None
+        if fill.number is None:
+            group = self.group_named_by(fill.group, fill.side)
+        else:
+            order, group = self._exits[fill.number]
+        if not group.contracts:
+            raise KeyError(f"fill of order {fill.number}: {group.name} is closed already")
+        whole = fill.contracts >= group.contracts * (1.0 - CONTRACT_TOLERANCE)
+        group_pnl = self._contract.pnl(fill.side, fill.contracts, group.average, fill.price)
+        self.balance += group_pnl - fill.fee
+        self._close_transactions(group, fill, whole)
+        if isinstance(group, PositionSet):
+            group.group_pnl += group_pnl
+            group.fees += fill.fee
+        name = group.name
+        commands: list[Command] = []
+        if whole:
+            self._end_group(group, order, fill, commands)
+        else:
+            group.contracts -= fill.contracts
+            self._shrink_orders(group, order, commands)
+        return FillOutcome(name, group_pnl, commands)
+
+    def _close_transactions(self, group: Group, fill: Execution, whole: bool) -> None:
+        """Take a fill's contracts from every Transaction of a group, pro rata."""
+        for transaction in list(group.transactions):
+            part = transaction.open_contracts
+            if not whole:
+                part *= fill.contracts / group.contracts
+            transaction.gross_pnl += self._contract.pnl(
+                transaction.side, part, transaction.entry_price, fill.price
+            )
+            transaction.fees += fill.fee * part / fill.contracts
+            transaction.exits.append((part, fill.price))
+            transaction.open_contracts -= part
+            if whole:
+                transaction.open_contracts = 0.0
+                self.trades.append(self._trade(transaction, group, fill))
+
+    def _trade(self, transaction: Transaction, group: Group, fill: Execution) -> Trade:
+        exits = transaction.exits
+        exit_price = fill.price if len(exits) == 1 else weighted_average(self._contract, exits)
+        return Trade(
+            id=len(self.trades) + 1,
+            side=transaction.side,
+            contracts=transaction.contracts,
+            entry_time_ms=transaction.entry_time_ms,
+            exit_time_ms=fill.time_ms,
+            entry_price=transaction.entry_price,
+            exit_price=exit_price,
+            gross_pnl=transaction.gross_pnl,
+            fees=transaction.fees,
+            funding_paid=transaction.funding_paid,
+            net_pnl=transaction.gross_pnl - transaction.fees - transaction.funding_paid,
+            exit_reason=fill.role.value,
+            group=group.name,
+        )
+
+    def _end_group(
+        self, group: Group, order: PlaceOrder | None, fill: Execution, commands: list[Command]
+    ) -> None:
+        if order is not None:
+            self._exits.pop(order.number, None)
+        for name in ("take_profit", "stop_loss", "signal_exit"):
+            working = getattr(group, name)
+            if working is order:
+                setattr(group, name, None)
+            else:
+                self._cancel(group, name, f"{fill.role.value} closed its group", commands)
+        if isinstance(group, PositionSet):
+            group.ended_ms, group.exit_price = fill.time_ms, fill.price
+            group.exit_reason = fill.role.value
+            group.contracts = 0.0
+            group.transactions = []
+            self._open_sets[group.side].remove(group)
+        else:
+            # The emptied Position takes a new tradeid: the old one's backtrader Trade is over.
+            self._positions[group.side] = self._new_position(group.side)
+
+    def _shrink_orders(
+        self, group: Group, filled: PlaceOrder | None, commands: list[Command]
+    ) -> None:
+        """Keep the other exits of a partly closed group as large as what is left."""
+        for order in group.working_orders():
+            if order is not filled:
+                commands.append(ResizeOrder(order.number, group.contracts))
+
+    # ------------------------------------------------------------------ orders of a group
+    def _protect(self, group: Group, commands: list[Command]) -> None:
+        """Place or replace a group's take-profit and stop for its present contents (R19)."""
+        if group.signal_exit is not None:
+            commands.append(ResizeOrder(group.signal_exit.number, group.contracts))
+        elif self.rules.take_profit_pct is not None:
+            self._cancel(group, "take_profit", "replaced: its group grew", commands)
+            price = self._exit_price(group, self.rules.take_profit_pct, profit=True)
+            group.take_profit = self._exit(Role.TAKE_PROFIT, group, price, commands)
+        if self.rules.stop_loss_pct is not None and self._stop_is_stale(group):
+            self._cancel(group, "stop_loss", "replaced: its group grew", commands)
+            price = self._exit_price(group, self.rules.stop_loss_pct, profit=False)
+            group.stop_loss = self._exit(Role.STOP_LOSS, group, price, commands)
+        if isinstance(group, PositionSet):
+            group.take_profit_price = group.take_profit.price if group.take_profit else None
+            group.stop_loss_price = group.stop_loss.price if group.stop_loss else None
+
+    @staticmethod
+    def _stop_is_stale(group: Group) -> bool:
+        # A take-profit that comes back after a signal exit leaves the stop alone (R11).
+        return group.stop_loss is None or group.stop_loss.contracts != group.contracts
+
+    def _exit_price(self, group: Group, distance: float, *, profit: bool) -> float:
+        # R8: a take-profit never earns less than asked, a stop is never tighter than asked.
+        upwards = (group.side == "long") == profit
+        if upwards:
+            return self._instrument.price_up(group.average * (1.0 + distance))
+        return self._instrument.price_down(group.average * (1.0 - distance))
+
+    def _order(
+        self, role: Role, side: Side, contracts: float, price: float, group: int = 0
+    ) -> PlaceOrder:
+        self._numbers += 1
+        return PlaceOrder(self._numbers, role, side, contracts, price, group)
+
+    def _exit(
+        self, role: Role, group: Group, price: float, commands: list[Command]
+    ) -> PlaceOrder:
+        order = self._order(role, group.side, group.contracts, price, group.tradeid)
+        self._exits[order.number] = (order, group)
+        commands.append(order)
+        return order
+
+    def _cancel(self, group: Group, name: str, reason: str, commands: list[Command]) -> None:
+        order: PlaceOrder | None = getattr(group, name)
+        if order is not None:
+            setattr(group, name, None)
+            commands.append(CancelOrder(order.number, reason))
+
+    def _average(self, group: Group) -> float:
+        return weighted_average(
+            self._contract,
+            [(part.open_contracts, part.entry_price) for part in group.transactions]
+        )
+
+    def _new_position(self, side: Side) -> Position:
+        self._tradeids += 1
+        return Position(side, self._tradeids)

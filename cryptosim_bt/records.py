@@ -1,0 +1,85 @@
+"""What a run writes down as it happens: fills and the life of orders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cryptosim_bt.orders import Execution, OrderEnd, PlaceOrder
+from cryptosim_bt.positions import FillOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One fill, seen by both books (R21): ``realized_pnl`` and ``group_pnl``."""
+
+    time_ms: int
+    order_id: int | None
+    role: str
+    side: str
+    price: float
+    contracts: float
+    fee: float
+    liquidity: str
+    group: str
+    realized_pnl: float
+    group_pnl: float
+
+    @classmethod
+    def of(cls, execution: Execution, outcome: FillOutcome) -> Fill:
+        """Join the exchange's report and the book's answer."""
+        return cls(
+            time_ms=execution.time_ms,
+            order_id=execution.number,
+            role=execution.role.value,
+            side=execution.side,
+            price=execution.price,
+            contracts=execution.contracts,
+            fee=execution.fee,
+            liquidity=execution.liquidity.value,
+            group=outcome.group,
+            realized_pnl=execution.realized_pnl,
+            group_pnl=outcome.group_pnl,
+        )
+
+
+@dataclass(slots=True)
+class OrderLife:
+    """An order from its making to its end. ``status`` is ``working`` until then."""
+
+    order_id: int
+    role: str
+    side: str
+    action: str
+    type: str
+    price: float
+    contracts: float
+    created_ms: int
+    group: str | None = None
+    status: str = "working"
+    ended_ms: int | None = None
+    reason: str | None = None
+    filled_contracts: float = 0.0
+    fill_price: float | None = None
+
+    @classmethod
+    def of(cls, order: PlaceOrder, is_buy: bool, created_ms: int) -> OrderLife:
+        """Begin the life of an order."""
+        return cls(
+            order_id=order.number,
+            role=order.role.value,
+            side=order.side,
+            action="buy" if is_buy else "sell",
+            type="stop" if order.role.value == "stop_loss" else "limit",
+            price=order.price,
+            contracts=order.contracts,
+            created_ms=created_ms,
+        )
+
+    def filled(self, execution: Execution, group: str) -> None:
+        """Note a fill of the whole order."""
+        self.status, self.ended_ms, self.group = "filled", execution.time_ms, group
+        self.filled_contracts, self.fill_price = execution.contracts, execution.price
+
+    def ended(self, end: OrderEnd, reason: str, time_ms: int) -> None:
+        """Note the end of an order without a fill."""
+        self.status, self.ended_ms, self.reason = end.value, time_ms, reason

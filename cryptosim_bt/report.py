@@ -1,0 +1,27 @@
+"""The base of analyzer plugins, and how a finished run becomes files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import backtrader as bt
+
+if TYPE_CHECKING:
+    from cryptosim_bt.result import Result
+
+
+class ReportAnalyzer(bt.Analyzer):
+    """Base of analyzer plugins: listen during the run, write after it.
+
+    ``start``, ``next``, ``notify_order`` and the rest are backtrader's; ``stop`` never writes. An
+    analyzer that makes files overrides `write`, which is called with the finished run, by ``run``
+    and by ``report`` on an earlier run; it uses nothing but the `Result`.
+    """
+
+    def prenext(self) -> None:
+        """Do nothing in the warm-up; backtrader's own would call ``next``."""
+
+    def write(self, result: Result, directory: Path) -> list[Path]:
+        """Write files of a finished run into a directory; return their paths."""
+        return []

@@ -1,0 +1,141 @@
+"""Result: a finished run as tables, written to a directory and read back.
+
+Every report is made from a Result alone, so `report` on an earlier run and the run itself give
+the same files. No backtrader here, and no files but the result's own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cryptosim_bt.errors import OutputError
+
+TABLES = ("bars", "fills", "trades", "orders", "sets")
+
+_TIMES = {
+    "bars": ("time",),
+    "fills": ("time",),
+    "trades": ("entry_time", "exit_time"),
+    "orders": ("created", "ended"),
+    "sets": ("born", "ended"),
+}
+# Columns with blanks among whole numbers; pandas would turn them into 1.0.
+_COUNTS = {"fills": ("order_id",)}
+
+FIRST_BAR_COLUMNS = ("time", "open", "high", "low", "close")
+LAST_BAR_COLUMNS = (
+    "signal",
+    "balance",
+    "unrealized_pnl",
+    "equity",
+    "margin",
+    "long_contracts",
+    "long_average",
+    "short_contracts",
+    "short_average",
+    "long_sets",
+    "short_sets",
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run.
+
+    Attributes
+    ----------
+    settings : dict
+        The configuration as resolved (config.yaml of the run).
+    summary : dict
+        The figures of R26 and the run's counts (summary.json).
+    bars : DataFrame
+        One row per bar of the trading window, figures after the bar: ``time`` (UTC), open, high,
+        low, close, indicator columns, signal, balance, unrealized_pnl, equity, margin (settlement
+        currency), contracts, average entry (NaN for an empty leg) and open sets of each side.
+    fills, trades, orders, sets : DataFrame
+        One row per fill, closed Transaction, order, PositionSet; times in UTC.
+    panels : dict
+        Panel of each indicator column: ``"price"`` or a name of its own.
+    """
+
+    settings: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    bars: pd.DataFrame
+    fills: pd.DataFrame
+    trades: pd.DataFrame
+    orders: pd.DataFrame
+    sets: pd.DataFrame
+    panels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def indicators(self) -> list[str]:
+        """Names of the strategy's indicator columns in ``bars``."""
+        fixed = {*FIRST_BAR_COLUMNS, *LAST_BAR_COLUMNS}
+        return [column for column in self.bars.columns if column not in fixed]
+
+    def write_tables(self, directory: Path) -> list[Path]:
+        """Write bars.csv, fills.csv, trades.csv, orders.csv and sets.csv; return their paths.
+
+        Times are ISO-8601 UTC with Z, numbers in full precision, blanks where there is no value.
+        """
+        paths = []
+        for name in TABLES:
+            table: pd.DataFrame = getattr(self, name).copy(deep=False)
+            for column in _TIMES[name]:
+                table[column] = iso_times(table[column])
+            paths.append(directory / f"{name}.csv")
+            table.to_csv(paths[-1], index=False, lineterminator="\n")
+        return paths
+
+    def write_summary(self, directory: Path) -> Path:
+        """Write summary.json; return its path."""
+        path = directory / "summary.json"
+        summary = {**self.summary, "settings": self.settings, "panels": dict(self.panels)}
+        text = json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False)
+        path.write_text(text + "\n", encoding="utf-8")
+        return path
+
+    @classmethod
+    def read(cls, directory: Path) -> Result:
+        """Read a run's directory back.
+
+        Raises
+        ------
+        OutputError
+            If a file is missing or unreadable.
+        """
+        try:
+            summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
+            tables = {name: _read_table(directory / f"{name}.csv", name) for name in TABLES}
+        except (OSError, ValueError) as error:
+            raise OutputError(
+                f"{directory}: no complete run: {error}; name a folder that `run` wrote with the "
+                "ledger analyzer"
+            ) from error
+        settings, panels = summary.pop("settings"), summary.pop("panels")
+        return cls(settings=settings, summary=summary, panels=panels, **tables)
+
+
+def iso_times(times: pd.Series) -> pd.Series:
+    """Return UTC times as ISO-8601 text with Z, blank where there is none."""
+    index = pd.DatetimeIndex(times).tz_localize(None) if times.dt.tz is None else (
+        pd.DatetimeIndex(times).tz_convert("UTC").tz_localize(None)
+    )  # fmt: skip
+    text = np.char.add(np.datetime_as_string(index.to_numpy("datetime64[s]")), "Z")
+    return pd.Series(text, index=times.index, dtype=object).where(times.notna(), None)
+
+
+def _read_table(path: Path, name: str) -> pd.DataFrame:
+    table = pd.read_csv(path, float_precision="round_trip")
+    for column in _TIMES[name]:
+        table[column] = pd.to_datetime(table[column], utc=True).astype("datetime64[ms, UTC]")
+    for column in _COUNTS.get(name, ()):
+        table[column] = table[column].astype("Int64")
+    return table
