@@ -1,0 +1,1 @@
+"""Benchmarks: `make bench`. Ratios within one run; nothing here asserts a time."""
