@@ -1,0 +1,115 @@
+"""What scripts written for stock BackBroker ask of a broker beside orders and money.
+
+What would silently give other figures than the script expects is refused with an error.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import backtrader as bt
+
+from cryptosim_bt.commission import FuturesCommission
+from cryptosim_bt.contracts import LinearContract
+from cryptosim_bt.errors import InputError
+from cryptosim_bt.exchange import FillRules
+from cryptosim_bt.instrument import Instrument
+
+# A linear market without grids: one contract is one coin.
+PLAIN_INSTRUMENT = Instrument(
+    symbol="BASE/QUOTE:QUOTE",
+    kind="linear",
+    contract_size=1.0,
+    lot=0.0,
+    tick=0.0,
+    min_contracts=0.0,
+    maintenance_margin_rate=0.0,
+    liquidation_fee_rate=0.0,
+)
+
+
+def default_commission(instrument: Instrument | None) -> FuturesCommission:
+    """Return the scheme of a broker that was given none: no fees, leverage 1."""
+    contract = LinearContract(1.0) if instrument is None else instrument.contract()
+    return FuturesCommission(contract=contract)  # type: ignore[call-arg]  # by its metaclass
+
+
+class StockBrokerCalls:
+    """BackBroker's switches and properties, as far as they make sense on an exchange."""
+
+    p: Any
+    check_margin = True
+
+    @property
+    def cash(self) -> float:
+        """The available balance, like ``getcash()``."""
+        return self.getcash()  # type: ignore[attr-defined]
+
+    @property
+    def positions(self) -> dict[bt.feed.DataBase, bt.Position]:
+        """The net position of each data of the Cerebro."""
+        datas = self.cerebro.datas  # type: ignore[attr-defined]
+        return {data: self.getposition(data) for data in datas}  # type: ignore[attr-defined]
+
+    def set_checksubmit(self, checksubmit: bool) -> None:
+        """Choose whether an order's margin is checked before it is accepted (default), too."""
+        self.check_margin = checksubmit
+
+    def set_slippage_perc(
+        self,
+        perc: float,
+        slip_open: bool = True,
+        slip_limit: bool = True,
+        slip_match: bool = True,
+        slip_out: bool = False,
+    ) -> None:
+        """Set the slippage of market and stop orders, a fraction of price (`FillRules`).
+
+        The other arguments are taken and not used: slippage is not capped at the bar's high and
+        low (pessimistic), and limit orders have none.
+        """
+        rules: FillRules = self.p.fill_rules
+        self.p.fill_rules = FillRules(rules.price_improvement, rules.through, perc)
+
+    def set_slippage_fixed(self, fixed: float, *_: Any, **__: Any) -> None:
+        """Refuse: slippage is a fraction of price."""
+        if fixed:
+            raise InputError("broker.set_slippage_fixed: use set_slippage_perc(fraction of price)")
+
+    def set_coc(self, coc: bool) -> None:
+        """Refuse cheat-on-close."""
+        if coc:
+            raise InputError(
+                "broker.set_coc: an order reaches an exchange after the close that it was made "
+                "at; leave cheat-on-close off"
+            )
+
+    def set_coo(self, coo: bool) -> None:
+        """Refuse cheat-on-open."""
+        if coo:
+            raise InputError(
+                "broker.set_coo: an order made with a bar's open in hand cannot fill at that "
+                "open; leave cheat_on_open off"
+            )
+
+    def set_filler(self, filler: Any) -> None:
+        """Refuse volume fillers."""
+        if filler is not None:
+            raise InputError("broker.set_filler: volume fillers are not available")
+
+
+def check_run(data: bt.feed.DataBase, comminfo: bt.CommInfoBase) -> None:
+    """Refuse what the broker cannot simulate.
+
+    Raises
+    ------
+    InputError
+        For a replayed data, or a scheme that charges interest.
+    """
+    if data.replaying:
+        raise InputError("replaydata: the broker matches whole bars; use the finer data itself")
+    if comminfo.p.interest:
+        raise InputError(
+            f"setcommission: interest was {comminfo.p.interest!r}; a futures position pays "
+            "funding instead: give the broker funding=[(epoch ms, rate), ...]"
+        )
