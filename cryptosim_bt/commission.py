@@ -145,6 +145,11 @@ class PlainScheme:
         self._comminfo = comminfo
         self._maintenance_margin_rate = maintenance_margin_rate
         self._linear = LinearContract(comminfo.p.mult)
+        # A scheme that overrides neither has a closed form for its liquidation.
+        self._closed_form = (
+            type(comminfo).profitandloss is bt.CommInfoBase.profitandloss
+            and type(comminfo)._getcommission is bt.CommInfoBase._getcommission
+        )
 
     def notional(self, contracts: float, price: float) -> float:
         return self._linear.notional(contracts, price)
@@ -166,7 +171,16 @@ class PlainScheme:
         return self.notional(contracts, price) * self._maintenance_margin_rate
 
     def liquidation_region(self, legs: Sequence[Leg], balance: float) -> LiquidationRegion:
-        return search_region(self, legs, balance, self._maintenance_margin_rate)
+        rate = self._maintenance_margin_rate
+        if not self._closed_form:
+            return search_region(self, legs, balance, rate)
+        fixed, taker = 0.0, 0.0
+        if self._comminfo._commtype == bt.CommInfoBase.COMM_PERC:
+            # backtrader's percentage is of price, without the multiplier.
+            taker = self._comminfo.p.commission / self._comminfo.p.mult
+        else:
+            fixed = self._comminfo.p.commission * sum(leg.contracts for leg in legs)
+        return self._linear.liquidation_region(legs, balance - fixed, rate, taker)
 
 
 def scheme_of(comminfo: bt.CommInfoBase, maintenance_margin_rate: float = 0.0) -> MoneyScheme:
