@@ -136,6 +136,11 @@ class Account:
         self._changed()
         return payment
 
+    def deposit(self, amount: float) -> None:
+        """Pay money into the balance, or out if negative."""
+        self.balance += amount
+        self._changed()
+
     def forgive(self) -> float:
         """Bring a balance below zero back to zero; return what was forgiven (R23)."""
         forgiven = max(0.0, -self.balance)

@@ -10,16 +10,26 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import backtrader as bt
 
 from cryptosim_bt.account import Account
-from cryptosim_bt.commission import FuturesCommission, scheme_of
+from cryptosim_bt.commission import scheme_of
 from cryptosim_bt.contracts import Side
 from cryptosim_bt.exchange import FillRules, SimulatedExchange, WorkingOrder
 from cryptosim_bt.instrument import Instrument
+from cryptosim_bt.order_desk import OrderDesk
+from cryptosim_bt.order_margin import OrderMargin
+from cryptosim_bt.order_types import Market
 from cryptosim_bt.orders import Execution, OrderEnd, Role
+from cryptosim_bt.stock_broker import (
+    PLAIN_INSTRUMENT,
+    StockBrokerCalls,
+    check_run,
+    default_commission,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -58,20 +68,23 @@ class Follower(Protocol):
         """Hear of money that the exchange forgave."""
 
 
-class FuturesBroker(bt.BrokerBase):
-    """A futures exchange in hedge mode with cross margin, for one data.
+class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
+    """A futures exchange with cross margin, for one data, in hedge or in one-way mode.
 
     ``getvalue`` is the equity at the last close, ``getcash`` the available balance (R20). An order
-    names its leg and its purpose: ``buy(..., side="long", role=Role.ENTRY)``.
+    of a `SignalStrategy`'s book names its leg and its purpose: ``buy(..., side="long",
+    role=Role.ENTRY)``. Any other backtrader strategy trades the net position as it would with
+    stock BackBroker, or a leg with ``side="long"`` or ``"short"`` (`order_desk.py`).
 
     Params:
 
       - ``cash``: initial balance in settlement currency
-      - ``instrument``: the market's `Instrument`
+      - ``instrument``: the market's `Instrument`; None = linear, one coin a contract, no grids
       - ``fill_rules``: `FillRules`
       - ``timeframe_ms``: length of a bar
       - ``funding``: sequence of (epoch ms, rate)
-      - ``commission``: default scheme, usually a `FuturesCommission`
+      - ``commission``: default scheme, usually a `FuturesCommission`; None = the instrument's
+        contract without fees at leverage 1
     """
 
     params = (
@@ -80,16 +93,23 @@ class FuturesBroker(bt.BrokerBase):
         ("fill_rules", FillRules()),
         ("timeframe_ms", 3_600_000),
         ("funding", ()),
-        ("commission", FuturesCommission()),
+        ("commission", None),
     )
 
     def __init__(self) -> None:
+        if self.p.commission is None:
+            self.p.commission = default_commission(self.p.instrument)
         super().__init__()
         self.startingcash = self.p.cash
         self._notifications: deque[bt.Order | None] = deque()
         self._orders: dict[int, tuple[bt.Order, WorkingOrder]] = {}
         self._keys: dict[int, int] = {}
-        self._follower: Follower | None = None
+        self.follower: Follower | None = None
+        self.traded_data: bt.feed.DataBase | None = None
+        self._desk: OrderDesk | None = None
+        # Before the run there is the initial balance.
+        self._equity: Callable[..., float] = lambda _: self.p.cash
+        self._available: Callable[..., float] = self._equity
         self.now_ms = 0
         self.last_price = math.nan
         # Whether anybody hears of orders that neither fill nor move money; see LeanCerebro.
@@ -100,12 +120,14 @@ class FuturesBroker(bt.BrokerBase):
     def start(self) -> None:
         """Open the account with the scheme of the first data."""
         super().start()
-        self._data = self.cerebro.datas[0]
+        self._data = self.traded_data = self.cerebro.datas[0]
         lines = self._data.lines
         # Looked up once: backtrader finds a data's line by name at every access.
         self._lines = (lines.datetime, lines.open, lines.high, lines.low, lines.close)
-        instrument: Instrument = self.p.instrument
+        self._bars_seen = 0
+        instrument: Instrument = self.p.instrument or PLAIN_INSTRUMENT
         self._comminfo = self.getcommissioninfo(self._data)
+        check_run(self._data, self._comminfo)
         scheme = scheme_of(self._comminfo, instrument.maintenance_margin_rate)
         self.account = Account(scheme, self.p.cash)
         self.exchange = SimulatedExchange(
@@ -116,22 +138,35 @@ class FuturesBroker(bt.BrokerBase):
             self.p.funding,
             listener=self,
         )
+        self._margin = OrderMargin(self.account, self.exchange, self._comminfo)
+        self._equity, self._available = self.account.equity, self._margin.cash
+        self._desk = None
 
     def follow(self, follower: Follower) -> None:
         """Tell a strategy of executions as they happen."""
-        self._follower = follower
+        self.follower = follower
 
     # ------------------------------------------------------------------ money
     def getcash(self) -> float:
         """Return the available balance at the last close (R20)."""
-        return self.exchange.available_balance(self.last_price)
+        return self._available(self.last_price)
 
     def getvalue(self, datas: list[bt.feed.DataBase] | None = None) -> float:
-        """Return the equity at the last close."""
-        return self.account.equity(self.last_price)
+        """Return the equity at the last close; of given datas the value of their positions."""
+        if datas is None:
+            return self._equity(self.last_price)
+        return self._margin.value(self.last_price) if self._data in datas else 0.0
 
     get_cash = getcash
     get_value = getvalue
+
+    def add_cash(self, cash: float) -> None:
+        """Pay money in, or out if negative."""
+        if self.traded_data is None:
+            self.p.cash += cash
+        else:
+            self.account.deposit(cash)
+            self.exchange.unsettle()
 
     def initial_margin(self, contracts: float, price: float) -> float:
         """Return the initial margin that an order needs (R20)."""
@@ -147,6 +182,8 @@ class FuturesBroker(bt.BrokerBase):
         self, data: bt.feed.DataBase, side: Side | None = None, clone: bool = True
     ) -> bt.Position:
         """Return a leg as a backtrader position, or both netted when no side is named."""
+        if data is not self.traded_data:
+            return bt.Position()
         legs = self.account.legs
         long, short = legs["long"], legs["short"]
         if side is not None:
@@ -157,12 +194,22 @@ class FuturesBroker(bt.BrokerBase):
 
     # ------------------------------------------------------------------ orders
     def buy(self, owner: bt.Strategy, data: bt.feed.DataBase, size: float, **options: Any) -> Any:
-        """Place an order to buy; see `_submit`."""
+        """Place an order to buy: of a book (with ``role``) or of a strategy without one."""
+        if options.get("role") is None:
+            return self._order_desk().submit(bt.BuyOrder, owner, data, size, **options)
         return self._submit(bt.BuyOrder, owner, data, size, **options)
 
     def sell(self, owner: bt.Strategy, data: bt.feed.DataBase, size: float, **options: Any) -> Any:
-        """Place an order to sell; see `_submit`."""
+        """Place an order to sell; see `buy`."""
+        if options.get("role") is None:
+            return self._order_desk().submit(bt.SellOrder, owner, data, size, **options)
         return self._submit(bt.SellOrder, owner, data, size, **options)
+
+    def _order_desk(self) -> OrderDesk:
+        if self._desk is None:
+            market = Market(self.p.fill_rules, self.p.instrument or PLAIN_INSTRUMENT)
+            self._desk = OrderDesk(self, market, self._margin, self._comminfo)
+        return self._desk
 
     def _submit(
         self,
@@ -180,10 +227,10 @@ class FuturesBroker(bt.BrokerBase):
         expires_ms: int | None = None,
         **others: Any,
     ) -> bt.Order:
-        """Make a backtrader order and put it into the exchange's book.
+        """Make a backtrader order of a book and put it into the exchange's.
 
-        An order without ``side`` and ``role``, or of a kind that the exchange does not take, is
-        rejected through ``notify_order`` with a warning that says why.
+        An order without ``side``, or of a kind that the book does not know, is rejected through
+        ``notify_order`` with a warning that says why.
         """
         order = order_class(
             owner=owner, data=data, size=size, price=price, pricelimit=plimit,
@@ -224,7 +271,7 @@ class FuturesBroker(bt.BrokerBase):
         others: dict[str, Any],
     ) -> str | None:
         if side is None or role is None:
-            return "hedge mode needs to know the leg and the purpose: give side= and role="
+            return "an order of a book needs to know the leg and the purpose: give side= and role="
         if role not in _EXECTYPES or exectype != _EXECTYPES[role]:
             return f"a {role} order must be of backtrader's type {_EXECTYPES.get(role)}"
         if price is None or not price > 0.0:
@@ -243,7 +290,7 @@ class FuturesBroker(bt.BrokerBase):
         """Take an order out of the book; return False if it is not working any more."""
         key = self._keys.get(order.ref)
         if key is None:
-            return False
+            return self._desk is not None and self._desk.cancel(order, reason)
         self.exchange.cancel(self._orders[key][1], reason)
         return True
 
@@ -260,19 +307,34 @@ class FuturesBroker(bt.BrokerBase):
 
     def get_orders_open(self, safe: bool = False) -> list[bt.Order]:
         """Return the working orders, older first."""
-        return [self._orders[working.key][0] for working in self.exchange.working()]
+        orders = [self._orders[working.key][0] for working in self.exchange.working()]
+        return orders if self._desk is None else [*orders, *self._desk.open_orders()]
 
     # ------------------------------------------------------------------ backtrader's clock
     def next(self) -> None:
         """Let the exchange live through the data's current bar."""
         time, open_, high, low, close = self._lines
+        if time.lencount == self._bars_seen:
+            return  # another data's bar
+        self._bars_seen = time.lencount
+        if self._desk is not None:
+            self._desk.before_bar()
         self.now_ms = epoch_ms(time[0])
         self.last_price = close[0]
         self.exchange.next_bar(self.now_ms, open_[0], high[0], low[0], self.last_price)
 
     def get_notification(self) -> bt.Order | None:
         """Return the next notification for backtrader, None when there is none."""
-        return self._notifications.popleft() if self._notifications else None
+        if not self._notifications:
+            return None
+        order = self._notifications.popleft()
+        if self._desk is not None:
+            self._desk.before_delivery(order)
+        return order
+
+    def notify(self, order: bt.Order) -> None:
+        """Queue an order as it stands for backtrader to hear of."""
+        self._notify(order)
 
     def _notify(self, order: bt.Order) -> None:
         self._notifications.append(order.clone())
@@ -280,18 +342,21 @@ class FuturesBroker(bt.BrokerBase):
     # ------------------------------------------------------------------ ExchangeListener
     def entry_group(self, order: WorkingOrder) -> int:
         """Return the tradeid of the Position that an entry joins as it fills."""
-        if self._follower is not None:
-            return self._follower.entry_group(order.side)
+        if self.follower is not None:
+            return self.follower.entry_group(order.side)
         return order.group
 
     def filled(self, working: WorkingOrder | None, execution: Execution) -> None:
         """Turn a fill into a backtrader execution and tell the follower."""
+        if working is None and self._desk is not None and self._desk.owns(execution.group):
+            self._desk.liquidated(execution)
+            return
         order = self._exchange_order(execution) if working is None else self._forget(working)
         order.tradeid = execution.group
         self._execute(order, execution)
         self._notify(order)
-        if self._follower is not None:
-            self._follower.on_execution(execution)
+        if self.follower is not None:
+            self.follower.on_execution(execution)
 
     def ended(self, working: WorkingOrder, end: OrderEnd, reason: str) -> None:
         """Turn a cancel or an expiry into a backtrader notification and tell the follower."""
@@ -302,19 +367,19 @@ class FuturesBroker(bt.BrokerBase):
             order.status = bt.Order.Expired
         if self.notify_all:
             self._notify(order)
-        if self._follower is not None and working.number is not None:
-            self._follower.on_order_end(working.number, end, reason, self.now_ms)
+        if self.follower is not None and working.number is not None:
+            self.follower.on_order_end(working.number, end, reason, self.now_ms)
 
     def funded(self, side: Side, payment: float) -> None:
         """Tell the follower of a funding cash flow."""
-        if self._follower is not None:
-            self._follower.on_funding(side, payment)
+        if self.follower is not None:
+            self.follower.on_funding(side, payment)
 
     def forgiven(self, shortfall: float) -> None:
         """Tell the follower of a shortfall."""
         logger.warning("the exchange forgave a shortfall of %.8f", shortfall)
-        if self._follower is not None:
-            self._follower.on_shortfall(shortfall)
+        if self.follower is not None:
+            self.follower.on_shortfall(shortfall)
 
     def _forget(self, working: WorkingOrder) -> bt.Order:
         order, _ = self._orders.pop(working.key)

@@ -35,11 +35,6 @@ def unavailable(keys: Keys) -> list[Problem]:
             keys.trading.margin_mode if keys.trading.margin_mode != "cross" else None,
             "cross",
         ),
-        (
-            ("trading", "position_mode"),
-            keys.trading.position_mode if keys.trading.position_mode != "hedge" else None,
-            "hedge",
-        ),
     ]
     return [
         (path, f"was {value!r}, which is not available yet; allowed now: {instead}")
@@ -53,6 +48,7 @@ def agreement_errors(keys: Keys) -> list[Problem]:
     return [
         *_symbol_problems(keys),
         *_data_problems(keys),
+        *_mode_problems(keys),
         *_fee_and_funding_problems(keys),
         *_time_problems(keys),
     ]
@@ -97,6 +93,17 @@ def _fee_and_funding_problems(keys: Keys) -> Iterator[Problem]:
         yield (
             ("backtest", "funding"),
             "has rate and path; give a constant rate or a file of rates, not both",
+        )
+
+
+def _mode_problems(keys: Keys) -> Iterator[Problem]:
+    if keys.trading.position_mode == "net":
+        yield (
+            ("trading", "position_mode"),
+            "was 'net'; allowed: hedge, because a signal strategy keeps a long and a short "
+            "Position with their sets side by side, which a net position cannot hold apart; a "
+            "backtrader strategy of your own trades the net position on FuturesBroker "
+            "(docs/order-types.md)",
         )
 
 

@@ -68,6 +68,22 @@ class ExchangeListener(Protocol):
         """Hear of a negative balance that was set to zero."""
 
 
+class StrategyOrders(Protocol):
+    """The orders of a strategy without a book (`order_matching.py`), matched beside this one."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether any order might fill."""
+
+    def match_bar(
+        self, time_ms: int, open_: float, high: float, low: float, close: float
+    ) -> None:
+        """Let a bar fill orders, and liquidate on the way."""
+
+    def cancel_all(self, reason: str) -> None:
+        """Take every order out."""
+
+
 @dataclass(frozen=True, slots=True)
 class FillRules:
     """How bars fill orders (``backtest.fill``). ``slippage`` is a fraction of price."""
@@ -113,6 +129,8 @@ class SimulatedExchange:
         # Times in reverse, so that the next one is popped off the end.
         self._funding = list(reversed(funding))
         self._listener = listener
+        # Set by who places orders of a strategy without a book; the two never work together.
+        self.strategy_orders: StrategyOrders | None = None
         self._keys = 0
         self._bar = 0
         self._time_ms = 0
@@ -195,6 +213,25 @@ class SimulatedExchange:
             self._close_group(role, side, group, contracts, price, fee)
         self._settle_shortfall()
 
+    # ------------------------------------------------------------------ for strategy orders
+    def unsettle(self) -> None:
+        """Hear that orders or contracts changed from outside: the next bar has to be looked at."""
+        self._quiet = None
+
+    def endangered(self, low: float, high: float) -> bool:
+        """Tell whether what is held now would be liquidated between two prices."""
+        region = self.account.liquidation_region()
+        return low <= region.lower or high >= region.upper
+
+    def walk(self, start: float, end: float, *, falling: bool) -> None:
+        """Move the price from start to end; liquidate where it meets the liquidation price."""
+        self._walk(start, end, (), falling=falling)
+
+    def settle_shortfall(self) -> None:
+        """Forgive a negative balance once nothing is held (R23)."""
+        if self.account.flat:
+            self._settle_shortfall()
+
     # ------------------------------------------------------------------ a bar
     def next_bar(self, time_ms: int, open_: float, high: float, low: float, close: float) -> None:
         """Let a bar happen, in R13's order."""
@@ -208,6 +245,14 @@ class SimulatedExchange:
         floor, ceiling = self._quiet or self._quiet_bounds()
         if floor < low and high < ceiling:
             return
+        if self.strategy_orders is not None:
+            self.strategy_orders.match_bar(time_ms, open_, high, low, close)
+        else:
+            self._match_book()
+        if self.account.liquidation_region().contains(close):
+            self._liquidate(close)
+
+    def _match_book(self) -> None:
         self._adverse_walks()
         for order in list(self._exits.values()):
             if order.alive and order.placed_bar < self._bar and self._touched(order):
@@ -217,8 +262,6 @@ class SimulatedExchange:
                 price, liquidity = self._limit_price(order)
                 self._fill(order, price, liquidity)
                 self._walk_after_entry(order, price)
-        if self.account.liquidation_region().contains(close):
-            self._liquidate(close)
 
     def _expire(self) -> None:
         # R10: at the start of the bar that opens when the order's time has passed.
@@ -245,6 +288,8 @@ class SimulatedExchange:
             self._quiet = None
 
     def _quiet_bounds(self) -> tuple[float, float]:
+        if self.strategy_orders is not None and self.strategy_orders.waiting:
+            return math.inf, -math.inf  # never quiet
         region = self.account.liquidation_region()
         floor, ceiling = region.lower, region.upper
         for orders in (self._entries, self._exits, self._stops):
@@ -359,6 +404,8 @@ class SimulatedExchange:
         for order in self.working():
             if order.alive:
                 self.cancel(order, "liquidation")
+        if self.strategy_orders is not None:
+            self.strategy_orders.cancel_all("liquidation")
 
     def _settle_shortfall(self) -> None:
         forgiven = self.account.forgive()

@@ -35,6 +35,7 @@ class OrderEnd(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     REJECTED = "rejected"
+    MARGIN = "margin"
 
 
 @dataclass(frozen=True, slots=True)
