@@ -108,8 +108,8 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self.traded_data: bt.feed.DataBase | None = None
         self._desk: OrderDesk | None = None
         # Before the run there is the initial balance.
-        self._equity: Callable[..., float] = lambda _: self.p.cash
-        self._available: Callable[..., float] = self._equity
+        self._equity: Callable[..., float] = self._initial_cash
+        self._available: Callable[..., float] = self._initial_cash
         self.now_ms = 0
         self.last_price = math.nan
         # Whether anybody hears of orders that neither fill nor move money; see LeanCerebro.
@@ -124,7 +124,11 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         lines = self._data.lines
         # Looked up once: backtrader finds a data's line by name at every access.
         self._lines = (lines.datetime, lines.open, lines.high, lines.low, lines.close)
-        self._bars_seen = 0
+        # A broker may run more than once (optstrategy).
+        self._bars_seen = self.now_ms = 0
+        self.last_price = math.nan
+        for kept in (self._notifications, self._orders, self._keys):
+            kept.clear()
         instrument: Instrument = self.p.instrument or PLAIN_INSTRUMENT
         self._comminfo = self.getcommissioninfo(self._data)
         check_run(self._data, self._comminfo)
@@ -147,6 +151,10 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self.follower = follower
 
     # ------------------------------------------------------------------ money
+    def _initial_cash(self, _: float) -> float:
+        # A method, not a lambda: optstrategy pickles the broker.
+        return self.p.cash
+
     def getcash(self) -> float:
         """Return the available balance at the last close (R20)."""
         return self._available(self.last_price)

@@ -19,7 +19,7 @@ from cryptosim_bt.commission import FuturesCommission
 from cryptosim_bt.contracts import SIDES, Side, sign
 from cryptosim_bt.instrument import floor_to_step
 from cryptosim_bt.order_margin import OrderMargin
-from cryptosim_bt.order_matching import OrderMatcher, StrategyFill, StrategyOrder
+from cryptosim_bt.order_matching import SIZE_TOLERANCE, OrderMatcher, StrategyFill, StrategyOrder
 from cryptosim_bt.order_refusals import ORDER_TYPES, refusal, uses_price
 from cryptosim_bt.order_types import (
     TRAILING,
@@ -316,7 +316,8 @@ class OrderDesk:
         direction = 1.0 if order.isbuy() else -1.0
         opened, closed = direction * fill.opened, direction * fill.closed
         key = (order.info.side, order.tradeid)
-        self._sizes[key] = self._sizes.get(key, 0.0) + opened + closed
+        size = self._sizes.get(key, 0.0) + opened + closed
+        self._sizes[key] = size if abs(size) > SIZE_TOLERANCE * abs(opened + closed) else 0.0
         self._owners[key] = order.owner
         if self._broker.account.flat:
             self._sizes.clear()

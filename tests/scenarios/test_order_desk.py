@@ -390,6 +390,29 @@ def test_broker_answers_before_and_after_the_run_like_a_stock_one():
     assert broker.positions[run.data].price == 100.0
 
 
+class Opened(bt.Strategy):
+    """Buys so much, and says what it was worth."""
+
+    params = (("size", 1),)
+
+    def next(self):
+        if len(self) == 2:
+            self.buy(size=self.p.size)
+
+    def stop(self):
+        self.worth = self.broker.getvalue()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_optstrategy_begins_every_run_with_the_initial_balance(processes):
+    cerebro = bt.Cerebro(stdstats=False, maxcpus=processes, optreturn=False)
+    cerebro.adddata(bt.feeds.PandasData(dataname=make_bars(100.0, 100.0, 100.0, 110.0)))
+    cerebro.broker = FuturesBroker()
+    cerebro.broker.setcash(1_000.0)
+    cerebro.optstrategy(Opened, size=[1, 2, 3])
+    assert [run[0].worth for run in cerebro.run()] == [1_010.0, 1_020.0, 1_030.0]
+
+
 @pytest.mark.parametrize("short", [False, True])
 def test_order_target_percent_reaches_its_target_either_way(short):
     target = -0.5 if short else 0.5
