@@ -5,6 +5,7 @@ What would silently give other figures than the script expects is refused with a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import backtrader as bt
@@ -12,7 +13,6 @@ import backtrader as bt
 from cryptosim_bt.commission import FuturesCommission
 from cryptosim_bt.contracts import LinearContract
 from cryptosim_bt.errors import InputError
-from cryptosim_bt.exchange import FillRules
 from cryptosim_bt.instrument import Instrument
 
 # A linear market without grids: one contract is one coin.
@@ -68,8 +68,7 @@ class StockBrokerCalls:
         The other arguments are taken and not used: slippage is not capped at the bar's high and
         low (pessimistic), and limit orders have none.
         """
-        rules: FillRules = self.p.fill_rules
-        self.p.fill_rules = FillRules(rules.price_improvement, rules.through, perc)
+        self.p.fill_rules = replace(self.p.fill_rules, slippage=perc)
 
     def set_slippage_fixed(self, fixed: float, *_: Any, **__: Any) -> None:
         """Refuse: slippage is a fraction of price."""
