@@ -7,7 +7,7 @@ meanwhile, and the end of orders in any sequence.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from cryptosim_bt.contracts import (
@@ -36,12 +36,17 @@ CONTRACT_TOLERANCE = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class BookRules:
-    """How a book cuts and protects its positions. Percentages are fractions (0.02 = 2 %)."""
+    """How a book cuts and protects its positions. Percentages are fractions (0.02 = 2 %).
+
+    ``stop_price`` says where a group's stop stands before it is put on the tick (None = no stop);
+    without it the stop stands ``stop_loss_pct`` from the group's average.
+    """
 
     position_set_size: int
     max_sets: dict[Side, int]
     take_profit_pct: float | None
     stop_loss_pct: float | None
+    stop_price: Callable[[Group], float | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,12 +421,13 @@ class PositionBook:
             commands.append(ResizeOrder(group.signal_exit.number, group.contracts))
         elif self.rules.take_profit_pct is not None:
             self._cancel(group, "take_profit", "replaced: its group grew", commands)
-            price = self._exit_price(group, self.rules.take_profit_pct, profit=True)
+            price = self._take_profit_price(group, self.rules.take_profit_pct)
             group.take_profit = self._exit(Role.TAKE_PROFIT, group, price, commands)
-        if self.rules.stop_loss_pct is not None and self._stop_is_stale(group):
+        if self._stop_is_stale(group):
             self._cancel(group, "stop_loss", "replaced: its group grew", commands)
-            price = self._exit_price(group, self.rules.stop_loss_pct, profit=False)
-            group.stop_loss = self._exit(Role.STOP_LOSS, group, price, commands)
+            stop_price = self._stop_price(group)
+            if stop_price is not None:
+                group.stop_loss = self._exit(Role.STOP_LOSS, group, stop_price, commands)
         if isinstance(group, PositionSet):
             group.take_profit_price = group.take_profit.price if group.take_profit else None
             group.stop_loss_price = group.stop_loss.price if group.stop_loss else None
@@ -431,12 +437,26 @@ class PositionBook:
         # A take-profit that comes back after a signal exit leaves the stop alone (R11).
         return group.stop_loss is None or group.stop_loss.contracts != group.contracts
 
-    def _exit_price(self, group: Group, distance: float, *, profit: bool) -> float:
-        # R8: a take-profit never earns less than asked, a stop is never tighter than asked.
-        upwards = (group.side == "long") == profit
-        if upwards:
+    def _take_profit_price(self, group: Group, distance: float) -> float:
+        # R8: a take-profit never earns less than asked.
+        if group.side == "long":
             return self._instrument.price_up(group.average * (1.0 + distance))
         return self._instrument.price_down(group.average * (1.0 - distance))
+
+    def _stop_price(self, group: Group) -> float | None:
+        # R8: a stop is never tighter than asked.
+        if self.rules.stop_price is not None:
+            asked = self.rules.stop_price(group)
+        elif self.rules.stop_loss_pct is None:
+            asked = None
+        else:
+            distance = self.rules.stop_loss_pct
+            asked = group.average * (1.0 - distance if group.side == "long" else 1.0 + distance)
+        if asked is None or asked <= 0.0:
+            return None
+        if group.side == "long":
+            return self._instrument.price_down(asked)
+        return self._instrument.price_up(asked)
 
     def _order(
         self, role: Role, side: Side, contracts: float, price: float, group: int = 0
