@@ -58,6 +58,15 @@ class FillOutcome:
     commands: list[Command]
 
 
+@dataclass(slots=True)
+class _WorkingEntry:
+    """An entry order that may still fill; its Transaction stands from the first fill on."""
+
+    order: PlaceOrder
+    transaction: Transaction | None = None
+    filled: float = 0.0
+
+
 class PositionBook:
     """Both sides' Positions and sets, and the orders that they want.
 
@@ -94,8 +103,7 @@ class PositionBook:
         self._seen_fills: set[str] = set()
         # What is held, as PnL sees it; forgotten at every change.
         self._exposures: list[Leg] | None = None
-        # Working entries by number; a Transaction stands here from its first fill.
-        self._entries: dict[int, tuple[PlaceOrder, Transaction | None]] = {}
+        self._entries: dict[int, _WorkingEntry] = {}
         # The group of every exit order not yet settled, cancelled ones included: a cancel may
         # lose the race against a fill.
         self._exits: dict[int, tuple[PlaceOrder, Group]] = {}
@@ -165,7 +173,7 @@ class PositionBook:
     def want_entry(self, side: Side, contracts: float, price: float) -> PlaceOrder:
         """Return a new entry order and wait for its fills."""
         order = self._order(Role.ENTRY, side, contracts, price)
-        self._entries[order.number] = (order, None)
+        self._entries[order.number] = _WorkingEntry(order)
         return order
 
     def want_signal_exit(self, side: Side, price: float) -> list[Command]:
@@ -214,7 +222,7 @@ class PositionBook:
         itself wants nothing.
         """
         if number in self._entries:
-            _, transaction = self._entries.pop(number)
+            transaction = self._entries.pop(number).transaction
             return [] if transaction is None else self._completed(transaction)
         order, group = self._exits.pop(number, (None, None))
         if order is None or group is None:
@@ -247,15 +255,16 @@ class PositionBook:
     def _entered(self, fill: Execution) -> FillOutcome:
         if fill.number is None or fill.number not in self._entries:
             raise KeyError(f"fill of order {fill.number}, which is no working entry of this book")
-        order, transaction = self._entries[fill.number]
+        entry = self._entries[fill.number]
         position = self._positions[fill.side]
-        if transaction is None:
+        transaction = entry.transaction
+        if transaction is None or transaction not in position.transactions:
+            # The first fill, or what was filled before has been closed meanwhile.
             self._transactions += 1
-            transaction = Transaction(
-                self._transactions, fill.side, order.number, entry_time_ms=fill.time_ms
+            transaction = entry.transaction = Transaction(
+                self._transactions, fill.side, fill.number, entry_time_ms=fill.time_ms
             )
             position.transactions.append(transaction)
-            self._entries[fill.number] = (order, transaction)
         if transaction.contracts:
             parts = [(transaction.contracts, transaction.entry_price), (fill.contracts, fill.price)]
             transaction.entry_price = weighted_average(self._contract, parts)
@@ -267,8 +276,9 @@ class PositionBook:
         self.balance -= fill.fee
         position.average = self._average(position)
         position.contracts += fill.contracts
+        entry.filled += fill.contracts
         name = position.name
-        if transaction.contracts >= order.contracts * (1.0 - CONTRACT_TOLERANCE):
+        if entry.filled >= entry.order.contracts * (1.0 - CONTRACT_TOLERANCE):
             del self._entries[fill.number]
             commands = self._completed(transaction, fill.time_ms)
         else:
