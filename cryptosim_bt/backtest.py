@@ -9,10 +9,11 @@ from cryptosim_bt.broker import FuturesBroker
 from cryptosim_bt.commission import FuturesCommission
 from cryptosim_bt.config import Settings, TradingSection
 from cryptosim_bt.engine import ArrayData, LeanCerebro
+from cryptosim_bt.exit_orders import BookRules
 from cryptosim_bt.gather import gather
 from cryptosim_bt.matching import EventOrder, FillRules
 from cryptosim_bt.plugins import Registry
-from cryptosim_bt.positions import BookRules, PositionBook
+from cryptosim_bt.positions import PositionBook
 from cryptosim_bt.prepare import Prepared, prepare
 from cryptosim_bt.recorder import BarRecorder
 from cryptosim_bt.report import ReportAnalyzer
