@@ -61,6 +61,9 @@ class MaintenanceTiers:
             raise ValueError(f"tiers: floors were {floors}; allowed: rising, the first 0")
         if any(not 0.0 <= tier.rate < 1.0 for tier in self.tiers):
             raise ValueError("tiers: a rate was not in [0, 1)")
+        if not all(math.isfinite(each) for tier in self.tiers
+                   for each in (tier.floor, tier.deduction)):  # fmt: skip
+            raise ValueError("tiers: a floor or deduction was not finite")
 
     @classmethod
     def single(cls, rate: float) -> MaintenanceTiers:
@@ -118,8 +121,9 @@ def liquidation_region(
         Where the market is: a region that holds it means liquidation now.
     """
     if tiers.basis == "contracts" or len(tiers.tiers) == 1:
-        rates = [tiers.tier_of(leg.contracts).rate for leg in legs]
-        return contract.liquidation_region(legs, margin, rates, taker)
+        found = [tiers.tier_of(leg.contracts) for leg in legs]
+        rates, deduction = [tier.rate for tier in found], sum(tier.deduction for tier in found)
+        return contract.liquidation_region(legs, margin, rates, taker, deduction)
     edges = sorted({_price_at(contract, leg, tier.floor) for leg in legs if leg.contracts
                     for tier in tiers.tiers[1:]})  # fmt: skip
     edges = [0.0, *edges, math.inf]
