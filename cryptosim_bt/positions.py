@@ -285,7 +285,8 @@ class PositionBook:
         if self._makes_set(position):
             born_ms = transaction.entry_time_ms if time_ms is None else time_ms
             self._orders.protect(self._make_set(position, born_ms, commands), commands)
-        else:
+        elif time_ms is not None:
+            # R19: replaced when the contents grow; the end of an order is no growth.
             self._orders.protect(position, commands)
         return commands
 
