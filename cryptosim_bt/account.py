@@ -172,6 +172,18 @@ class Account:
             self._changed()
         return forgiven
 
+    def back_margins(self) -> None:
+        """Take off the isolated margins, by their size, what the wallet could not pay.
+
+        Fees, funding and the losses of closes go to the wallet; when it has nothing left, margins
+        that exceed the balance would be money that nobody has, and the account could owe.
+        """
+        needed = sum(leg.margin for leg in self.legs.values())
+        if self.isolated and 0.0 < needed > self.balance:
+            for leg in self.legs.values():
+                leg.margin *= max(0.0, self.balance) / needed
+            self._changed()
+
     def clear_dust(self) -> None:
         """Set a balance to zero that a fee has taken whole, but for float dust."""
         self.balance = 0.0

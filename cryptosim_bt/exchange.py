@@ -214,6 +214,7 @@ class SimulatedExchange:
                 if leg.contracts:
                     payment = self.account.fund(leg.side, mark_open, rate)
                     self._listener.funded(leg.side, payment)
+            self.account.back_margins()
             self._quiet = None
 
     def _quiet_bounds(self, mark: float) -> tuple[float, float, float, float]:
@@ -357,6 +358,7 @@ class SimulatedExchange:
         elif not account.isolated and takes_all and left >= 0.0:
             account.clear_dust()
         self._settle_shortfall()
+        account.back_margins()
         for order in self.working():
             if order.alive and (not account.isolated or order.side in sides):
                 self.cancel(order, "liquidation")
@@ -391,6 +393,7 @@ class SimulatedExchange:
             account.open(order.side, order.group, quantity, price, fee)
         else:
             realized = account.close(order.side, order.group, quantity, price, fee)
+        account.back_margins()
         execution = Execution(
             time_ms=self._time_ms,
             number=order.number,
