@@ -45,6 +45,12 @@ class MatchingBars:
         """Begin again, for another run over the same bars."""
         self._next = 0
 
+    def mark_range(self, opens_ms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mark's low and high from each time, one at least in each, to the next."""
+        starts = np.searchsorted(np.array(self._times), opens_ms)
+        highs, lows = (np.array(self._columns[column]) for column in (6, 7))
+        return np.minimum.reduceat(lows, starts), np.maximum.reduceat(highs, starts)
+
     def between(self, start_ms: int, end_ms: int) -> Iterator[BarValues]:
         """Yield the values of bars that open in [start, end); earlier ones are passed over."""
         times = self._times

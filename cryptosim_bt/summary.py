@@ -56,7 +56,9 @@ def summarize(
         "shortfall": account.shortfall,
         "margin_mode": settings.keys.trading.margin_mode,
         "mark": settings.keys.data.mark_path or "last price",
-        "min_liquidation_distance": _liquidation_distance(bars, exchange.liquidations),
+        "min_liquidation_distance": _liquidation_distance(
+            prepared, bars, exchange.liquidations
+        ),
         "ambiguous_bars": _ambiguous_bars(exchange.ambiguous),
         "open_sets": len(strategy.book.open_sets()),
         "open_contracts": {side: leg.contracts for side, leg in account.legs.items()},
@@ -71,21 +73,29 @@ def summarize(
     }  # fmt: skip
 
 
-def _liquidation_distance(bars: pd.DataFrame, liquidations: int) -> float | None:
+def _liquidation_distance(
+    prepared: Prepared, bars: pd.DataFrame, liquidations: int
+) -> float | None:
     """Return how near the run came to a liquidation: a fraction of the price, 0 if it came to one.
 
-    Each bar's low and high against the liquidation prices that stood at the close before it, and
-    each close against its own. None if nothing could ever be liquidated.
+    The low and high of each bar (the mark's, where it has one of its own) against the liquidation
+    prices that stood at the close before it, and each close against its own. None if nothing could
+    ever be liquidated.
     """
     if liquidations:
         return 0.0
     below, above = bars["liquidation_below"], bars["liquidation_above"]
+    low, high = bars["low"].to_numpy(), bars["high"].to_numpy()
+    if prepared.matching is not None:
+        low, high = prepared.matching.mark_range(
+            pd.DatetimeIndex(bars["time"]).as_unit("ms").asi8
+        )
     distances = pd.concat(
         [
             1.0 - below / bars["mark"],
-            1.0 - below.shift() / bars["low"],
+            1.0 - below.shift() / low,
             above / bars["mark"] - 1.0,
-            above.shift() / bars["high"] - 1.0,
+            above.shift() / high - 1.0,
         ]
     )
     nearest = distances.min()
