@@ -308,6 +308,7 @@ class SimulatedExchange:
             here = met
             mark_here = towards * max(towards * mark_here, min(towards * met, towards * mark_end))
             stop.triggered = True
+            self._quiet = None  # it trades in every bar from now on
             slipped = self._matcher.slipped(here, self._bar, is_buy=stop.is_buy)
             self._fill(stop, slipped, Liquidity.TAKER)
 
