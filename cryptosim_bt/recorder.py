@@ -23,12 +23,12 @@ class BarRecorder(ReportAnalyzer):
         self._values = array("d")
         self._broker, self._book = self.strategy.broker, self.strategy.book
         self._account, self._exchange = self._broker.account, self._broker.exchange
-        self._version = -1
+        self._version = self._sets = -1
 
     def next(self) -> None:
         """Record a bar."""
         account, mark = self._account, self._broker.mark_price
-        if account.version != self._version:
+        if account.version != self._version or len(self._book.sets) != self._sets:
             self._note_holdings(mark)
         unrealized = account.unrealized_pnl(mark)
         margin = account.position_margin(mark) + self._exchange.entry_margin()
@@ -36,9 +36,12 @@ class BarRecorder(ReportAnalyzer):
         self._values.extend((self.strategy.last_signal, *figures, *self._holdings))
 
     def _note_holdings(self, mark: float) -> None:
-        """Take down what only fills and funding change."""
+        """Take down what only fills, funding and new sets change.
+
+        A set may come from an entry that expires in part: nothing moves in the account then.
+        """
         long, short = self._account.legs["long"], self._account.legs["short"]
-        self._version = self._account.version
+        self._version, self._sets = self._account.version, len(self._book.sets)
         self._holdings = (
             long.contracts,
             long.average,
