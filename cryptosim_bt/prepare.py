@@ -28,7 +28,7 @@ from cryptosim_bt.plugins import Kind, Registry, checked_parameters
 from cryptosim_bt.report import ReportAnalyzer
 from cryptosim_bt.strategy import SIGNALS, SignalStrategy
 from cryptosim_bt.tiers import MaintenanceTiers, read_tiers
-from cryptosim_bt.timeframe import iso_utc
+from cryptosim_bt.timeframe import iso_utc, milliseconds
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +131,8 @@ def prepare_bars(
     keys = settings.keys
     funding, funding_series = _funding(settings, bars.index[-1])
     signals, panels = _signals(plugins.strategy, plugins.params, bars, keys.strategy.name)
-    if settings.timeframe_ms > keys.trading.order_cancel_timeout * 1000:
+    matching_ms = milliseconds(keys.data.fill_timeframe or keys.data.timeframe)
+    if matching_ms > keys.trading.order_cancel_timeout * 1000:
         logger.warning(
             "trading.order_cancel_timeout of %g s is shorter than a bar: an entry is still tried "
             "over its whole next bar, which is optimistic (R10)",
