@@ -18,8 +18,11 @@ import backtrader as bt
 from cryptosim_bt.account import Account
 from cryptosim_bt.commission import scheme_of
 from cryptosim_bt.contracts import Side
-from cryptosim_bt.exchange import FillRules, SimulatedExchange, WorkingOrder
+from cryptosim_bt.exchange import SimulatedExchange
 from cryptosim_bt.instrument import Instrument
+from cryptosim_bt.matching import FillRules
+from cryptosim_bt.matching_bars import MatchingBars
+from cryptosim_bt.order_book import WorkingOrder
 from cryptosim_bt.order_desk import OrderDesk
 from cryptosim_bt.order_margin import OrderMargin
 from cryptosim_bt.order_types import Market
@@ -30,6 +33,7 @@ from cryptosim_bt.stock_broker import (
     check_run,
     default_commission,
 )
+from cryptosim_bt.venue_rules import VenueRules
 
 logger = logging.getLogger(__name__)
 
@@ -69,10 +73,10 @@ class Follower(Protocol):
 
 
 class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
-    """A futures exchange with cross margin, for one data, in hedge or in one-way mode.
+    """A futures exchange for one data, in hedge or in one-way mode.
 
-    ``getvalue`` is the equity at the last close, ``getcash`` the available balance (R20). An order
-    of a `SignalStrategy`'s book names its leg and its purpose: ``buy(..., side="long",
+    ``getvalue`` is the equity at the last mark price, ``getcash`` the available balance (R20). An
+    order of a `SignalStrategy`'s book names its leg and its purpose: ``buy(..., side="long",
     role=Role.ENTRY)``. Any other backtrader strategy trades the net position as it would with
     stock BackBroker, or a leg with ``side="long"`` or ``"short"`` (`order_desk.py`).
 
@@ -81,7 +85,12 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
       - ``cash``: initial balance in settlement currency
       - ``instrument``: the market's `Instrument`; None = linear, one coin a contract, no grids
       - ``fill_rules``: `FillRules`
-      - ``timeframe_ms``: length of a bar
+      - ``timeframe_ms``: length of a bar of the data
+      - ``matching_bars``: `MatchingBars` that fill orders in its place; None = the data's own
+      - ``matching_ms``: length of those
+      - ``has_mark``: whether they carry a mark price
+      - ``margin_mode``: ``"cross"`` or ``"isolated"``
+      - ``venue_rules``: `VenueRules`
       - ``funding``: sequence of (epoch ms, rate)
       - ``commission``: default scheme, usually a `FuturesCommission`; None = the instrument's
         contract without fees at leverage 1
@@ -92,6 +101,11 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         ("instrument", None),
         ("fill_rules", FillRules()),
         ("timeframe_ms", 3_600_000),
+        ("matching_bars", None),
+        ("matching_ms", None),
+        ("has_mark", False),
+        ("margin_mode", "cross"),
+        ("venue_rules", VenueRules()),
         ("funding", ()),
         ("commission", None),
     )
@@ -111,7 +125,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self._equity: Callable[..., float] = self._initial_cash
         self._available: Callable[..., float] = self._initial_cash
         self.now_ms = 0
-        self.last_price = math.nan
+        self.last_price = self.mark_price = math.nan
         # Whether anybody hears of orders that neither fill nor move money; see LeanCerebro.
         self.notify_all = True
         self.account: Account
@@ -133,14 +147,19 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self._comminfo = self.getcommissioninfo(self._data)
         check_run(self._data, self._comminfo)
         scheme = scheme_of(self._comminfo, instrument.maintenance_margin_rate)
-        self.account = Account(scheme, self.p.cash)
+        self.account = Account(scheme, self.p.cash, self.p.margin_mode)
+        self._matching: MatchingBars | None = self.p.matching_bars
+        if self._matching is not None:
+            self._matching.rewind()
         self.exchange = SimulatedExchange(
             self.account,
             instrument,
             self.p.fill_rules,
-            self.p.timeframe_ms,
+            self.p.matching_ms or self.p.timeframe_ms,
             self.p.funding,
             listener=self,
+            venue=self.p.venue_rules,
+            has_mark=self.p.has_mark,
         )
         self._margin = OrderMargin(self.account, self.exchange, self._comminfo)
         self._equity, self._available = self.account.equity, self._margin.cash
@@ -156,14 +175,14 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         return self.p.cash
 
     def getcash(self) -> float:
-        """Return the available balance at the last close (R20)."""
-        return self._available(self.last_price)
+        """Return the available balance at the last mark price (R20)."""
+        return self._available(self.mark_price)
 
     def getvalue(self, datas: list[bt.feed.DataBase] | None = None) -> float:
-        """Return the equity at the last close; of given datas the value of their positions."""
+        """Return the equity at the last mark price; of given datas their positions' value."""
         if datas is None:
-            return self._equity(self.last_price)
-        return self._margin.value(self.last_price) if self._data in datas else 0.0
+            return self._equity(self.mark_price)
+        return self._margin.value(self.mark_price) if self._data in datas else 0.0
 
     get_cash = getcash
     get_value = getvalue
@@ -247,11 +266,17 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         order.addinfo(side=side, role=role, number=number)
         order.addcomminfo(self._comminfo)
         reason = self._refusal(order, side, role, exectype, price, others)
+        if reason is None and price is not None:
+            reason = self.exchange.refusal(
+                abs(size), price, self.mark_price, exectype == bt.Order.Stop
+            )
         if reason is not None:
             logger.warning("order %d rejected: %s", order.ref, reason)
             order.addinfo(reason=reason)
             order.reject(self)
             self._notify(order)
+            if self.follower is not None and number is not None:
+                self.follower.on_order_end(number, OrderEnd.REJECTED, reason, self.now_ms)
             return order
         assert side is not None  # by _refusal
         assert role is not None
@@ -307,7 +332,8 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         working = self._orders[self._keys[order.ref]][1]
         self.exchange.resize(working, contracts)
         signed = contracts if working.is_buy else -contracts
-        order.created.size = order.executed.remsize = order.size = signed
+        order.executed.remsize = signed
+        order.created.size = order.size = order.executed.size + signed
 
     def fill_now(self, order: bt.Order) -> None:
         """Fill an order in this bar at its limit (``entry_fill: signal_close``)."""
@@ -327,9 +353,17 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self._bars_seen = time.lencount
         if self._desk is not None:
             self._desk.before_bar()
-        self.now_ms = epoch_ms(time[0])
+        self.now_ms = opened = epoch_ms(time[0])
         self.last_price = close[0]
-        self.exchange.next_bar(self.now_ms, open_[0], high[0], low[0], self.last_price)
+        if self._matching is None:
+            prices = (open_[0], high[0], low[0], self.last_price)
+            self.mark_price = self.last_price
+            self.exchange.next_bar((opened, *prices, *prices, math.inf))
+            return
+        for values in self._matching.between(opened, opened + self.p.timeframe_ms):
+            self.now_ms, self.mark_price = values[0], values[8]
+            self.exchange.next_bar(values)
+        self.now_ms = opened
 
     def get_notification(self) -> bt.Order | None:
         """Return the next notification for backtrader, None when there is none."""
@@ -359,7 +393,12 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         if working is None and self._desk is not None and self._desk.owns(execution.group):
             self._desk.liquidated(execution)
             return
-        order = self._exchange_order(execution) if working is None else self._forget(working)
+        if working is None:
+            order = self._exchange_order(execution)
+        elif working.alive:  # filled in part
+            order = self._orders[working.key][0]
+        else:
+            order = self._forget(working)
         order.tradeid = execution.group
         self._execute(order, execution)
         self._notify(order)

@@ -58,6 +58,25 @@ class DataSection(_Section):
     fill_timeframe: Timeframe | None = None
     fill_path: str | None = None
     mark_path: str | None = None
+    volume_unit: Literal["contracts", "base", "quote"] | None = None
+
+
+class SizingSection(_Section):
+    """How large an entry is."""
+
+    method: Literal["fixed", "equity", "atr"] = "fixed"
+    equity_share: Annotated[float, Field(gt=0)] = 0.02
+    risk_share: Share = 0.005
+    atr_period: Annotated[int, Field(ge=2)] = 14
+    atr_multiple: Positive = 2.0
+
+
+class StopSection(_Section):
+    """Where a stop-loss stands."""
+
+    method: Literal["pct", "atr"] = "pct"
+    atr_period: Annotated[int, Field(ge=2)] = 14
+    atr_multiple: Positive = 3.0
 
 
 class TradingSection(_Section):
@@ -73,6 +92,8 @@ class TradingSection(_Section):
     use_sl: bool = True
     stop_loss_pct: Positive = 1.0
     order_cancel_timeout: Positive = 3600.0
+    sizing: SizingSection = SizingSection()
+    stop: StopSection = StopSection()
 
 
 class InstrumentSection(_Section):
@@ -85,6 +106,9 @@ class InstrumentSection(_Section):
     maintenance_margin_rate: Annotated[float, Field(ge=0, lt=1)] | None = None
     liquidation_fee_rate: Annotated[float, Field(ge=0, lt=1)] | None = None
     tiers: str | None = None
+    max_contracts: Positive | None = None
+    max_open_orders: Annotated[int, Field(ge=1)] | None = None
+    price_band: Share | None = None
 
 
 class PositionSetSection(_Section):
@@ -153,6 +177,9 @@ class FillSection(_Section):
     price_improvement: bool = True
     limit_fill: Literal["touch", "through"] = "touch"
     slippage: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    slippage_range: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    max_volume_share: Annotated[float, Field(gt=0, le=1)] | None = None
+    latency_ms: Annotated[int, Field(ge=0)] = 0
 
 
 class BacktestSection(_Section):
@@ -235,9 +262,8 @@ class Settings:
         keys = self.keys.model_dump()
         keys["exchange"]["trade_type"] = trade_type_of(self.keys.trading.symbol)
         keys["strategy"] = {"name": self.keys.strategy.name, **self.keys.strategy.blocks}
-        instrument = self.instrument
-        keys["instrument"] = {
-            name: getattr(instrument, name)
+        keys["instrument"] |= {
+            name: getattr(self.instrument, name)
             for name in ("contract_size", "lot", "tick", "min_contracts",
                          "maintenance_margin_rate", "liquidation_fee_rate")
         }  # fmt: skip
@@ -337,18 +363,18 @@ def _instrument(keys: Keys, document: Document) -> Instrument:
     symbol, given = keys.trading.symbol, keys.instrument
     known = known_instrument(keys.exchange.name, symbol)
 
+    needed = ("contract_size", "lot", "tick", "maintenance_margin_rate")
+    missing = [name for name in needed if getattr(given, name) is None]
+    if known is None and missing:
+        raise ConfigError(
+            f"{document.place(('instrument',))}: {', '.join(missing)} missing, and {symbol} of "
+            f"{keys.exchange.name} is not built in; give them (built in: okx "
+            f"{', '.join(known_symbols())})"
+        )
+
     def value(name: str) -> float:
         own: float | None = getattr(given, name)
-        if own is not None:
-            return own
-        if known is None:
-            raise ConfigError(
-                f"{document.place(('instrument', name))}: missing, and {symbol} of "
-                f"{keys.exchange.name} is not built in; give it (built in: okx "
-                f"{', '.join(known_symbols())})"
-            )
-        built_in: float = getattr(known, name)
-        return built_in
+        return getattr(known, name) if own is None else own
 
     lot = value("lot")
     maintenance = value("maintenance_margin_rate")

@@ -43,16 +43,14 @@ class ArrayData(bt.feed.DataBase):
 
     params = (("bar", "1h"),)
 
-    def __init__(self) -> None:
-        super().__init__()
-        bar_ms = milliseconds(self.p.bar)
-        whole_days = bar_ms % _DAY_MS == 0
-        self._timeframe = bt.TimeFrame.Days if whole_days else bt.TimeFrame.Minutes
-        self._compression = bar_ms // (_DAY_MS if whole_days else 60_000)
-
     def start(self) -> None:
         """Turn the table into one float array a line."""
         super().start()
+        bar_ms = milliseconds(self.p.bar)
+        whole_days = bar_ms % _DAY_MS == 0
+        # Here and not in __init__: backtrader sets both from its own params after that.
+        self._timeframe = bt.TimeFrame.Days if whole_days else bt.TimeFrame.Minutes
+        self._compression = bar_ms // (_DAY_MS if whole_days else 60_000)
         bars: pd.DataFrame = self.p.dataname
         self._row = 0
         self._columns = {name: bars[name].to_numpy(np.float64) for name in
@@ -69,6 +67,7 @@ class ArrayData(bt.feed.DataBase):
             line = getattr(self.lines, name)
             line.array = array("d", np.ascontiguousarray(self._columns[name]).tobytes())
             line.array.extend([float("nan")] * line.extension)
+        self._row = len(self._columns["datetime"])  # nothing is left for _load
         self._last()
         self.home()
 

@@ -51,6 +51,10 @@ class FundingSchedule:
         How many of them the series lacks.
     first_missing : pandas.Timestamp or None
         The first of those; None where none is missing.
+    missing_ms : numpy.ndarray of int64
+        All of those.
+    lowest, highest : float
+        The extreme rates of the whole series.
     """
 
     times_ms: npt.NDArray[np.int64]
@@ -58,6 +62,9 @@ class FundingSchedule:
     expected: int
     missing: int
     first_missing: pd.Timestamp | None
+    missing_ms: npt.NDArray[np.int64]
+    lowest: float
+    highest: float
 
 
 def constant_funding(
@@ -184,7 +191,16 @@ def series_funding(
         logger.warning("%s: %s; backtest.funding.missing: %s", source, found, missing)
     if missing == "zero":
         rates = np.where(is_missing, 0.0, rates)
-    return FundingSchedule(expected, rates, len(expected), count, first_missing)
+    return FundingSchedule(
+        times_ms=expected,
+        rates=rates,
+        expected=len(expected),
+        missing=count,
+        first_missing=first_missing,
+        missing_ms=expected[is_missing],
+        lowest=float(series.min()),
+        highest=float(series.max()),
+    )
 
 
 def _expected_times(

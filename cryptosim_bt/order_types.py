@@ -24,8 +24,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from cryptosim_bt.exchange import FillRules
 from cryptosim_bt.instrument import Instrument
+from cryptosim_bt.matching import FillRules
 from cryptosim_bt.orders import Liquidity
 
 

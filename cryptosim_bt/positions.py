@@ -7,26 +7,23 @@ meanwhile, and the end of orders in any sequence.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from cryptosim_bt.contracts import (
     SIDES,
-    InverseContract,
     Leg,
-    LinearContract,
     Side,
-    weighted_average,
 )
+from cryptosim_bt.exit_orders import EXIT_NAMES, BookRules, ExitOrders
 from cryptosim_bt.groups import Group, Position, PositionSet, Trade, Transaction
 from cryptosim_bt.instrument import Instrument
 from cryptosim_bt.orders import (
-    CancelOrder,
     Command,
     Execution,
     OrderEnd,
     PlaceOrder,
-    ResizeOrder,
     Role,
 )
 
@@ -34,14 +31,14 @@ from cryptosim_bt.orders import (
 CONTRACT_TOLERANCE = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
-class BookRules:
-    """How a book cuts and protects its positions. Percentages are fractions (0.02 = 2 %)."""
+class PositionMath(Protocol):
+    """What the book asks of a market's money."""
 
-    position_set_size: int
-    max_sets: dict[Side, int]
-    take_profit_pct: float | None
-    stop_loss_pct: float | None
+    def pnl(self, side: Side, contracts: float, entry: float, exit: float) -> float:
+        """Return profit (+) or loss (-) before fees."""
+
+    def average_entry(self, fills: Sequence[tuple[float, float]]) -> float:
+        """Return the average price of pairs (contracts, price), at least one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +50,24 @@ class FillOutcome:
     commands: list[Command]
 
 
+@dataclass(slots=True)
+class _WorkingEntry:
+    """An entry order that may still fill; its Transaction stands from the first fill on."""
+
+    order: PlaceOrder
+    transaction: Transaction | None = None
+    filled: float = 0.0
+    # A fill may come after the notice of the end; it counts as well.
+    ended: bool = False
+
+
 class PositionBook:
     """Both sides' Positions and sets, and the orders that they want.
 
     Parameters
     ----------
-    contract
-        Arithmetic of the market's contract.
+    money
+        PnL and average entry of the market: its commission scheme, or a contract.
     instrument
         For prices on the tick.
     rules
@@ -70,30 +78,33 @@ class PositionBook:
 
     def __init__(
         self,
-        contract: InverseContract | LinearContract,
+        money: PositionMath,
         instrument: Instrument,
         rules: BookRules,
         initial_balance: float,
     ) -> None:
-        self._contract = contract
-        self._instrument = instrument
-        self.rules = rules
+        self._money = money
+        self._orders = ExitOrders(instrument, rules)
         self.balance = initial_balance
         self.trades: list[Trade] = []
         self.sets: list[PositionSet] = []
         self._open_sets: dict[Side, list[PositionSet]] = {"long": [], "short": []}
         self._tradeids = 0
-        self._numbers = 0
         self._transactions = 0
         self._positions: dict[Side, Position] = {side: self._new_position(side) for side in SIDES}
         self._seen_fills: set[str] = set()
         # What is held, as PnL sees it; forgotten at every change.
         self._exposures: list[Leg] | None = None
-        # Working entries by number; a Transaction stands here from its first fill.
-        self._entries: dict[int, tuple[PlaceOrder, Transaction | None]] = {}
-        # The group of every exit order not yet settled, cancelled ones included: a cancel may
-        # lose the race against a fill.
-        self._exits: dict[int, tuple[PlaceOrder, Group]] = {}
+        self._entries: dict[int, _WorkingEntry] = {}
+
+    @property
+    def rules(self) -> BookRules:
+        """How the book cuts and protects its positions."""
+        return self._orders.rules
+
+    @rules.setter
+    def rules(self, rules: BookRules) -> None:
+        self._orders.rules = rules
 
     # ------------------------------------------------------------------ what is held
     def position(self, side: Side) -> Position:
@@ -136,31 +147,22 @@ class PositionBook:
             ]
         pnl = 0.0
         for side, contracts, entry in self._exposures:
-            pnl += self._contract.pnl(side, contracts, entry, price)
+            pnl += self._money.pnl(side, contracts, entry, price)
         return pnl
 
     def equity(self, price: float) -> float:
         """Return balance plus unrealised PnL: the strategy's side of R21."""
         return self.balance + self.unrealized_pnl(price)
 
-    def group_named_by(self, tradeid: int, side: Side) -> Group:
-        """Return the group of a side that carries a tradeid.
-
-        Raises
-        ------
-        KeyError
-            If no open group of the side does.
-        """
-        for group in self.groups(side):
-            if group.tradeid == tradeid:
-                return group
-        raise KeyError(f"no open {side} group has tradeid {tradeid}")
+    def _group_of(self, tradeid: int, side: Side) -> Group | None:
+        """Return the open group of a side that carries a tradeid, None if there is none."""
+        return next((group for group in self.groups(side) if group.tradeid == tradeid), None)
 
     # ------------------------------------------------------------------ what is wanted
     def want_entry(self, side: Side, contracts: float, price: float) -> PlaceOrder:
         """Return a new entry order and wait for its fills."""
-        order = self._order(Role.ENTRY, side, contracts, price)
-        self._entries[order.number] = (order, None)
+        order = PlaceOrder(self._orders.next_number(), Role.ENTRY, side, contracts, price)
+        self._entries[order.number] = _WorkingEntry(order)
         return order
 
     def want_signal_exit(self, side: Side, price: float) -> list[Command]:
@@ -173,9 +175,9 @@ class PositionBook:
         if not position.contracts:
             return []
         commands: list[Command] = []
-        self._cancel(position, "signal_exit", "replaced by a newer signal exit", commands)
-        self._cancel(position, "take_profit", "signal exit takes its place", commands)
-        position.signal_exit = self._exit(Role.SIGNAL_EXIT, position, price, commands)
+        self._orders.cancel(position, "signal_exit", "replaced by a newer signal exit", commands)
+        self._orders.cancel(position, "take_profit", "signal exit takes its place", commands)
+        position.signal_exit = self._orders.place(Role.SIGNAL_EXIT, position, price, commands)
         return commands
 
     # ------------------------------------------------------------------ what happened
@@ -208,20 +210,16 @@ class PositionBook:
         its place back to the take-profit (R11). The end of an order that the book cancelled
         itself wants nothing.
         """
-        if number in self._entries:
-            _, transaction = self._entries.pop(number)
+        entry = self._entries.get(number)
+        if entry is not None:
+            entry.ended = True
+            transaction = entry.transaction
             return [] if transaction is None else self._completed(transaction)
-        order, group = self._exits.pop(number, (None, None))
-        if order is None or group is None:
-            return []
+        order = self._orders.find(number)
+        group = None if order is None else self._group_of(order.group, order.side)
         commands: list[Command] = []
-        if group.signal_exit is order:
-            group.signal_exit = None
-            self._protect(group, commands)
-        elif group.take_profit is order:
-            group.take_profit = None
-        elif group.stop_loss is order:
-            group.stop_loss = None
+        if group is not None and self._orders.release(group, number) == "signal_exit":
+            self._orders.protect(group, commands)
         return commands
 
     def fund(self, side: Side, payment: float) -> None:
@@ -242,18 +240,19 @@ class PositionBook:
     def _entered(self, fill: Execution) -> FillOutcome:
         if fill.number is None or fill.number not in self._entries:
             raise KeyError(f"fill of order {fill.number}, which is no working entry of this book")
-        order, transaction = self._entries[fill.number]
+        entry = self._entries[fill.number]
         position = self._positions[fill.side]
-        if transaction is None:
+        transaction = entry.transaction
+        if transaction is None or transaction not in position.transactions:
+            # The first fill, or what was filled before has been closed meanwhile.
             self._transactions += 1
-            transaction = Transaction(
-                self._transactions, fill.side, order.number, entry_time_ms=fill.time_ms
+            transaction = entry.transaction = Transaction(
+                self._transactions, fill.side, fill.number, entry_time_ms=fill.time_ms
             )
             position.transactions.append(transaction)
-            self._entries[fill.number] = (order, transaction)
         if transaction.contracts:
             parts = [(transaction.contracts, transaction.entry_price), (fill.contracts, fill.price)]
-            transaction.entry_price = weighted_average(self._contract, parts)
+            transaction.entry_price = self._money.average_entry(parts)
         else:
             transaction.entry_price = fill.price
         transaction.contracts += fill.contracts
@@ -262,13 +261,16 @@ class PositionBook:
         self.balance -= fill.fee
         position.average = self._average(position)
         position.contracts += fill.contracts
+        entry.filled += fill.contracts
         name = position.name
-        if transaction.contracts >= order.contracts * (1.0 - CONTRACT_TOLERANCE):
+        whole = entry.filled >= entry.order.contracts * (1.0 - CONTRACT_TOLERANCE)
+        if whole:
             del self._entries[fill.number]
+        if whole or entry.ended:
             commands = self._completed(transaction, fill.time_ms)
         else:
             commands = []
-            self._protect(position, commands)
+            self._orders.protect(position, commands)
         return FillOutcome(name, 0.0, commands)
 
     def _completed(self, transaction: Transaction, time_ms: int | None = None) -> list[Command]:
@@ -280,9 +282,10 @@ class PositionBook:
             return commands
         if self._makes_set(position):
             born_ms = transaction.entry_time_ms if time_ms is None else time_ms
-            self._protect(self._make_set(position, born_ms, commands), commands)
-        else:
-            self._protect(position, commands)
+            self._orders.protect(self._make_set(position, born_ms, commands), commands)
+        elif time_ms is not None:
+            # R19: replaced when the contents grow; the end of an order is no growth.
+            self._orders.protect(position, commands)
         return commands
 
     def _makes_set(self, position: Position) -> bool:
@@ -297,9 +300,9 @@ class PositionBook:
         self, position: Position, born_ms: int, commands: list[Command]
     ) -> PositionSet:
         side = position.side
-        self._cancel(position, "take_profit", "the Position became a set", commands)
-        self._cancel(position, "stop_loss", "the Position became a set", commands)
-        self._cancel(position, "signal_exit", "the Position became a set", commands)
+        self._orders.cancel(position, "take_profit", "the Position became a set", commands)
+        self._orders.cancel(position, "stop_loss", "the Position became a set", commands)
+        self._orders.cancel(position, "signal_exit", "the Position became a set", commands)
         made = PositionSet(
             side=side,
             # A set keeps the Position's tradeid so that backtrader's Trade goes on with it.
@@ -322,15 +325,9 @@ class PositionBook:
 
     # ------------------------------------------------------------------ exits
     def _exited(self, fill: Execution) -> FillOutcome:
-        order: PlaceOrder | None = None
-        if fill.number is None:
-            group = self.group_named_by(fill.group, fill.side)
-        else:
-            order, group = self._exits[fill.number]
-        if not group.contracts:
-            raise KeyError(f"fill of order {fill.number}: {group.name} is closed already")
+        group = self._closed_by(fill)
         whole = fill.contracts >= group.contracts * (1.0 - CONTRACT_TOLERANCE)
-        group_pnl = self._contract.pnl(fill.side, fill.contracts, group.average, fill.price)
+        group_pnl = self._money.pnl(fill.side, fill.contracts, group.average, fill.price)
         self.balance += group_pnl - fill.fee
         self._close_transactions(group, fill, whole)
         if isinstance(group, PositionSet):
@@ -339,11 +336,24 @@ class PositionBook:
         name = group.name
         commands: list[Command] = []
         if whole:
-            self._end_group(group, order, fill, commands)
+            self._end_group(group, fill, commands)
         else:
             group.contracts -= fill.contracts
-            self._shrink_orders(group, order, commands)
+            self._orders.shrink(group, fill.number, commands)
         return FillOutcome(name, group_pnl, commands)
+
+    def _closed_by(self, fill: Execution) -> Group:
+        """Return the group that a fill closes: its order's, or the one that the fill names."""
+        tradeid, side = fill.group, fill.side
+        if fill.number is not None:
+            order = self._orders.find(fill.number)
+            if order is None:
+                raise KeyError(f"fill of order {fill.number}, which is no exit of this book")
+            tradeid, side = order.group, order.side
+        group = self._group_of(tradeid, side)
+        if group is None:
+            raise KeyError(f"fill of order {fill.number}: its group is closed already")
+        return group
 
     def _close_transactions(self, group: Group, fill: Execution, whole: bool) -> None:
         """Take a fill's contracts from every Transaction of a group, pro rata."""
@@ -351,7 +361,7 @@ class PositionBook:
             part = transaction.open_contracts
             if not whole:
                 part *= fill.contracts / group.contracts
-            transaction.gross_pnl += self._contract.pnl(
+            transaction.gross_pnl += self._money.pnl(
                 transaction.side, part, transaction.entry_price, fill.price
             )
             transaction.fees += fill.fee * part / fill.contracts
@@ -363,7 +373,7 @@ class PositionBook:
 
     def _trade(self, transaction: Transaction, group: Group, fill: Execution) -> Trade:
         exits = transaction.exits
-        exit_price = fill.price if len(exits) == 1 else weighted_average(self._contract, exits)
+        exit_price = fill.price if len(exits) == 1 else self._money.average_entry(exits)
         return Trade(
             id=len(self.trades) + 1,
             side=transaction.side,
@@ -380,17 +390,12 @@ class PositionBook:
             group=group.name,
         )
 
-    def _end_group(
-        self, group: Group, order: PlaceOrder | None, fill: Execution, commands: list[Command]
-    ) -> None:
-        if order is not None:
-            self._exits.pop(order.number, None)
-        for name in ("take_profit", "stop_loss", "signal_exit"):
-            working = getattr(group, name)
-            if working is order:
-                setattr(group, name, None)
-            else:
-                self._cancel(group, name, f"{fill.role.value} closed its group", commands)
+    def _end_group(self, group: Group, fill: Execution, commands: list[Command]) -> None:
+        if fill.number is not None:
+            self._orders.release(group, fill.number)
+            self._orders.forget(fill.number)
+        for name in EXIT_NAMES:
+            self._orders.cancel(group, name, f"{fill.role.value} closed its group", commands)
         if isinstance(group, PositionSet):
             group.ended_ms, group.exit_price = fill.time_ms, fill.price
             group.exit_reason = fill.role.value
@@ -401,66 +406,8 @@ class PositionBook:
             # The emptied Position takes a new tradeid: the old one's backtrader Trade is over.
             self._positions[group.side] = self._new_position(group.side)
 
-    def _shrink_orders(
-        self, group: Group, filled: PlaceOrder | None, commands: list[Command]
-    ) -> None:
-        """Keep the other exits of a partly closed group as large as what is left."""
-        for order in group.working_orders():
-            if order is not filled:
-                commands.append(ResizeOrder(order.number, group.contracts))
-
-    # ------------------------------------------------------------------ orders of a group
-    def _protect(self, group: Group, commands: list[Command]) -> None:
-        """Place or replace a group's take-profit and stop for its present contents (R19)."""
-        if group.signal_exit is not None:
-            commands.append(ResizeOrder(group.signal_exit.number, group.contracts))
-        elif self.rules.take_profit_pct is not None:
-            self._cancel(group, "take_profit", "replaced: its group grew", commands)
-            price = self._exit_price(group, self.rules.take_profit_pct, profit=True)
-            group.take_profit = self._exit(Role.TAKE_PROFIT, group, price, commands)
-        if self.rules.stop_loss_pct is not None and self._stop_is_stale(group):
-            self._cancel(group, "stop_loss", "replaced: its group grew", commands)
-            price = self._exit_price(group, self.rules.stop_loss_pct, profit=False)
-            group.stop_loss = self._exit(Role.STOP_LOSS, group, price, commands)
-        if isinstance(group, PositionSet):
-            group.take_profit_price = group.take_profit.price if group.take_profit else None
-            group.stop_loss_price = group.stop_loss.price if group.stop_loss else None
-
-    @staticmethod
-    def _stop_is_stale(group: Group) -> bool:
-        # A take-profit that comes back after a signal exit leaves the stop alone (R11).
-        return group.stop_loss is None or group.stop_loss.contracts != group.contracts
-
-    def _exit_price(self, group: Group, distance: float, *, profit: bool) -> float:
-        # R8: a take-profit never earns less than asked, a stop is never tighter than asked.
-        upwards = (group.side == "long") == profit
-        if upwards:
-            return self._instrument.price_up(group.average * (1.0 + distance))
-        return self._instrument.price_down(group.average * (1.0 - distance))
-
-    def _order(
-        self, role: Role, side: Side, contracts: float, price: float, group: int = 0
-    ) -> PlaceOrder:
-        self._numbers += 1
-        return PlaceOrder(self._numbers, role, side, contracts, price, group)
-
-    def _exit(
-        self, role: Role, group: Group, price: float, commands: list[Command]
-    ) -> PlaceOrder:
-        order = self._order(role, group.side, group.contracts, price, group.tradeid)
-        self._exits[order.number] = (order, group)
-        commands.append(order)
-        return order
-
-    def _cancel(self, group: Group, name: str, reason: str, commands: list[Command]) -> None:
-        order: PlaceOrder | None = getattr(group, name)
-        if order is not None:
-            setattr(group, name, None)
-            commands.append(CancelOrder(order.number, reason))
-
     def _average(self, group: Group) -> float:
-        return weighted_average(
-            self._contract,
+        return self._money.average_entry(
             [(part.open_contracts, part.entry_price) for part in group.transactions]
         )
 

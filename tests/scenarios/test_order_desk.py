@@ -12,6 +12,7 @@ import pytest
 from cryptosim_bt import FuturesBroker, FuturesCommission, InputError, LinearContract
 from cryptosim_bt.exchange import FillRules
 from cryptosim_bt.stock_broker import PLAIN_INSTRUMENT
+from cryptosim_bt.tiers import MaintenanceTiers
 
 HOUR_MS = 3_600_000
 
@@ -57,7 +58,7 @@ def make_bars(*prices):
 def commission(leverage=10.0, fee=0.0, maintenance=0.0):
     return FuturesCommission(
         contract=LinearContract(1.0), maker=fee, taker=fee, futures_leverage=leverage,
-        maintenance_margin_rate=maintenance, liquidation_fee_rate=0.0,
+        tiers=MaintenanceTiers.single(maintenance), liquidation_fee_rate=0.0,
     )  # fmt: skip
 
 
