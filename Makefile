@@ -1,4 +1,4 @@
-# make run | test | lint | bench | clean | help. All that is installed goes into .venv.
+# make run | test | test-reports | lint | bench | clean | help. All that is installed goes into .venv.
 
 PYTHON ?= python3
 CONFIG ?= config/config.yaml
@@ -13,17 +13,19 @@ PY := $(VENV)/bin/python
 # Stamps: a second call installs nothing, and asks the network nothing.
 RUN_STAMP := $(VENV)/.installed-run
 TEST_STAMP := $(VENV)/.installed-test
+REPORTS_STAMP := $(VENV)/.installed-reports
 PROJECT := setup.cfg pyproject.toml cryptosim_bt/_version.py
 # Build with the setuptools in .venv: pip would otherwise fetch one for every install.
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
 .DELETE_ON_ERROR:
-.PHONY: help run test lint bench clean
+.PHONY: help run test test-reports lint bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run    backtest $(CONFIG) (make run CONFIG=... for another)"
 	@echo "make test   lint, then all tests (PYTEST_ARGS='-k name' for some)"
+	@echo "make test-reports   tests of the reports that need Chromium; fails where it is missing"
 	@echo "make lint   ruff and mypy"
 	@echo "make bench  benchmarks"
 	@echo "make clean  remove what was built and the caches; .venv and logs/ stay"
@@ -50,6 +52,10 @@ $(TEST_STAMP): $(PROJECT) | $(VENV)/bin/pip
 	$(INSTALL) --no-build-isolation --editable '.[test]'
 	@touch $@ $(RUN_STAMP)
 
+$(REPORTS_STAMP): $(TEST_STAMP)
+	$(INSTALL) --no-build-isolation --editable '.[test,reports]'
+	@touch $@
+
 run: $(RUN_STAMP)
 	$(PY) -m cryptosim_bt run $(CONFIG)
 
@@ -63,6 +69,14 @@ lint: $(TEST_STAMP)
 # pytest last: its closing line is what CI reads.
 test: lint
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+# Programs of the system are installed where that is ours to do: on Debian, as root.
+test-reports: $(REPORTS_STAMP)
+	@if ! { command -v chromium && command -v chromedriver; } >/dev/null && \
+	    command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -qq && apt-get install -y -qq chromium chromium-driver; fi
+	CRYPTOSIM_REPORT_TESTS=required $(PY) -m pytest tests/unit/test_page.py \
+	    tests/unit/test_page_browser.py
 
 bench: $(TEST_STAMP)
 	$(PY) -m benchmarks.run

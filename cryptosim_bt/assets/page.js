@@ -1,0 +1,176 @@
+"use strict";
+// Start: read the data, make chart and lists, and let the switches work.
+(() => {
+  const { word } = PageWords;
+  const { element } = PagePane;
+  const DAY = 86400;
+  const SPANS = [["span_all", null], ["span_year", 365 * DAY], ["span_quarter", 91 * DAY],
+    ["span_month", 30 * DAY], ["span_week", 7 * DAY], ["span_day", DAY]];
+  const HEADLINE = [["total_return", "percent"], ["max_drawdown", "share"], ["win_rate", "share"],
+    ["trades", "count"], ["profit_factor", "ratio"], ["final_equity", "money"]];
+  const at = (id) => document.getElementById(id);
+
+  class Page {
+    constructor(run) {
+      this.run = run;
+      this.charts = new PageCharts.Charts(run);
+      this.tabs = {
+        trades: new PageTables.List(run, this.charts, "trades"),
+        sets: new PageTables.List(run, this.charts, "sets"),
+        summary: new PageTables.Summary(run),
+      };
+      this.tab = "trades";
+      this.connect();
+      this.build();
+    }
+
+    /** Make all that depends on language, theme or scale. */
+    build() {
+      document.documentElement.lang = PageWords.language;
+      this.writeWords();
+      this.writeHead();
+      if (this.built) this.charts.destroy();
+      this.charts.build(at("panes"), at("navigator"));
+      this.built = true;
+      this.openTab(this.tab);
+    }
+
+    writeWords() {
+      for (const each of document.querySelectorAll("[data-word]")) each.textContent = word(each.dataset.word);
+      for (const each of document.querySelectorAll("[data-title]")) each.title = word(each.dataset.title);
+      at("language").textContent = word("language_name");
+      at("theme").textContent = word(theme() === "dark" ? "theme_light" : "theme_dark");
+      at("synthetic").hidden = !this.run.facts.synthetic;
+      for (const name of ["trades", "sets", "summary"]) {
+        const rows = this.run[name]?.rows;
+        at(`tab-${name}`).textContent = word(`${name}_tab`)
+          + (rows === undefined ? "" : ` (${rows.toLocaleString("en-US")})`);
+      }
+    }
+
+    writeHead() {
+      const { facts } = this.run;
+      const times = this.charts.view.times;
+      at("title").textContent = `${facts.symbol} · ${facts.timeframe}`;
+      at("subtitle").textContent = word("period", {
+        start: this.charts.dates.text(times[0]),
+        end: this.charts.dates.text(times[times.length - 1] + facts.bar_seconds),
+        zone: facts.zone,
+      });
+      at("strategy").textContent = facts.strategy;
+      const figures = at("figures");
+      figures.replaceChildren();
+      for (const [name, form] of HEADLINE) {
+        if (!Object.hasOwn(facts.summary, name)) continue;
+        const box = element("div", "", figures);
+        element("dt", "", box).textContent = PageTables.label(facts, `figure.${name}`);
+        const value = element("dd", "", box);
+        value.textContent = PageTables.figureText(facts, name, form);
+        value.dataset.figure = name;
+        if (name === "total_return") value.classList.add(facts.summary[name] < 0 ? "loss" : "profit");
+      }
+      const length = times[times.length - 1] - times[0];
+      at("spans").replaceChildren();
+      for (const [name, seconds] of SPANS.filter(([, each]) => !each || each < length)) {
+        const button = element("button", "", at("spans"));
+        button.type = "button";
+        button.dataset.span = name;
+        button.textContent = word(name);
+        button.addEventListener("click", () => (seconds ? this.charts.span(seconds) : this.charts.all()));
+      }
+    }
+
+    openTab(name) {
+      this.tab = name;
+      for (const each of Object.keys(this.tabs)) at(`tab-${each}`).setAttribute("aria-selected", String(each === name));
+      at("list").scrollTop = 0;
+      this.tabs[name].build(at("list"));
+    }
+
+    connect() {
+      for (const name of Object.keys(this.tabs)) {
+        at(`tab-${name}`).addEventListener("click", () => this.openTab(name));
+      }
+      at("list").addEventListener("scroll", () => this.tabs[this.tab].draw());
+      new ResizeObserver(() => this.tabs[this.tab].draw()).observe(at("list"));
+      at("language").addEventListener("click", () => {
+        PageWords.language = PageWords.language === "ko" ? "en" : "ko";
+        this.build();
+      });
+      at("theme").addEventListener("click", () => {
+        document.documentElement.dataset.theme = theme() === "dark" ? "light" : "dark";
+        remember(theme());
+        this.build();
+      });
+      this.toggle("log", (on) => { this.charts.log = on; this.build(); });
+      this.toggle("fit", (on) => { this.charts.fitLiquidation = on; this.charts.update(); });
+      this.toggle("side", (on) => document.body.classList.toggle("no-tables", !on));
+      at("splitter").addEventListener("pointerdown", (down) => {
+        const aside = document.querySelector("aside"), width = aside.offsetWidth;
+        PageCharts.follow(down, (event) => {
+          aside.style.width = `${Math.max(240, width + down.clientX - event.clientX)}px`;
+        });
+      });
+      document.addEventListener("keydown", (event) => this.key(event));
+    }
+
+    toggle(id, act) {
+      at(id).addEventListener("click", () => {
+        const on = at(id).getAttribute("aria-pressed") !== "true";
+        at(id).setAttribute("aria-pressed", String(on));
+        act(on);
+      });
+    }
+
+    key(event) {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      const { charts } = this;
+      const inList = document.activeElement === at("list");
+      const acts = {
+        ArrowLeft: () => charts.pan(-0.2), ArrowRight: () => charts.pan(0.2), Home: () => charts.all(),
+        "+": () => charts.zoomIn(), "=": () => charts.zoomIn(), "-": () => charts.zoomOut(),
+        ...(inList && {
+          ArrowDown: () => this.tabs[this.tab].step(1), ArrowUp: () => this.tabs[this.tab].step(-1),
+        }),
+      };
+      if (!acts[event.key]) return;
+      event.preventDefault();
+      acts[event.key]();
+    }
+  }
+
+  function theme() {
+    return document.documentElement.dataset.theme;
+  }
+
+  // A browser may keep nothing for pages on disk; then the system's theme is taken each time.
+  function remember(name) {
+    try { localStorage.setItem("cryptosim-theme", name); } catch { /* not kept */ }
+  }
+
+  function remembered() {
+    try { return localStorage.getItem("cryptosim-theme"); } catch { return null; }
+  }
+
+  async function start() {
+    const facts = JSON.parse(at("facts").textContent);
+    PageWords.language = facts.language;
+    const dark = window.matchMedia("(prefers-color-scheme: dark)").matches;
+    document.documentElement.dataset.theme = remembered() ?? (dark ? "dark" : "light");
+    at("loading").textContent = word("loading");
+    try {
+      const page = new Page(await PageData.load());
+      at("loading").hidden = true;
+      requestAnimationFrame(() => setTimeout(() => {
+        // For measurements and tests, and for whoever looks into the page by its console.
+        window.cryptosim = { page, run: page.run, charts: page.charts, firstPicture: performance.now() };
+      }));
+    } catch (error) {
+      at("loading").className = "failed";
+      at("loading").textContent = word("failed") + error.message;
+      throw error;
+    }
+  }
+
+  start();
+})();

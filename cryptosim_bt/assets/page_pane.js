@@ -1,0 +1,254 @@
+"use strict";
+// A pane: a uPlot chart (axes, grid, crosshair, shared time) with layers of ours drawn into it.
+const PagePane = (() => {
+  const AXIS_WIDTH = 84, AXIS_HEIGHT = 34, LEFT = 26;
+  // A line beside the candles widens the axis by this share of their range at most, either way.
+  const NEAR = 0.5;
+
+  /** Colours of the theme by name, as the style sheet has them. */
+  function colours() {
+    const style = getComputedStyle(document.documentElement);
+    return new Proxy({}, { get: (_, name) => style.getPropertyValue(`--${name}`).trim() });
+  }
+
+  /** What a layer draws with: the canvas, and where times and values stand on it. */
+  class Scene {
+    constructor(u, pane) {
+      const { left, top, width, height } = u.bbox;
+      Object.assign(this, { ctx: u.ctx, left, top, width, height, ratio: uPlot.pxRatio });
+      this.view = pane.view;
+      this.colours = pane.colours;
+      const [x, y] = [u.scales.x, u.scales.y];
+      const across = width / (x.max - x.min);
+      this.x = (time) => left + (time - x.min) * across;
+      const turn = pane.log ? Math.log : (value) => value;
+      const up = height / (turn(y.max) - turn(y.min));
+      this.y = (value) => top + height - (turn(value) - turn(y.min)) * up;
+    }
+  }
+
+  class Pane {
+    /**
+     * Options: name (a word or an indicator's), view, decimals or format, weight (share of the
+     * height), least (pixels), extent (a fixed range of values), floor (0 is always seen),
+     * dates (time axis below), log.
+     */
+    constructor(options) {
+      Object.assign(this, { weight: 1, least: 70, layers: [], format: null, ...options });
+    }
+
+    /** Make the elements and the chart in a parent. */
+    build(parent, hidden) {
+      this.hidden = hidden;
+      this.colours = colours();
+      this.root = element("div", "pane", parent);
+      this.root.style.flex = `${this.weight} 0 ${this.least}px`;
+      this.root.dataset.pane = this.name;
+      if (!this.bare) this.buildLegend();
+      this.host = element("div", "plot", this.root);
+      this.level = element("div", "level", this.host);
+      this.level.hidden = true;
+      this.scan();
+      this.plot = new uPlot(this.options(), [this.view.candles.x, this.empty()], this.host);
+    }
+
+    buildLegend() {
+      const legend = element("div", "legend", this.root);
+      this.root.style.minHeight = `${this.least}px`;
+      element("span", "name", legend).textContent = PageWords.word(this.name);
+      this.keys = new Map();
+      for (const layer of this.layers.filter((each) => each.label)) {
+        const key = element("button", "key", legend);
+        key.type = "button";
+        key.dataset.layer = layer.id;
+        key.append(swatch(layer, this.colours), layer.label());
+        key.setAttribute("aria-pressed", String(!this.hidden.has(layer.id)));
+        key.addEventListener("click", () => this.toggle(layer.id, key));
+        if (layer.value) this.keys.set(layer, element("b", "", key));
+      }
+      if (this.note) this.noteAt = element("b", "name", legend);
+    }
+
+    toggle(id, key) {
+      if (!this.hidden.delete(id)) this.hidden.add(id);
+      key.setAttribute("aria-pressed", String(!this.hidden.has(id)));
+      this.update();
+    }
+
+    shown() {
+      return this.layers.filter((layer) => !this.hidden.has(layer.id));
+    }
+
+    empty() {
+      return new Float64Array(this.view.candles.count);
+    }
+
+    options() {
+      const muted = this.colours.muted;
+      const grid = { stroke: this.colours.grid, width: 1 };
+      const font = "11px system-ui, sans-serif";
+      const time = {
+        stroke: muted, grid, font, size: this.dates ? AXIS_HEIGHT : 0, ticks: { show: false },
+        values: this.dates ? this.dates : () => [], space: 80, gap: 3,
+      };
+      const value = {
+        side: 1, stroke: muted, grid, font, size: this.bare ? 0 : AXIS_WIDTH, gap: 6,
+        ticks: { show: !this.bare, stroke: this.colours.grid, size: 4 }, space: 20,
+        show: !this.bare,
+        values: (u, splits, axis, space, step) => splits.map((at) => this.axisText(at, step)),
+      };
+      return {
+        width: Math.max(this.host.clientWidth, 60), height: Math.max(this.host.clientHeight, 30),
+        padding: this.bare ? [2, AXIS_WIDTH, 2, LEFT] : [6, 0, this.dates ? 0 : 4, LEFT],
+        legend: { show: false },
+        tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), this.zone),
+        scales: {
+          x: { time: true, auto: false, min: this.limits[0], max: this.limits[1] },
+          y: { auto: false, min: this.lowest, max: this.highest, distr: this.log ? 3 : 1 },
+        },
+        axes: [{ ...time, show: !this.bare }, value],
+        series: [{}, { show: true, paths: () => null, points: { show: false } }],
+        cursor: {
+          show: !this.bare, points: { show: false }, drag: { x: false, y: false },
+          sync: { key: "run", scales: ["x", null] },
+        },
+        hooks: { drawAxes: [(u) => this.draw(u)], setCursor: [(u) => this.pointed(u)] },
+      };
+    }
+
+    /** The range of time in the pane: that of the view, or all of it (the navigator). */
+    get limits() {
+      return this.extentOfTime ?? [this.view.min, this.view.max];
+    }
+
+    axisText(value, step) {
+      if (value === null) return "";
+      if (this.percent) [value, step] = [value * 100, step * 100];
+      const decimals = step > 0 ? Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) : this.decimals;
+      return number(this.unsigned ? Math.abs(value) : value, this.log ? Math.min(decimals, 2) : decimals)
+        + (this.percent ? "%" : "");
+    }
+
+    text(value) {
+      return this.format ? this.format(value) : number(value, this.decimals);
+    }
+
+    /** Let the layers gather what they draw, and find the range of values. */
+    scan() {
+      let [low, high] = this.floor ? [0, 0] : [Infinity, -Infinity];
+      const near = [];
+      for (const layer of this.shown()) {
+        const extent = layer.prepare?.(this.view), fit = layer.fit?.() ?? "whole";
+        if (!extent || fit === "not") continue;
+        if (fit === "near") { near.push(extent); continue; }
+        low = Math.min(low, extent[0]);
+        high = Math.max(high, extent[1]);
+      }
+      // A line that is far from the candles may widen the axis, but not flatten them.
+      const reach = low <= high ? (high - low) * NEAR : Infinity;
+      const [lowest, highest] = reach < Infinity ? [low - reach, high + reach] : [-Infinity, Infinity];
+      for (const extent of near) {
+        low = Math.min(low, Math.max(extent[0], lowest));
+        high = Math.max(high, Math.min(extent[1], highest));
+      }
+      if (!(low <= high)) [low, high] = [0, 1];
+      const room = high > low ? (high - low) * 0.06 : Math.abs(high) * 0.01 || 1;
+      this.lowest = this.floor && low === 0 ? low : low - room;
+      this.highest = this.floor && high === 0 ? high : high + room;
+      if (this.floor && low === 0 && high === 0) this.highest = 1;
+      if (this.log) this.lowest = Math.max(this.lowest, Math.min(low, high) * 0.9);
+    }
+
+    /** Draw again after the view or the layers changed. */
+    update() {
+      this.scan();
+      const { plot } = this;
+      const [min, max] = this.limits;
+      plot.batch(() => {
+        plot.setData([this.view.candles.x, this.empty()], false);
+        plot.setScale("x", { min, max });
+        plot.setScale("y", { min: this.lowest, max: this.highest });
+      });
+    }
+
+    resize() {
+      const { clientWidth: width, clientHeight: height } = this.host;
+      if (width > 0 && height > 0) this.plot.setSize({ width, height });
+    }
+
+    draw(u) {
+      const scene = new Scene(u, this);
+      const { ctx } = scene;
+      ctx.save();
+      ctx.beginPath();
+      ctx.rect(scene.left, scene.top, scene.width, scene.height);
+      ctx.clip();
+      for (const layer of this.shown()) layer.draw(scene);
+      ctx.restore();
+    }
+
+    /** Show the value at the crosshair beside the axis. */
+    pointed(u) {
+      const { top } = u.cursor;
+      const here = u.over.matches(":hover") && top >= 0;
+      this.level.hidden = !here;
+      if (here) {
+        this.level.textContent = this.text(u.posToVal(top, "y"));
+        this.level.style.top = `${top + u.over.offsetTop}px`;
+      }
+      this.onPoint?.(u, here);
+    }
+
+    /** Write the figures of a bar into the legend. */
+    read(bar) {
+      if (this.bare) return;
+      for (const [layer, place] of this.keys) place.textContent = layer.value(bar);
+      if (this.noteAt) this.noteAt.textContent = this.note(bar);
+    }
+
+    destroy() {
+      this.plot.destroy();
+      this.root.remove();
+    }
+  }
+
+  function element(tag, name, parent) {
+    const made = document.createElement(tag);
+    if (name) made.className = name;
+    parent?.append(made);
+    return made;
+  }
+
+  const formats = new Map();
+
+  /** Return a number with its thousands apart; a dash where there is none. */
+  function number(value, decimals, sign = false) {
+    if (value === null || value === undefined || Number.isNaN(value)) return "–";
+    const key = `${decimals}${sign}`;
+    if (!formats.has(key)) {
+      formats.set(key, new Intl.NumberFormat("en-US", {
+        minimumFractionDigits: decimals, maximumFractionDigits: decimals,
+        signDisplay: sign ? "exceptZero" : "negative",
+      }));
+    }
+    return formats.get(key).format(value);
+  }
+
+  function percent(value, sign = false) {
+    return value === null || Number.isNaN(value) ? "–" : `${number(value * 100, 2, sign)}%`;
+  }
+
+  /** Return a small picture of a layer's mark for the legend. */
+  function swatch(layer, palette) {
+    const made = document.createElement("canvas");
+    const ratio = window.devicePixelRatio || 1;
+    made.width = made.height = 12 * ratio;
+    made.style.width = made.style.height = "12px";
+    const ctx = made.getContext("2d");
+    ctx.scale(ratio, ratio);
+    layer.swatch(ctx, palette);
+    return made;
+  }
+
+  return { Pane, element, number, percent };
+})();

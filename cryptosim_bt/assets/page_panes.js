@@ -1,0 +1,489 @@
+"use strict";
+// All panes of the run, moved together: zoom, pan, crosshair, figures of the bar pointed at.
+const PageCharts = (() => {
+  const { element, number, percent, Pane } = PagePane;
+  const { View, lowerBound } = PageView;
+  const { word } = PageWords;
+  const LINE_COLOURS = 6;
+  const TIP_FILLS = 8;
+  const ZOOM_STEP = 1.4;
+
+  class Charts {
+    constructor(run) {
+      this.run = run;
+      this.view = new View(run.bars.values.time, run.facts.bar_seconds);
+      this.selection = { current: null };
+      // Layers that are switched off, by their id: kept when the panes are made anew.
+      this.hidden = new Set();
+      this.log = false;
+      this.fitLiquidation = false;
+      this.dates = new Dates(run.facts.zone);
+      this.onRange = () => {};
+      const { decimals } = run.facts;
+      this.price = (value) => number(value, decimals.price);
+      this.money = (value) => number(value, decimals.money);
+      this.contracts = (value) => number(value, decimals.contracts);
+      this.sortFills();
+    }
+
+    /** Note the bar of each fill, and sort the fills into kinds of marks. */
+    sortFills() {
+      const { fills, bars, sets } = this.run;
+      const times = bars.values.time;
+      const onBar = (time) => times[this.view.barAt(time)];
+      this.fillTimes = fills.values.time.map(onBar);
+      const kinds = { entry_long: [], entry_short: [], exit_profit: [], exit_loss: [], liquidated: [] };
+      for (let i = 0; i < fills.rows; i++) kinds[kindOf(fills, i)].push(i);
+      this.markTables = {};
+      for (const [kind, rows] of Object.entries(kinds)) {
+        this.markTables[kind] = {
+          times: Float64Array.from(rows, (i) => this.fillTimes[i]),
+          prices: Float64Array.from(rows, (i) => fills.values.price[i]),
+        };
+      }
+      for (const [kind, time, price] of [
+        ["set_born", "born", "average_entry"], ["set_ended", "ended", "exit_price"],
+      ]) {
+        const rows = Array.from({ length: sets.rows }, (_, i) => i)
+          .filter((i) => !Number.isNaN(sets.values[time][i]))
+          .sort((a, b) => sets.values[time][a] - sets.values[time][b]);
+        this.markTables[kind] = {
+          times: Float64Array.from(rows, (i) => onBar(sets.values[time][i])),
+          prices: Float64Array.from(rows, (i) => sets.values[price][i]),
+        };
+      }
+    }
+
+    // ------------------------------------------------------------------------------- the panes
+
+    build(parent, navigator) {
+      this.panes = this.describe();
+      for (const pane of this.panes) {
+        pane.view = this.view;
+        pane.zone = this.run.facts.zone;
+      }
+      const values = this.panes.filter((pane) => !pane.bare);
+      values[0].dates = values[values.length - 1].dates =
+        (u, splits, axis, space, step) => this.dates.labels(splits, step);
+      this.view.resize(parent.clientWidth - 92);
+      for (const pane of this.panes) {
+        pane.build(pane.bare ? navigator : parent, this.hidden);
+        if (!pane.bare) this.listen(pane);
+      }
+      this.navigate(navigator);
+      this.watcher = new ResizeObserver(() => this.resize());
+      this.watcher.observe(parent);
+      this.resize();
+      this.read(null);
+    }
+
+    destroy() {
+      this.watcher.disconnect();
+      this.stopNavigating.abort();
+      for (const pane of this.panes) pane.destroy();
+    }
+
+    describe() {
+      const { facts, bars } = this.run;
+      const panes = [this.pricePane()];
+      const volume = bars.values["indicator:volume"];
+      if (volume) {
+        const format = (value) => number(value, 2);
+        panes.push(new Pane({
+          name: "volume", weight: 1, least: 62, floor: true, decimals: 2,
+          layers: [PageLayers.volume(volume, format)],
+        }));
+      }
+      const own = Map.groupBy(facts.indicators, (each) => each.panel);
+      own.delete("price");
+      for (const [name, indicators] of own) {
+        panes.push(new Pane({
+          name: plain(name), weight: 1.2, least: 76, decimals: 2, layers: this.indicatorLines(indicators),
+        }));
+      }
+      panes.push(this.positionPane(), this.accountPane(), this.drawdownPane());
+      for (const pane of panes) pane.layers.unshift(PageLayers.chosen(this.selection, false));
+      panes[0].layers.push(PageLayers.chosen(this.selection, true));
+      panes.push(this.navigatorPane());
+      return panes;
+    }
+
+    indicatorLines(indicators, fit) {
+      return indicators.map(({ name }, i) => {
+        const column = `indicator:${name}`;
+        const { decimals } = this.run.bars.about[column];
+        return PageLayers.line({
+          id: column, name: plain(name).toUpperCase(), values: this.run.bars.values[column],
+          colour: `line${i % LINE_COLOURS}`, format: (value) => number(value, Math.min(decimals, 8)), fit,
+        });
+      });
+    }
+
+    pricePane() {
+      const { bars, sets, facts } = this.run;
+      const format = this.price;
+      const leg = (id, colour) => PageLayers.line({
+        id, name: id, values: bars.values[id], colour, format, dash: [1.5, 2.5], stepped: true,
+        fit: () => "near",
+      });
+      const liquidation = (id) => PageLayers.line({
+        id, name: id, values: bars.values[id], colour: "liquidation", format, stepped: true,
+        width: 1.3, fit: () => (this.fitLiquidation ? "whole" : "not"),
+      });
+      const mark = (id, shape, colour, hollow) =>
+        PageLayers.marks({ id, shape, colour, hollow, ...this.markTables[id] });
+      const marks = [
+        mark("set_born", "diamond", "set", false), mark("set_ended", "diamond", "set", true),
+        mark("entry_long", "up", "long"), mark("entry_short", "down", "short"),
+        mark("exit_profit", "dot", "profit"), mark("exit_loss", "cross", "loss"),
+        mark("liquidated", "star", "liquidation"),
+      ].filter((layer) => this.markTables[layer.id].times.length);
+      // Runs once all marks have counted theirs.
+      const crowd = {
+        id: "crowd",
+        prepare: () => {
+          const total = marks.reduce((sum, layer) => sum + layer.count(), 0);
+          for (const layer of marks) layer.crowd(total);
+          return null;
+        },
+        draw() {},
+      };
+      const onPrice = facts.indicators.filter((each) => each.panel === "price");
+      return new Pane({
+        name: "price", weight: 5, least: 220, decimals: facts.decimals.price, log: this.log, format,
+        onPoint: (u, here) => this.tip(u, here),
+        layers: [
+          PageLayers.candles(bars, format), ...this.indicatorLines(onPrice, () => "near"),
+          leg("long_average", "long"), leg("short_average", "short"),
+          ...["liquidation_below", "liquidation_above"].filter((id) => hasAny(bars.values[id])).map(liquidation),
+          ...(sets.rows ? [PageLayers.spans(sets, this.view.times[this.view.times.length - 1])] : []),
+          ...marks, crowd,
+        ],
+      });
+    }
+
+    positionPane() {
+      const { bars } = this.run;
+      const format = this.contracts;
+      const held = (side, sign) => PageLayers.area({
+        id: `${side}_contracts`, name: `${side}_contracts`, values: bars.values[`${side}_contracts`],
+        colour: side, format, base: 0, sign, opacity: 0.75,
+      });
+      return new Pane({
+        name: "position", weight: 1.3, least: 76, floor: true, unsigned: true,
+        decimals: this.run.facts.decimals.contracts, format: (value) => format(Math.abs(value)),
+        layers: [held("long", 1), held("short", -1),
+          PageLayers.level({ id: "nothing", value: 0, colour: "muted", format })],
+        note: (bar) => ["long", "short"]
+          .map((side) => `${word(`${side}_sets`)} ${bars.values[`${side}_sets`][bar]}`).join("  "),
+      });
+    }
+
+    accountPane() {
+      const { bars, facts } = this.run;
+      const { balance, equity } = bars.values;
+      const format = this.money;
+      return new Pane({
+        name: "account", weight: 2, least: 96, decimals: facts.decimals.money, format,
+        layers: [
+          PageLayers.area({ id: "balance", name: "balance", values: balance, colour: "balance", format }),
+          PageLayers.line({ id: "equity", name: "equity", values: equity, colour: "equity", format, width: 1.6 }),
+          PageLayers.level({ id: "initial", name: "initial", value: facts.initial_balance, colour: "initial", format }),
+        ],
+        note: (bar) => `${word("unrealized_pnl")} ${number(equity[bar] - balance[bar], facts.decimals.money, true)}`
+          + `  ${word("total_return_now")} ${percent(equity[bar] / facts.initial_balance - 1, true)}`
+          + `  (${facts.currency})`,
+      });
+    }
+
+    drawdownPane() {
+      return new Pane({
+        name: "drawdown", weight: 1.1, least: 90, floor: true, percent: true, decimals: 4,
+        format: (value) => percent(value),
+        layers: [PageLayers.area({
+          id: "drawdown", name: "", values: this.run.bars.values.drawdown, colour: "loss",
+          format: (value) => percent(value), base: 0, opacity: 0.6,
+        })],
+      });
+    }
+
+    /** The strip below: the whole run, whatever part of it the panes show. */
+    navigatorPane() {
+      const all = new View(this.view.times, this.run.facts.bar_seconds);
+      const close = PageLayers.line({
+        id: "navigator", name: "", values: this.run.bars.values.close, colour: "muted",
+        format: this.price, width: 1,
+      });
+      const prepare = close.prepare;
+      close.prepare = () => {
+        if (all.width !== this.view.width) all.resize(this.view.width);
+        return prepare(all);
+      };
+      return new Pane({ name: "navigator", bare: true, extentOfTime: this.view.whole, layers: [close] });
+    }
+
+    // ---------------------------------------------------------------------------------- moving
+
+    /** Show a range of time in all panes. */
+    show(min, max) {
+      this.view.set(min, max);
+      this.pending ??= requestAnimationFrame(() => this.update());
+    }
+
+    update() {
+      this.pending = null;
+      for (const pane of this.panes) if (!pane.bare) pane.update();
+      this.placeWindow();
+      this.read(null);
+      this.onRange();
+    }
+
+    resize() {
+      const [first] = this.panes;
+      for (const pane of this.panes) pane.resize();
+      this.view.resize(first.plot.over.clientWidth);
+      for (const pane of this.panes) if (pane.bare) pane.update();
+      this.update();
+    }
+
+    zoom(factor, around = (this.view.min + this.view.max) / 2) {
+      const { min, max } = this.view;
+      // At the limits nothing may slide.
+      const length = Math.max((max - min) * factor, this.view.shortest);
+      const scale = length / (max - min);
+      this.show(around - (around - min) * scale, around + (max - around) * scale);
+    }
+
+    zoomIn() { this.zoom(1 / ZOOM_STEP); }
+
+    zoomOut() { this.zoom(ZOOM_STEP); }
+
+    pan(share) {
+      const { min, max } = this.view;
+      this.show(min + (max - min) * share, max + (max - min) * share);
+    }
+
+    all() { this.show(...this.view.whole); }
+
+    /** Show so many seconds, the middle where it is; the end of the run if all of it is seen. */
+    span(seconds) {
+      const [first, last] = this.view.whole;
+      const { min, max } = this.view;
+      if (max - min >= (last - first) * 0.999) this.show(last - seconds, last);
+      else this.show((min + max - seconds) / 2, (min + max + seconds) / 2);
+    }
+
+    /** Go to a trade or set: its whole life with room on both sides. */
+    goTo(place) {
+      this.selection.current = place;
+      const room = Math.max((place.end - place.start) * 0.6, 40 * this.run.facts.bar_seconds);
+      this.show(place.start - room, place.end + room);
+    }
+
+    /** Wheel, drag, Shift and drag, double click on a pane. */
+    listen(pane) {
+      const { plot, host } = pane;
+      const timeAt = (event) => plot.posToVal(event.clientX - plot.over.getBoundingClientRect().left, "x");
+      plot.over.addEventListener("wheel", (event) => {
+        event.preventDefault();
+        const lines = event.deltaMode === 1 ? 33 : 1;
+        if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) this.pan((event.deltaX * lines) / 1500);
+        else {
+          const turn = Math.max(-200, Math.min(200, event.deltaY * lines));
+          this.zoom(Math.exp(turn * 0.0022), timeAt(event));
+        }
+      }, { passive: false });
+      plot.over.addEventListener("dblclick", () => this.all());
+      plot.over.addEventListener("pointerdown", (down) => {
+        if (down.button !== 0) return;
+        const { min, max } = this.view, start = timeAt(down);
+        const left = down.clientX - plot.over.getBoundingClientRect().left;
+        host.classList.toggle("dragging", !down.shiftKey);
+        follow(down, (event) => {
+          const moved = event.clientX - down.clientX;
+          if (down.shiftKey) {
+            plot.setSelect({
+              left: Math.min(left, left + moved), width: Math.abs(moved), top: 0,
+              height: plot.over.clientHeight,
+            }, false);
+          } else {
+            const shift = (-moved / plot.over.clientWidth) * (max - min);
+            this.show(min + shift, max + shift);
+          }
+        }, (event) => {
+          host.classList.remove("dragging");
+          if (!down.shiftKey) return;
+          plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+          const end = timeAt(event);
+          if (Math.abs(event.clientX - down.clientX) > 4) this.show(Math.min(start, end), Math.max(start, end));
+        });
+      });
+      pane.onPoint = ((before) => (u, here) => {
+        before?.(u, here);
+        if (here) this.read(u.cursor.idx);
+      })(pane.onPoint);
+      plot.over.addEventListener("mouseleave", () => {
+        this.read(null);
+        this.hideTip();
+      });
+    }
+
+    /** The strip below: drag its window, or an end of it; click beside it to go there. */
+    navigate(strip) {
+      this.windowAt = strip.querySelector(".window");
+      const [left, right] = this.windowAt.children;
+      this.stopNavigating = new AbortController();
+      strip.addEventListener("pointerdown", (down) => {
+        const { over } = this.panes[this.panes.length - 1].plot;
+        const [first, last] = this.view.whole;
+        const perPixel = (last - first) / over.clientWidth;
+        if (down.target !== this.windowAt && down.target !== left && down.target !== right) {
+          const time = first + (down.clientX - over.getBoundingClientRect().left) * perPixel;
+          const half = (this.view.max - this.view.min) / 2;
+          this.show(time - half, time + half);
+        }
+        const { min, max } = this.view;
+        follow(down, (event) => {
+          const shift = (event.clientX - down.clientX) * perPixel;
+          const from = down.target === right ? min : min + shift;
+          const to = down.target === left ? max : max + shift;
+          if (to - from > this.view.shortest) this.show(from, to);
+        });
+      }, { signal: this.stopNavigating.signal });
+      this.placeWindow();
+    }
+
+    placeWindow() {
+      const { over } = this.panes[this.panes.length - 1].plot;
+      const [first, last] = this.view.whole;
+      const perSecond = over.clientWidth / (last - first);
+      this.windowAt.style.left = `${over.offsetLeft + (this.view.min - first) * perSecond}px`;
+      this.windowAt.style.width = `${(this.view.max - this.view.min) * perSecond}px`;
+    }
+
+    // --------------------------------------------------------------------------------- reading
+
+    /** Write the figures of a stretch of bars: those after its last bar. null: the last one seen. */
+    read(index) {
+      const slice = this.view.candles;
+      const newest = Math.min(lowerBound(this.view.times, this.view.max), slice.stop) - 1;
+      const first = index === null ? newest : slice.start + index * slice.size;
+      const last = index === null ? newest : Math.min(first + slice.size, slice.stop) - 1;
+      if (last < 0) return;
+      for (const pane of this.panes) pane.read(last);
+      const { time } = this.run.bars.values;
+      let text = this.dates.text(time[first]);
+      if (last > first) text += ` – ${this.dates.text(time[last])}`;
+      if (slice.size > 1) text += ` · ${word("joined", { n: slice.size })}`;
+      document.getElementById("moment").textContent = text;
+    }
+
+    /** Show the fills of the bars pointed at beside the crosshair. */
+    tip(u, here) {
+      const box = document.getElementById("tip");
+      const slice = this.view.candles, index = u.cursor.idx;
+      if (!here || index === null) return this.hideTip();
+      const { time } = this.run.bars.values;
+      const first = slice.start + index * slice.size;
+      const last = Math.min(first + slice.size, slice.stop) - 1;
+      const from = lowerBound(this.fillTimes, time[first]);
+      const end = lowerBound(this.fillTimes, time[last] + 0.0005);
+      box.hidden = from === end;
+      if (box.hidden) return undefined;
+      box.replaceChildren();
+      for (let i = from; i < Math.min(end, from + TIP_FILLS); i++) {
+        const line = element("div", this.run.fills.text("side", i), box);
+        line.textContent = this.fillText(i);
+      }
+      if (end - from > TIP_FILLS) {
+        element("div", "", box).textContent = word("more_fills", { n: end - from - TIP_FILLS });
+      }
+      const chart = document.getElementById("chart").getBoundingClientRect();
+      const plot = u.over.getBoundingClientRect();
+      const x = plot.left - chart.left + u.cursor.left, y = plot.top - chart.top + u.cursor.top;
+      const right = x + box.offsetWidth + 24 > chart.width - 84;
+      box.style.left = `${right ? Math.max(4, x - box.offsetWidth - 14) : x + 14}px`;
+      box.style.top = `${Math.max(4, Math.min(y + 14, chart.height - box.offsetHeight - 4))}px`;
+      return undefined;
+    }
+
+    hideTip() {
+      document.getElementById("tip").hidden = true;
+    }
+
+    fillText(i) {
+      const { fills, facts } = this.run;
+      const role = fills.text("role", i), { contracts, price, group_pnl: pnl } = fills.values;
+      const money = role === "entry" ? ""
+        : ` · ${number(pnl[i], facts.decimals.money, true)} ${facts.currency}`;
+      return `${word(fills.text("side", i))} ${word(role)} ${this.contracts(contracts[i])} @ `
+        + `${this.price(price[i])} · ${fills.text("group", i)}${money}`;
+    }
+  }
+
+  function kindOf(fills, i) {
+    const role = fills.text("role", i);
+    if (role === "entry") return `entry_${fills.text("side", i)}`;
+    if (role === "liquidation") return "liquidated";
+    return fills.values.group_pnl[i] < 0 ? "exit_loss" : "exit_profit";
+  }
+
+  function hasAny(values) {
+    return values.some((value) => !Number.isNaN(value));
+  }
+
+  /** Return the name of an indicator or panel as it is, though it be a word of ours. */
+  function plain(name) {
+    return word(name) === name ? name : `${name}\u200b`;
+  }
+
+  /** Follow the pointer until it is let go. */
+  function follow(down, move, end = () => {}) {
+    down.preventDefault();
+    const stop = new AbortController();
+    const { signal } = stop;
+    window.addEventListener("pointermove", move, { signal });
+    for (const name of ["pointerup", "pointercancel"]) {
+      window.addEventListener(name, (event) => { stop.abort(); end(event); }, { signal });
+    }
+  }
+
+  /** Times as text in the run's zone. */
+  class Dates {
+    constructor(zone) {
+      this.format = new Intl.DateTimeFormat("en-GB", {
+        timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit",
+        minute: "2-digit", hourCycle: "h23",
+      });
+    }
+
+    parts(seconds) {
+      const found = {};
+      for (const { type, value } of this.format.formatToParts(seconds * 1000)) found[type] = value;
+      return found;
+    }
+
+    text(seconds) {
+      if (Number.isNaN(seconds)) return "";
+      const { year, month, day, hour, minute } = this.parts(seconds);
+      return `${year}-${month}-${day} ${hour}:${minute}`;
+    }
+
+    /** Labels of the time axis: what changes above, what it belongs to below. */
+    labels(splits, step) {
+      let before = "";
+      return splits.map((seconds) => {
+        const { year, month, day, hour, minute } = this.parts(seconds);
+        let [label, below] = [`${hour}:${minute}`, `${year}-${month}-${day}`];
+        if (step >= 86400 * 360) return year;
+        if (step >= 86400 * 28) [label, below] = [`${year}-${month}`, ""];
+        else if (step >= 86400) [label, below] = [`${month}-${day}`, year];
+        const again = below === before;
+        before = below;
+        return again || !below ? label : `${label}\n${below}`;
+      });
+    }
+  }
+
+  return { Charts, follow };
+})();

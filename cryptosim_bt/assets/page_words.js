@@ -1,0 +1,113 @@
+"use strict";
+// The words of the page: English, Korean. They are those of the workbook and of chart.png.
+const PageWords = (() => {
+  const WORDS = {
+    loading: ["Loading…", "불러오는 중…"],
+    failed: ["The page cannot show this run: ", "이 실행을 표시할 수 없습니다: "],
+    synthetic: ["SYNTHETIC SAMPLE: made-up prices, not a real market",
+      "합성 표본: 실제 시세가 아닌 가상의 가격입니다"],
+    period: ["{start} – {end} ({zone})", "{start} – {end} ({zone})"],
+    joined: ["{n} bars joined into one", "{n}개 봉을 하나로 묶음"],
+    log: ["Log", "로그"],
+    log_note: ["Logarithmic price axis", "가격 축을 로그로"],
+    fit: ["Fit liquidation", "청산가 맞춤"],
+    fit_note: ["Widen the price axis to the liquidation prices", "청산 가격까지 가격 축을 넓힘"],
+    language_name: ["한국어", "English"],
+    language_note: ["한국어로 보기", "Show in English"],
+    theme_dark: ["Dark", "어둡게"],
+    theme_light: ["Light", "밝게"],
+    theme_note: ["Switch between light and dark", "밝은 화면과 어두운 화면 전환"],
+    tables: ["Tables", "표"],
+    tables_note: ["Show or hide the tables", "표 보이기/숨기기"],
+    spans: ["Length of time shown", "표시 기간"],
+    span_all: ["All", "전체"], span_year: ["1Y", "1년"], span_quarter: ["3M", "3개월"],
+    span_month: ["1M", "1개월"], span_week: ["1W", "1주"], span_day: ["1D", "1일"],
+    trades_tab: ["Trades", "거래내역"], sets_tab: ["Sets", "포지션세트"],
+    summary_tab: ["Summary", "요약"],
+    no_rows: ["none", "없음"],
+    // panes and what they show
+    price: ["Price", "가격"], volume: ["Volume", "거래량"], position: ["Contracts", "계약 수"],
+    account: ["Account", "계좌"], drawdown: ["Drawdown", "낙폭"],
+    open: ["Open", "시가"], high: ["High", "고가"], low: ["Low", "저가"], close: ["Close", "종가"],
+    averages: ["Average entry", "평균진입가"],
+    long_average: ["Long average", "총 롱진입가"], short_average: ["Short average", "총 숏진입가"],
+    liquidation_below: ["Liquidation below", "하방 청산가"],
+    liquidation_above: ["Liquidation above", "상방 청산가"],
+    long_contracts: ["Long contracts", "롱 계약"], short_contracts: ["Short contracts", "숏 계약"],
+    long_sets: ["Long sets", "롱 세트"], short_sets: ["Short sets", "숏 세트"],
+    balance: ["Balance", "잔고"], equity: ["Equity", "총자산"],
+    unrealized_pnl: ["Unrealised PnL", "미실현손익"], initial: ["Initial balance", "시작 잔고"],
+    total_return_now: ["Return", "수익률"],
+    entry_long: ["long entry", "롱 진입"], entry_short: ["short entry", "숏 진입"],
+    exit_profit: ["exit in profit", "이익 청산"], exit_loss: ["exit at a loss", "손실 청산"],
+    liquidated: ["liquidation", "강제청산"],
+    set_born: ["set made", "세트 생성"], set_ended: ["set closed", "세트 청산"],
+    set_span: ["set", "세트"],
+    more_fills: ["… {n} more", "… 외 {n}건"],
+    // values of the tables
+    long: ["long", "롱"], short: ["short", "숏"], entry: ["entry", "진입"],
+    take_profit: ["take-profit", "익절"], stop_loss: ["stop-loss", "손절"],
+    signal_exit: ["signal exit", "신호 청산"], liquidation: ["liquidation", "강제청산"],
+    close_at_end: ["close at end", "종료 청산"], status_open: ["open", "보유 중"],
+    status_closed: ["closed", "청산"],
+    // headings of the tables
+    "head.id": ["Trade", "거래번호"], "head.side": ["Side", "포지션"],
+    "head.entry_time": ["Entry time", "진입시간"], "head.exit_time": ["Exit time", "청산시간"],
+    "head.contracts": ["Contracts", "계약수"], "head.entry_price": ["Entry price", "진입가격"],
+    "head.exit_price": ["Exit price", "청산가격"],
+    "head.net_pnl": ["PnL ({currency})", "손익({currency})"],
+    "head.exit_reason": ["Exit reason", "청산이유"], "head.group": ["Group", "그룹"],
+    "head.set": ["Set", "세트"], "head.born": ["Made", "세트생성시간"],
+    "head.ended": ["Ended", "종료시간"], "head.entries": ["Entries", "진입횟수"],
+    "head.average_entry": ["Average entry", "평균진입가"],
+    "head.take_profit_price": ["Take-profit price", "익절가격"], "head.status": ["Status", "상태"],
+    // figures of the run
+    "figure.total_return": ["Total return", "총수익률"],
+    "figure.total_return_usd": ["Total return in {quote}", "총수익률 ({quote})"],
+    "figure.annual_return": ["Annual return", "연환산 수익률"],
+    "figure.buy_and_hold_return": ["Price change", "가격 변동률 (단순 보유)"],
+    "figure.max_drawdown": ["Maximum drawdown", "최대 낙폭"],
+    "figure.sharpe": ["Sharpe ratio", "샤프 지수"],
+    "figure.sortino": ["Sortino ratio", "소르티노 지수"],
+    "figure.win_rate": ["Win rate", "승률"],
+    "figure.profit_factor": ["Profit factor", "손익비 (Profit factor)"],
+    "figure.trades": ["Trades", "거래 수"], "figure.wins": ["Wins", "승"],
+    "figure.losses": ["Losses", "패"], "figure.fills": ["Fills", "체결 수"],
+    "figure.initial_balance": ["Initial balance ({currency})", "시작 잔고 ({currency})"],
+    "figure.final_balance": ["Final balance ({currency})", "최종 잔고 ({currency})"],
+    "figure.final_equity": ["Final equity ({currency})", "최종 총자산 ({currency})"],
+    "figure.unrealized_pnl": ["Unrealised PnL ({currency})", "미실현 손익 ({currency})"],
+    "figure.fees_paid": ["Fees paid ({currency})", "수수료 합계 ({currency})"],
+    "figure.funding_paid": ["Funding paid ({currency})", "펀딩비 합계 ({currency})"],
+    "figure.liquidations": ["Liquidations", "강제청산 횟수"],
+    "figure.shortfall": ["Shortfall ({currency})", "부족액 ({currency})"],
+    "figure.min_liquidation_distance": ["Nearest to a liquidation", "청산가까지 최소 거리"],
+    "figure.orders_expired": ["Orders expired", "만료된 주문"],
+    "figure.open_sets": ["Open sets", "미청산 세트"],
+    "figure.bars_traded": ["Bars traded", "거래 봉 수"],
+    "figure.version": ["CryptoSim version", "CryptoSim 버전"],
+    "head.handling": ["How to use the chart", "차트 사용법"],
+    "help.zoom": ["Zoom", "확대/축소"],
+    "help.zoom_how": ["wheel, + and −; Shift and drag: a stretch", "휠, + 와 −; Shift+드래그: 구간"],
+    "help.move": ["Move", "이동"],
+    "help.move_how": ["drag, ← and →, the strip below", "드래그, ← 와 →, 아래 띠"],
+    "help.all": ["Everything", "전체 보기"],
+    "help.all_how": ["double click, Home", "더블 클릭, Home"],
+    "help.find": ["A trade or set", "거래·세트 찾기"],
+    "help.find_how": ["click its row", "표의 행 클릭"],
+  };
+
+  let language = 0;
+
+  /** Return a word or sentence in the language chosen; one that is not known as it is. */
+  function word(name, values = {}) {
+    const text = Object.hasOwn(WORDS, name) ? WORDS[name][language] : name;
+    return text.replace(/\{(\w+)\}/g, (place, key) => values[key] ?? place);
+  }
+
+  return {
+    word,
+    get language() { return language ? "ko" : "en"; },
+    set language(name) { language = name === "ko" ? 1 : 0; },
+  };
+})();

@@ -1,0 +1,174 @@
+"""report.html: a run as one page to zoom into, made from its `Result`.
+
+The page holds everything, so that it opens from disk without a network. What it looks like and does
+stands in `assets/`; here the data are filled in. Times are UTC in the data; the page shows them in
+the run's zone.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryptosim_bt.instrument import kind_of
+from cryptosim_bt.packed import PackedTable, decimals_of, figures_decimals
+from cryptosim_bt.result import Result
+from cryptosim_bt.timeframe import milliseconds
+
+ASSETS = Path(__file__).resolve().parent / "assets"
+
+_SCRIPTS = (
+    "uPlot.iife.min.js", "page_words.js", "page_data.js", "page_view.js", "page_pane.js",
+    "page_layers.js", "page_panes.js", "page_tables.js", "page.js",
+)  # fmt: skip
+_STYLES = ("uPlot.min.css", "page.css")
+# A coin's smallest unit (satoshi); of dollars, what shows a fee of a small order.
+_COIN_DECIMALS, _DOLLAR_DECIMALS = 8, 4
+_PRICES = ("open", "high", "low", "close", "long_average", "short_average",
+           "liquidation_below", "liquidation_above")  # fmt: skip
+_VOLUME = "volume"
+
+# What the page shows of a table: column and kind.
+_TABLES: dict[str, dict[str, str]] = {
+    "fills": {
+        "time": "time", "role": "text", "side": "text", "price": "price", "contracts": "contracts",
+        "group": "text", "group_pnl": "money", "fee": "money",
+    },
+    "trades": {
+        "id": "count", "side": "text", "entry_time": "time", "exit_time": "time",
+        "net_pnl": "money", "exit_reason": "text", "entry_price": "price", "exit_price": "price",
+        "contracts": "contracts", "group": "text",
+    },
+    "sets": {
+        "set": "text", "side": "text", "born": "time", "ended": "time", "net_pnl": "money",
+        "status": "text", "average_entry": "price", "exit_price": "price", "exit_reason": "text",
+        "take_profit_price": "price", "entries": "count", "contracts": "contracts",
+    },
+}  # fmt: skip
+
+
+def write_page(result: Result, path: Path) -> Path:
+    """Write the page of a run; return its path."""
+    path.write_text(page_of(result), encoding="utf-8")
+    return path
+
+
+def page_of(result: Result) -> str:
+    """Return the page of a run as HTML."""
+    decimals = _decimals(result)
+    tables = {"bars": _pack_bars(result, decimals)}
+    for name, kinds in _TABLES.items():
+        tables[name] = _pack_table(result, name, kinds, decimals)
+    facts = _facts(result, decimals)
+    facts["tables"] = {
+        name: {"rows": table.rows, "columns": table.columns} for name, table in tables.items()
+    }
+    blocks = "\n".join(
+        f'<script type="text/plain" id="table-{name}">{table.encoded()}</script>'
+        for name, table in tables.items()
+    )
+    return _filled_in({
+        "language": html.escape(facts["language"]),
+        "title": html.escape(f"{facts['symbol']} {facts['strategy']} – CryptoSim"),
+        "styles": "\n".join(_asset(name) for name in _STYLES),
+        "facts": _script_safe(json.dumps(facts, ensure_ascii=False, allow_nan=False)),
+        "tables": blocks,
+        "scripts": "\n".join(f"<script>\n{_asset(name)}\n</script>" for name in _SCRIPTS),
+    })  # fmt: skip
+
+
+def _facts(result: Result, decimals: Mapping[str, int]) -> dict[str, Any]:
+    """Return what the page needs to know besides the tables."""
+    settings, summary = result.settings, result.summary
+    name = settings["strategy"]["name"]
+    parameters = settings["strategy"].get(name) or {}
+    given = ", ".join(f"{key}={value}" for key, value in parameters.items())
+    return {
+        "language": settings["report"]["language"],
+        "zone": settings["timezone"],
+        "symbol": settings["trading"]["symbol"],
+        "currency": summary["currency"],
+        "timeframe": settings["data"]["timeframe"],
+        "bar_seconds": milliseconds(settings["data"]["timeframe"]) / 1000,
+        "strategy": f"{name} ({given})" if given else name,
+        "initial_balance": settings["backtest"]["initial_balance"],
+        "synthetic": bool(summary["data"]["synthetic"]),
+        "decimals": dict(decimals),
+        "indicators": [
+            {"name": indicator, "panel": result.panels.get(indicator, "price")}
+            for indicator in _indicators(result)
+        ],
+        "summary": {key: value for key, value in summary.items() if not isinstance(value, dict)},
+    }
+
+
+def _decimals(result: Result) -> dict[str, int]:
+    """Return how many decimals the figures of each kind are kept and shown with."""
+    settings = result.settings
+    instrument = settings["instrument"]
+    inverse = kind_of(settings["trading"]["symbol"]) == "inverse"
+    return {
+        "price": decimals_of(instrument["tick"], float(result.bars["open"].iloc[0])),
+        "contracts": decimals_of(instrument["lot"], 100.0),
+        "money": _COIN_DECIMALS if inverse else _DOLLAR_DECIMALS,
+        "count": 0,
+    }
+
+
+def _indicators(result: Result) -> list[str]:
+    return [name for name in result.indicators if name != _VOLUME]
+
+
+def _pack_bars(result: Result, decimals: Mapping[str, int]) -> PackedTable:
+    bars = result.bars
+    table = PackedTable(len(bars))
+    table.add_times("time", bars["time"])
+    for name in _PRICES:
+        table.add_numbers(name, bars[name], decimals["price"])
+    for name in (_VOLUME, *_indicators(result)):
+        if name in bars:
+            values = bars[name].to_numpy(np.float64)
+            # An indicator may bear any name, that of a column of ours is taken.
+            table.add_numbers(f"indicator:{name}", values, figures_decimals(values))
+    for name in ("balance", "equity"):
+        table.add_numbers(name, bars[name], decimals["money"])
+    for side in ("long", "short"):
+        table.add_numbers(f"{side}_contracts", bars[f"{side}_contracts"], decimals["contracts"])
+        table.add_numbers(f"{side}_sets", bars[f"{side}_sets"], 0)
+    return table
+
+
+def _pack_table(
+    result: Result, name: str, kinds: Mapping[str, str], decimals: Mapping[str, int]
+) -> PackedTable:
+    source = getattr(result, name)
+    table = PackedTable(len(source))
+    for column, kind in kinds.items():
+        if kind == "time":
+            table.add_times(column, source[column])
+        elif kind == "text":
+            table.add_texts(column, source[column])
+        else:
+            table.add_numbers(column, source[column], decimals[kind])
+        table.columns[-1]["kind"] = kind
+    return table
+
+
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def _script_safe(text: str) -> str:
+    """Return JSON in which nothing can close the script element around it."""
+    return text.replace("<", "\\u003c")
+
+
+def _filled_in(parts: Mapping[str, str]) -> str:
+    """Return the page with its parts; each place once, so that no part is searched for places."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _asset("page.html"))

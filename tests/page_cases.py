@@ -1,0 +1,164 @@
+"""Results to make pages of: small, made by hand, with something of everything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.market import hourly_bars
+from cryptosim_bt.result import Result
+
+HOUR_SECONDS = 3600
+
+
+def page_result(
+    count: int = 744,
+    *,
+    trades: int = 12,
+    symbol: str = "BTC/USD:BTC",
+    language: str = "en",
+    strategy: str = "simple_ma",
+    indicators: dict[str, tuple[str, Any]] | None = None,
+) -> Result:
+    """Return a run of ``count`` hours in which every tenth bar or so opens a trade.
+
+    Trades are of one Transaction each, closed 30 bars later; every fourth loses, every other one
+    is short. Sets hold four trades each; the last set stays open. ``indicators`` maps a name to
+    its panel and values; without it there are a mean on the price and an oscillator below.
+    """
+    market = hourly_bars(count)
+    close = market["close"].to_numpy()
+    times = pd.Series(pd.DatetimeIndex(market.index).astype("datetime64[ms, UTC]"))
+    bars = pd.DataFrame({"time": times, **{name: market[name].to_numpy()
+                                           for name in ("open", "high", "low", "close")}})
+    panels = {}
+    for name, (panel, values) in (indicators or _indicators(close)).items():
+        bars[name], panels[name] = values, panel
+    starts = np.linspace(5, count - 40, trades).astype(int) if trades else np.array([], dtype=int)
+    held = np.zeros(count)
+    for start in starts:
+        held[start : start + 30] += 9.0
+    profit = np.where(np.arange(trades) % 4 == 3, -2e-4, 1e-4)
+    realized = np.zeros(count)
+    np.add.at(realized, starts + 30, profit)
+    balance = 0.5 + np.cumsum(realized)
+    _add_account(bars, close, held, balance)
+    table = _trades(times, starts, close, profit)
+    sets = _sets(table)
+    equity = bars["equity"].to_numpy()
+    return Result(
+        settings=_settings(symbol, language, strategy),
+        summary=_summary(table, balance, equity, symbol),
+        bars=bars,
+        fills=_fills(table),
+        trades=table,
+        orders=pd.DataFrame({"order_id": []}),
+        sets=sets,
+        ambiguous=pd.DataFrame({"time": [], "kind": []}),
+        panels=panels,
+    )
+
+
+def _indicators(close: Any) -> dict[str, tuple[str, Any]]:
+    mean = pd.Series(close).rolling(24).mean().to_numpy()
+    return {"sma_24": ("price", mean), "rsi_14": ("rsi", 50 + 20 * np.sin(np.arange(len(close))))}
+
+
+def _add_account(bars: pd.DataFrame, close: Any, held: Any, balance: Any) -> None:
+    holding = held > 0
+    unrealized = np.where(holding, 1e-4 * np.sin(np.arange(len(close)) / 9), 0.0)
+    bars["signal"], bars["mark"] = 0, close
+    bars["balance"], bars["unrealized_pnl"] = balance, unrealized
+    bars["equity"], bars["margin"] = balance + unrealized, held / close
+    bars["long_contracts"], bars["long_average"] = held, np.where(holding, close * 0.999, np.nan)
+    bars["short_contracts"], bars["short_average"] = 0.0, np.nan
+    bars["long_sets"], bars["short_sets"] = (held // 36).astype(int), 0
+    bars["liquidation_below"] = np.where(holding, close * 0.4, np.nan)
+    bars["liquidation_above"] = np.nan
+
+
+def _trades(times: pd.Series, starts: Any, close: Any, profit: Any) -> pd.DataFrame:
+    count = len(starts)
+    numbers = np.arange(count)
+    return pd.DataFrame({
+        "id": numbers + 1,
+        "side": np.where(numbers % 2 == 1, "short", "long").astype(object),
+        "contracts": np.full(count, 9.0),
+        "entry_time": times.iloc[starts].reset_index(drop=True),
+        "exit_time": times.iloc[starts + 30].reset_index(drop=True),
+        "entry_price": close[starts],
+        "exit_price": close[starts + 30],
+        "gross_pnl": profit + 1e-6,
+        "fees": np.full(count, 1e-6),
+        "funding_paid": np.zeros(count),
+        "net_pnl": profit,
+        "exit_reason": np.where(profit > 0, "take_profit", "stop_loss").astype(object),
+        "group": np.array([f"S{number // 4 + 1}" for number in numbers], dtype=object),
+    })  # fmt: skip
+
+
+def _fills(trades: pd.DataFrame) -> pd.DataFrame:
+    entries = pd.DataFrame({
+        "time": trades["entry_time"], "role": "entry", "side": trades["side"],
+        "price": trades["entry_price"], "contracts": 9.0, "group": trades["group"],
+        "group_pnl": 0.0, "fee": 5e-7,
+    })  # fmt: skip
+    exits = entries.assign(
+        time=trades["exit_time"], role=trades["exit_reason"], price=trades["exit_price"],
+        group_pnl=trades["gross_pnl"],
+    )  # fmt: skip
+    return pd.concat([entries, exits]).sort_values("time", kind="stable", ignore_index=True)
+
+
+def _sets(trades: pd.DataFrame) -> pd.DataFrame:
+    first = trades.iloc[3::4].reset_index(drop=True)
+    sets = pd.DataFrame({
+        "set": first["group"], "side": first["side"], "born": first["entry_time"],
+        "ended": first["exit_time"], "entries": 4, "contracts": 36.0,
+        "average_entry": first["entry_price"], "take_profit_price": first["exit_price"],
+        "exit_price": first["exit_price"], "exit_reason": first["exit_reason"],
+        "net_pnl": first["net_pnl"], "status": "closed",
+    })  # fmt: skip
+    if len(sets):
+        last = sets.index[-1]
+        sets.loc[last, "ended"] = pd.NaT
+        sets.loc[last, "exit_price"] = np.nan
+        sets.loc[last, "exit_reason"] = None
+        sets.loc[last, "status"] = "open"
+    return sets
+
+
+def _settings(symbol: str, language: str, strategy: str) -> dict[str, Any]:
+    return {
+        "data": {"source": "sample", "timeframe": "1h"},
+        "trading": {"symbol": symbol, "leverage": 5.0},
+        "instrument": {"contract_size": 100.0, "lot": 1.0, "tick": 0.1},
+        "strategy": {"name": strategy, strategy: {"short_period": 24}},
+        "backtest": {"initial_balance": 0.5},
+        "report": {"language": language},
+        "timezone": "Asia/Seoul",
+    }
+
+
+def _summary(trades: pd.DataFrame, balance: Any, equity: Any, symbol: str) -> dict[str, Any]:
+    wins = int((trades["net_pnl"] > 0).sum())
+    path = np.concatenate(([0.5], equity))
+    return {
+        "symbol": symbol,
+        "currency": symbol.partition(":")[2],
+        "initial_balance": 0.5,
+        "final_balance": float(balance[-1]),
+        "final_equity": float(equity[-1]),
+        "total_return": float(equity[-1] / 0.5 - 1.0),
+        "max_drawdown": float(np.max(1.0 - path / np.maximum.accumulate(path))),
+        "trades": len(trades),
+        "wins": wins,
+        "losses": len(trades) - wins,
+        "win_rate": wins / len(trades) if len(trades) else None,
+        "profit_factor": None,
+        "open_contracts": {"long": 0.0, "short": 0.0},
+        "data": {"source": "sample", "file": None, "sha256": None, "synthetic": True},
+        "version": "0",
+    }
