@@ -199,7 +199,7 @@ class ReportSection(_Section):
 
     output_dir: str = "logs"
     language: Literal["ko", "en"] = "ko"
-    analyzers: list[str] = ["ledger", "performance", "excel", "picture"]
+    analyzers: list[str] = ["ledger", "performance", "excel", "picture", "page"]
 
 
 class LoggingSection(_Section):
