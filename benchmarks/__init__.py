@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m benchmarks.NAME`; none of them runs in the tests."""
