@@ -18,18 +18,23 @@ from cryptosim_bt._version import __version__
 from cryptosim_bt.bars import select_window
 from cryptosim_bt.broker import FuturesBroker
 from cryptosim_bt.commission import FuturesCommission
-from cryptosim_bt.config import Settings
+from cryptosim_bt.config import Settings, data_directory
 from cryptosim_bt.engine import ArrayData, LeanCerebro
 from cryptosim_bt.errors import PluginError
 from cryptosim_bt.exchange import FillRules
 from cryptosim_bt.feed import DataRequest, DataSource, Feed
-from cryptosim_bt.funding import constant_funding, read_funding_file, series_funding
+from cryptosim_bt.funding import (
+    constant_funding,
+    read_funding_file,
+    series_funding,
+    venue_funding,
+)
 from cryptosim_bt.groups import PositionSet, Trade
 from cryptosim_bt.indicators import IndicatorPanel, panels_of
 from cryptosim_bt.plugins import Kind, Registry, checked_parameters
 from cryptosim_bt.positions import BookRules, PositionBook
-from cryptosim_bt.records import Fill, OrderLife
 from cryptosim_bt.recorder import BarRecorder
+from cryptosim_bt.records import Fill, OrderLife
 from cryptosim_bt.report import ReportAnalyzer
 from cryptosim_bt.result import Result
 from cryptosim_bt.risk import DailyLossLimit
@@ -133,6 +138,10 @@ def prepare(settings: Settings, registry: Registry) -> Prepared:
         end=settings.end,
         warmup=warmup,
         path=None if keys.data.path is None else Path(keys.data.path),
+        exchange=keys.exchange.name,
+        rest_url=keys.exchange.rest_url,
+        directory=data_directory(keys.data.directory),
+        offline=keys.data.offline,
     )
     source = feed.describe(request)
     bars, loaded_warmup = select_window(
@@ -163,7 +172,7 @@ def prepare(settings: Settings, registry: Registry) -> Prepared:
         source=source,
         signals=signals,
         panels=panels,
-        funding=_funding(settings, bars.index[-1]),
+        funding=_funding(settings, bars.index[-1], feed, request),
         analyzers=plugins.analyzers,
     )
 
@@ -238,13 +247,20 @@ def _signals(
     return signal.astype(int).tolist(), panels_of(columns, strategy.plot_panels)
 
 
-def _funding(settings: Settings, last_open: pd.Timestamp) -> list[tuple[int, float]]:
+def _funding(
+    settings: Settings, last_open: pd.Timestamp, feed: Feed, request: DataRequest
+) -> list[tuple[int, float]]:
     funding = settings.keys.backtest.funding
     end = min(settings.end, last_open + pd.Timedelta(settings.timeframe_ms, unit="ms"))
     if funding.path is not None:
         schedule = series_funding(
             read_funding_file(Path(funding.path)), settings.start, end, funding.missing
         )
+        return list(zip(schedule.times_ms.tolist(), schedule.rates.tolist(), strict=True))
+    series = feed.funding(request) if funding.rate is None else None
+    if series is not None:
+        source = f"funding rates of {request.exchange} {request.symbol}"
+        schedule = venue_funding(series, settings.start, end, funding.missing, source)
         return list(zip(schedule.times_ms.tolist(), schedule.rates.tolist(), strict=True))
     if funding.rate is None:
         logger.warning(

@@ -15,6 +15,7 @@ import click
 import yaml
 from rich.console import Console
 
+from cryptosim_bt import cli_data
 from cryptosim_bt._version import __version__
 from cryptosim_bt.config import Settings, load_settings
 from cryptosim_bt.console import plugin_table, progress_bar, summary_table
@@ -38,14 +39,20 @@ def commands() -> None:
     """Backtest crypto futures strategies: inverse and linear, long and short at once."""
 
 
+cli_data.register(commands)
+
+
 @commands.command()
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("--output", type=click.Path(path_type=Path), help="Write to exactly this folder.")
 @click.option("--force", is_flag=True, help="Replace an earlier run in the --output folder.")
 @SET_OPTION
-def run(config: Path, output: Path | None, force: bool, overrides: Sequence[str]) -> None:
+@cli_data.OFFLINE
+def run(
+    config: Path, output: Path | None, force: bool, overrides: Sequence[str], offline: bool
+) -> None:
     """Run a backtest and write its report."""
-    settings = load_settings(config, overrides)
+    settings = cli_data.settings_for_run(config, overrides, offline=offline)
     errors = Console(stderr=True)
     log_to_console(errors, settings.keys.logging.level)
     target = output or default_target(

@@ -46,6 +46,7 @@ class ExchangeSection(_Section):
     name: str = "okx"
     trade_type: Literal[1, 2, 3] | None = None
     trade_mode: Literal["demo", "real"] = "demo"
+    rest_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+$")] | None = None
 
 
 class DataSection(_Section):
@@ -58,6 +59,8 @@ class DataSection(_Section):
     fill_timeframe: Timeframe | None = None
     fill_path: str | None = None
     mark_path: str | None = None
+    directory: str | None = None
+    offline: bool = False
 
 
 class TradingSection(_Section):
@@ -245,6 +248,23 @@ class Settings:
         return _without_nones(keys, keep=("max_concurrent_positions", "daily_loss_limit_pct"))
 
 
+def data_directory(directory: str | None) -> Path:
+    """Return where market data are kept: `directory`, or the user's own folder for such data."""
+    if directory:
+        return Path(directory)
+    import platformdirs
+
+    return platformdirs.user_data_path("cryptosim-bt", False)
+
+
+def load_keys(path: Path | str, overrides: Sequence[str] = ()) -> Keys:
+    """Read and check a configuration's keys, without what a venue says of the market."""
+    document = read_document(Path(path))
+    for assignment in overrides:
+        document.override(assignment)
+    return _checked_keys(document, Path(path).resolve().parent)
+
+
 def load_settings(path: Path | str, overrides: Sequence[str] = ()) -> Settings:
     """Read and check a configuration.
 
@@ -268,17 +288,7 @@ def load_settings(path: Path | str, overrides: Sequence[str] = ()) -> Settings:
 
 def settings_of(document: Document, directory: Path) -> Settings:
     """Check a document's values; ``directory`` is what its relative paths start from."""
-    _settle_alternatives(document)
-    _resolve_paths(document, directory)
-    try:
-        keys = Keys.model_validate(document.values)
-    except ValidationError as error:
-        raise ConfigError(sentences(error, Keys, document)) from error
-    problems = unavailable(keys) or agreement_errors(keys)
-    if problems:
-        raise ConfigError(
-            "\n".join(f"{document.place(where)}: {message}" for where, message in problems)
-        )
+    keys = _checked_keys(document, directory)
     instrument = _instrument(keys, document)
     maker, taker = _fees(keys, instrument, document)
     zone = ZoneInfo(keys.timezone)
@@ -294,6 +304,21 @@ def settings_of(document: Document, directory: Path) -> Settings:
         directory=directory,
         document=document,
     )
+
+
+def _checked_keys(document: Document, directory: Path) -> Keys:
+    _settle_alternatives(document)
+    _resolve_paths(document, directory)
+    try:
+        keys = Keys.model_validate(document.values)
+    except ValidationError as error:
+        raise ConfigError(sentences(error, Keys, document)) from error
+    problems = unavailable(keys) or agreement_errors(keys)
+    if problems:
+        raise ConfigError(
+            "\n".join(f"{document.place(where)}: {message}" for where, message in problems)
+        )
+    return keys
 
 
 # Keys that exclude each other: what --set gives takes the place of what the file says.
@@ -324,7 +349,8 @@ def _settle_alternatives(document: Document) -> None:
 def _resolve_paths(document: Document, directory: Path) -> None:
     """Make paths absolute: the file's from its own folder, --set's from the working directory."""
     for path in (("data", "path"), ("data", "fill_path"), ("data", "mark_path"),
-                 ("backtest", "funding", "path"), ("instrument", "tiers")):  # fmt: skip
+                 ("data", "directory"), ("backtest", "funding", "path"),
+                 ("instrument", "tiers")):  # fmt: skip
         values: Any = document.values
         for part in path[:-1]:
             values = values.get(part) if isinstance(values, dict) else None
@@ -336,6 +362,12 @@ def _resolve_paths(document: Document, directory: Path) -> None:
 def _instrument(keys: Keys, document: Document) -> Instrument:
     symbol, given = keys.trading.symbol, keys.instrument
     known = known_instrument(keys.exchange.name, symbol)
+    if keys.data.source == "ccxt":
+        from cryptosim_bt.store import Store
+        from cryptosim_bt.store.records import kept_instrument
+
+        store = Store(data_directory(keys.data.directory))
+        known = kept_instrument(store, keys.exchange.name, symbol, known)
 
     def value(name: str) -> float:
         own: float | None = getattr(given, name)
