@@ -18,6 +18,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -143,7 +144,7 @@ def _download(access: object, wanted: Sequence[tuple[Series, int, int]], errors:
         for symbol in dict.fromkeys(series.symbol for series, _, _ in wanted):
             downloader.market(symbol)
         for series, start_ms, end_ms in wanted:
-            with _progress(errors, str(series)) as advance:
+            with _progress(errors, series) as advance:
                 try:
                     outcome = downloader.fetch(series, start_ms, end_ms, advance)
                 except VenueRefused as error:
@@ -278,7 +279,7 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def _progress(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
+def _progress(console: Console, series: Series) -> Iterator[Callable[[int, int], None]]:
     """Draw a bar with rate and time left on a terminal; say a line now and then elsewhere."""
     if not console.is_terminal:
         said = time.monotonic()
@@ -287,14 +288,15 @@ def _progress(console: Console, what: str) -> Iterator[Callable[[int, int], None
             nonlocal said
             if time.monotonic() - said >= 10:
                 said = time.monotonic()
-                logger.info("%s: %.0f %%", what, 100 * done / max(total, 1))
+                logger.info("%s: %.0f %%", series, 100 * done / max(total, 1))
 
         yield say
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(),
-               TimeRemainingColumn())  # fmt: skip
+    # How many funding rates there will be is not known: their progress is one of time.
+    counts = (TaskProgressColumn(),) if series.step_ms is None else (MofNCompleteColumn(), _Rate())
+    columns = (TextColumn("{task.description}"), BarColumn(), *counts, TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(what, total=None)
+        task = progress.add_task(str(series), total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 

@@ -46,7 +46,7 @@ class ExchangeSection(_Section):
     name: str = "okx"
     trade_type: Literal[1, 2, 3] | None = None
     trade_mode: Literal["demo", "real"] = "demo"
-    rest_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+$")] | None = None
+    rest_url: str | None = None
 
 
 class DataSection(_Section):

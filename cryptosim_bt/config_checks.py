@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -82,6 +83,9 @@ def _symbol_problems(keys: Keys) -> Iterator[Problem]:
 def _data_problems(keys: Keys) -> Iterator[Problem]:
     if keys.data.source == "file" and keys.data.path is None:
         yield ("data", "path"), "missing; data.source: file needs the file's path"
+    url = keys.exchange.rest_url
+    if url is not None and not re.fullmatch(r"https?://[^/\s]+/?", url):
+        yield ("exchange", "rest_url"), f"was {url!r}; allowed: http://HOST:PORT or https://HOST"
 
 
 def _fee_and_funding_problems(keys: Keys) -> Iterator[Problem]:

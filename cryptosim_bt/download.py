@@ -119,7 +119,11 @@ class Downloader:
         market = self._venue.market(symbol)
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         keep_market(self._store, self._venue.name, market, now)
-        tiers = self._venue.tiers(symbol)
+        try:
+            tiers = self._venue.tiers(symbol)
+        except VenueRefused as error:  # some venues tell them to their customers only
+            logger.info("%s", error)
+            return market
         if tiers is not None:
             keep_tiers(self._store, self._venue.name, symbol, tiers, now)
         return market

@@ -166,6 +166,11 @@ def test_run_without_funding_of_the_venue_says_how_to_go_on(command, config, ser
     command("run", "config.yaml", "--offline", "--set", "backtest.funding.rate=0.0001")
 
 
+def test_run_with_a_wrong_rest_url_says_what_is_allowed(command, config):
+    said = command("run", "config.yaml", "--set", "exchange.rest_url=localhost:80", code=2)
+    assert "exchange.rest_url: was 'localhost:80'; allowed: http://HOST:PORT" in said.stderr
+
+
 def test_download_of_symbols_and_times(command, kept, server):
     said = command(
         "download", "BTC/USD:BTC", "--from", "2025-01-01", "--to", "2025-01-03T12:00:00Z",
