@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from cryptosim_bt import register_analyzer
 from cryptosim_bt.report import ReportAnalyzer

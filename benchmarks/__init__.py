@@ -1,1 +1,1 @@
-"""Benchmarks: `python -m benchmarks.NAME`; none of them runs in the tests."""
+"""Benchmarks: `make bench`. Ratios within one run; nothing here asserts a time."""

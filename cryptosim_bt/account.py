@@ -21,19 +21,26 @@ class MoneyScheme(Protocol):
     def by_group(self) -> bool:
         """Whether PnL is summed over groups by their own averages, not over the two legs."""
 
-    def notional(self, contracts: float, price: float) -> float: ...
+    def notional(self, contracts: float, price: float) -> float:
+        """Return the value of contracts at a price."""
 
-    def pnl(self, side: Side, contracts: float, entry: float, exit: float) -> float: ...
+    def pnl(self, side: Side, contracts: float, entry: float, exit: float) -> float:
+        """Return profit (+) or loss (-) before fees."""
 
-    def average_entry(self, fills: Sequence[tuple[float, float]]) -> float: ...
+    def average_entry(self, fills: Sequence[tuple[float, float]]) -> float:
+        """Return the average price of pairs (contracts, price), at least one of them."""
 
-    def fee(self, contracts: float, price: float, liquidity: Liquidity) -> float: ...
+    def fee(self, contracts: float, price: float, liquidity: Liquidity) -> float:
+        """Return the cost of a fill, negative for a rebate."""
 
-    def initial_margin(self, contracts: float, price: float) -> float: ...
+    def initial_margin(self, contracts: float, price: float) -> float:
+        """Return what an order or leg needs to be opened."""
 
-    def liquidation_fee(self, contracts: float, price: float) -> float: ...
+    def liquidation_fee(self, contracts: float, price: float) -> float:
+        """Return what a liquidation takes beside the taker fee, before it is capped."""
 
-    def liquidation_region(self, legs: Sequence[Leg], balance: float) -> LiquidationRegion: ...
+    def liquidation_region(self, legs: Sequence[Leg], balance: float) -> LiquidationRegion:
+        """Return the prices at which legs with a balance behind them are liquidated."""
 
 
 @dataclass(slots=True)
@@ -81,6 +88,10 @@ class Account:
         self.fees_paid = 0.0
         self.funding_paid = 0.0
         self.shortfall = 0.0
+        # Counts changes: who compares figures need not compare them again until it moves.
+        self.version = 0
+        # What is held as PnL sees it, and figures of it; forgotten at every change.
+        self._exposures: list[Leg] | None = None
         self._marked: tuple[float, float] | None = None
         self._region: LiquidationRegion | None = None
 
@@ -140,7 +151,8 @@ class Account:
         self._changed()
 
     def _changed(self) -> None:
-        self._marked = self._region = None
+        self.version += 1
+        self._exposures = self._marked = self._region = None
 
     # ------------------------------------------------------------------ figures
     @property
@@ -154,11 +166,9 @@ class Account:
             return 0.0
         if self._marked is not None and self._marked[0] == price:
             return self._marked[1]
-        pnl = sum(
-            self.scheme.pnl(held.side, held.contracts, held.average, price)
-            for held in self._exposures()
-            if held.contracts
-        )
+        pnl = 0.0
+        for side, contracts, entry in self.exposures():
+            pnl += self.scheme.pnl(side, contracts, entry, price)
         self._marked = (price, pnl)
         return pnl
 
@@ -168,11 +178,11 @@ class Account:
 
     def position_margin(self, price: float) -> float:
         """Return the initial margin of both legs at a price (R20)."""
-        return sum(
-            self.scheme.initial_margin(leg.contracts, price)
-            for leg in self.legs.values()
-            if leg.contracts
-        )
+        margin = 0.0
+        for leg in self.legs.values():
+            if leg.contracts:
+                margin += self.scheme.initial_margin(leg.contracts, price)
+        return margin
 
     def liquidation_region(self) -> LiquidationRegion:
         """Return the prices at which everything is liquidated (R23)."""
@@ -180,12 +190,7 @@ class Account:
             if self.flat:
                 self._region = NO_LIQUIDATION
             else:
-                legs = [
-                    Leg(held.side, held.contracts, held.average)
-                    for held in self._exposures()
-                    if held.contracts
-                ]
-                self._region = self.scheme.liquidation_region(legs, self.balance)
+                self._region = self.scheme.liquidation_region(self.exposures(), self.balance)
         return self._region
 
     def closing_order(self) -> list[tuple[int, Holding]]:
@@ -197,6 +202,13 @@ class Account:
             if self.groups[group].side == side
         ]
 
-    def _exposures(self) -> Sequence[Holding]:
-        holdings = self.groups if self.scheme.by_group else self.legs
-        return list(holdings.values())
+    def exposures(self) -> list[Leg]:
+        """Return what PnL is counted on: the legs, or the groups where the scheme says so."""
+        if self._exposures is None:
+            holdings = self.groups if self.scheme.by_group else self.legs
+            self._exposures = [
+                Leg(held.side, held.contracts, held.average)
+                for held in holdings.values()
+                if held.contracts
+            ]
+        return self._exposures

@@ -128,15 +128,13 @@ def prepare(settings: Settings, registry: Registry) -> Prepared:
     """Resolve plugins, load and check bars, compute signals and funding."""
     keys = settings.keys
     plugins = resolve_plugins(settings, registry)
-    strategy, params = plugins.strategy, plugins.params
-    warmup = strategy.warmup(params)
     feed = plugins.feed()
     request = DataRequest(
         symbol=keys.trading.symbol,
         timeframe=keys.data.timeframe,
         start=settings.start,
         end=settings.end,
-        warmup=warmup,
+        warmup=plugins.strategy.warmup(plugins.params),
         path=None if keys.data.path is None else Path(keys.data.path),
         exchange=keys.exchange.name,
         rest_url=keys.exchange.rest_url,
@@ -144,19 +142,32 @@ def prepare(settings: Settings, registry: Registry) -> Prepared:
         offline=keys.data.offline,
     )
     source = feed.describe(request)
-    bars, loaded_warmup = select_window(
+    bars, warmup = select_window(
         feed.load(request),
         start=settings.start,
         end=settings.end,
-        warmup=warmup,
+        warmup=request.warmup,
         timeframe=keys.data.timeframe,
         gaps=keys.data.gaps,
         source=source.file or f"data.source {source.source}",
     )
-    logger.info(
-        "%d bars from %s, %d of them before the window", len(bars), source.source, loaded_warmup
-    )
-    signals, panels = _signals(strategy, params, bars, keys.strategy.name)
+    logger.info("%d bars from %s, %d of them before the window", len(bars), source.source, warmup)
+    return prepare_bars(settings, plugins, bars, warmup, source)
+
+
+def prepare_bars(
+    settings: Settings,
+    plugins: ResolvedPlugins,
+    bars: pd.DataFrame,
+    warmup: int,
+    source: DataSource,
+) -> Prepared:
+    """Compute signals and funding for bars that are loaded and checked.
+
+    ``warmup`` of the bars come before the trading window.
+    """
+    keys = settings.keys
+    signals, panels = _signals(plugins.strategy, plugins.params, bars, keys.strategy.name)
     if settings.timeframe_ms > keys.trading.order_cancel_timeout * 1000:
         logger.warning(
             "trading.order_cancel_timeout of %g s is shorter than a bar: an entry is still tried "
@@ -165,10 +176,10 @@ def prepare(settings: Settings, registry: Registry) -> Prepared:
         )
     return Prepared(
         settings=settings,
-        strategy=strategy,
-        params=params,
+        strategy=plugins.strategy,
+        params=plugins.params,
         bars=bars,
-        warmup=loaded_warmup,
+        warmup=warmup,
         source=source,
         signals=signals,
         panels=panels,
@@ -214,8 +225,8 @@ def _strategy(
             raise PluginError(
                 f"{settings.place('strategy', name)}: was {block!r}; allowed: parameters below it"
             )
-    params = checked_parameters(plugin, section.parameters, settings.place("strategy", section.name))
-    return plugin.cls, params
+    place = settings.place("strategy", section.name)
+    return plugin.cls, checked_parameters(plugin, section.parameters, place)
 
 
 def _signals(

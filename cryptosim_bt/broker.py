@@ -8,6 +8,7 @@ can answer with orders before the bar is over (R13, R16).
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from typing import Any, Protocol
 
@@ -89,6 +90,10 @@ class FuturesBroker(bt.BrokerBase):
         self._orders: dict[int, tuple[bt.Order, WorkingOrder]] = {}
         self._keys: dict[int, int] = {}
         self._follower: Follower | None = None
+        self.now_ms = 0
+        self.last_price = math.nan
+        # Whether anybody hears of orders that neither fill nor move money; see LeanCerebro.
+        self.notify_all = True
         self.account: Account
         self.exchange: SimulatedExchange
 
@@ -96,6 +101,9 @@ class FuturesBroker(bt.BrokerBase):
         """Open the account with the scheme of the first data."""
         super().start()
         self._data = self.cerebro.datas[0]
+        lines = self._data.lines
+        # Looked up once: backtrader finds a data's line by name at every access.
+        self._lines = (lines.datetime, lines.open, lines.high, lines.low, lines.close)
         instrument: Instrument = self.p.instrument
         self._comminfo = self.getcommissioninfo(self._data)
         scheme = scheme_of(self._comminfo, instrument.maintenance_margin_rate)
@@ -116,11 +124,11 @@ class FuturesBroker(bt.BrokerBase):
     # ------------------------------------------------------------------ money
     def getcash(self) -> float:
         """Return the available balance at the last close (R20)."""
-        return self.exchange.available_balance(self._data.close[0])
+        return self.exchange.available_balance(self.last_price)
 
     def getvalue(self, datas: list[bt.feed.DataBase] | None = None) -> float:
         """Return the equity at the last close."""
-        return self.account.equity(self._data.close[0])
+        return self.account.equity(self.last_price)
 
     get_cash = getcash
     get_value = getvalue
@@ -194,9 +202,11 @@ class FuturesBroker(bt.BrokerBase):
         assert role is not None
         assert price is not None
         order.submit(self)
-        self._notify(order)
+        if self.notify_all:
+            self._notify(order)
         order.accept(self)
-        self._notify(order)
+        if self.notify_all:
+            self._notify(order)
         working = self.exchange.place(
             role, side, abs(size), price, number=number, group=tradeid, expires_ms=expires_ms
         )
@@ -255,10 +265,10 @@ class FuturesBroker(bt.BrokerBase):
     # ------------------------------------------------------------------ backtrader's clock
     def next(self) -> None:
         """Let the exchange live through the data's current bar."""
-        data = self._data
-        self.exchange.next_bar(
-            epoch_ms(data.datetime[0]), data.open[0], data.high[0], data.low[0], data.close[0]
-        )
+        time, open_, high, low, close = self._lines
+        self.now_ms = epoch_ms(time[0])
+        self.last_price = close[0]
+        self.exchange.next_bar(self.now_ms, open_[0], high[0], low[0], self.last_price)
 
     def get_notification(self) -> bt.Order | None:
         """Return the next notification for backtrader, None when there is none."""
@@ -290,10 +300,10 @@ class FuturesBroker(bt.BrokerBase):
         order.cancel()
         if end is OrderEnd.EXPIRED:
             order.status = bt.Order.Expired
-        self._notify(order)
+        if self.notify_all:
+            self._notify(order)
         if self._follower is not None and working.number is not None:
-            time_ms = epoch_ms(self._data.datetime[0])
-            self._follower.on_order_end(working.number, end, reason, time_ms)
+            self._follower.on_order_end(working.number, end, reason, self.now_ms)
 
     def funded(self, side: Side, payment: float) -> None:
         """Tell the follower of a funding cash flow."""

@@ -55,13 +55,16 @@ class FuturesCommission(bt.CommInfoBase):
     def __init__(self) -> None:
         super().__init__()
         self._contract: InverseContract | LinearContract = self.p.contract
+        # A hook that nobody overrode is answered by the contract at once.
         self._own_fee = type(self)._getcommission is FuturesCommission._getcommission
         self._own_pnl = type(self).profitandloss is FuturesCommission.profitandloss
+        self._own_margin = type(self).get_margin is FuturesCommission.get_margin
+        self._leverage: float = self.p.futures_leverage
 
     # ------------------------------------------------------------------ backtrader's hooks
     def get_margin(self, price: float) -> float:
         """Return the initial margin of one contract at a price."""
-        return self._contract.initial_margin(1.0, price, self.p.futures_leverage)
+        return self._contract.initial_margin(1.0, price, self._leverage)
 
     def profitandloss(self, size: float, price: float, newprice: float) -> float:
         """Return the PnL of a signed size from ``price`` to ``newprice``."""
@@ -110,6 +113,8 @@ class FuturesCommission(bt.CommInfoBase):
 
     def initial_margin(self, contracts: float, price: float) -> float:
         """Return the initial margin of contracts, through `get_margin`."""
+        if self._own_margin:
+            return self._contract.initial_margin(contracts, price, self._leverage)
         return contracts * self.get_margin(price)
 
     def liquidation_fee(self, contracts: float, price: float) -> float:

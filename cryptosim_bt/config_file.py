@@ -70,7 +70,7 @@ class Document:
                 f"--set {assignment}: allowed: key.path=value, for example trading.leverage=10"
             )
         try:
-            value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader's subclass
+            value = yaml.load(text, Loader=_Loader)
         except yaml.YAMLError as error:
             raise ConfigError(f"--set {assignment}: the value is no YAML: {error}") from error
         branch = self.values
@@ -105,7 +105,7 @@ def read_document(path: Path) -> Document:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     try:
         root = yaml.compose(text, Loader=_Loader)
-        values = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader's subclass
+        values = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path} line {mark.line + 1}" if mark else str(path)

@@ -41,7 +41,8 @@ _WORDS = {
 class Advance(Protocol):
     """Called with (bars done, bars in all)."""
 
-    def __call__(self, done: int, total: int) -> None: ...
+    def __call__(self, done: int, total: int) -> None:
+        """Hear how far the run is."""
 
 
 @contextmanager
@@ -76,12 +77,19 @@ def summary_table(summary: Mapping[str, Any], language: str, directory: Path | N
 
 
 def _rows(summary: Mapping[str, Any], column: int) -> Iterator[tuple[str, str]]:
-    money = summary["currency"]
+    # Eight decimals for an account in a coin, two for one in dollars.
     digits = 8 if summary["total_return_usd"] is not None else 2
+
+    def money(name: str) -> str:
+        return f"{summary[name]:.{digits}f}"
+
+    currency = summary["currency"]
     yield "period", f"{summary['start']} … {summary['end']}"
-    yield "bars", f"{summary['bars_traded']:,} (+{summary['bars_loaded'] - summary['bars_traded']:,})"
+    warmup = summary["bars_loaded"] - summary["bars_traded"]
+    yield "bars", f"{summary['bars_traded']:,} (+{warmup:,})"
     data = summary["data"]
-    yield "data", _WORDS["synthetic"][column] if data["synthetic"] else data["file"] or data["source"]
+    real = data["file"] or data["source"]
+    yield "data", _WORDS["synthetic"][column] if data["synthetic"] else real
     yield "fills", f"{summary['fills']:,}"
     yield "trades", f"{summary['trades']:,} ({summary['wins']:,}, {_percent(summary['win_rate'])})"
     yield "return", _percent(summary["total_return"])
@@ -90,12 +98,12 @@ def _rows(summary: Mapping[str, Any], column: int) -> Iterator[tuple[str, str]]:
     yield "hold", _percent(summary["buy_and_hold_return"])
     yield "drawdown", _percent(summary["max_drawdown"])
     yield "sharpe", "-" if summary["sharpe"] is None else f"{summary['sharpe']:.2f}"
-    yield "balance", f"{summary['initial_balance']:.{digits}f} → {summary['final_balance']:.{digits}f} {money}"
-    yield "equity", f"{summary['final_equity']:.{digits}f} {money}"
+    yield "balance", f"{money('initial_balance')} → {money('final_balance')} {currency}"
+    yield "equity", f"{money('final_equity')} {currency}"
     held = summary["open_contracts"]
     yield "open", f"{summary['open_sets']}; {held['long']:g} / {held['short']:g}"
-    yield "fees", f"{summary['fees_paid']:.{digits}f} / {summary['funding_paid']:.{digits}f} {money}"
-    yield "liquidations", f"{summary['liquidations']}; {summary['shortfall']:.{digits}f} {money}"
+    yield "fees", f"{money('fees_paid')} / {money('funding_paid')} {currency}"
+    yield "liquidations", f"{summary['liquidations']}; {money('shortfall')} {currency}"
     refused = ", ".join(f"{why} {count:,}" for why, count in summary["entries_refused"].items())
     yield "refused", refused or _WORDS["none"][column]
     yield "expired", f"{summary['orders_expired']:,}"

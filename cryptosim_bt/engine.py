@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
+from typing import Any
 
 import backtrader as bt
 import numpy as np
 import pandas as pd
 
+from cryptosim_bt.broker import FuturesBroker
 from cryptosim_bt.timeframe import milliseconds
 
 _MS_PER_DAY = 86_400_000
@@ -41,16 +43,14 @@ class ArrayData(bt.feed.DataBase):
 
     params = (("bar", "1h"),)
 
-    def __init__(self) -> None:
-        super().__init__()
-        bar_ms = milliseconds(self.p.bar)
-        whole_days = bar_ms % _DAY_MS == 0
-        self._timeframe = bt.TimeFrame.Days if whole_days else bt.TimeFrame.Minutes
-        self._compression = bar_ms // (_DAY_MS if whole_days else 60_000)
-
     def start(self) -> None:
         """Turn the table into one float array a line."""
         super().start()
+        bar_ms = milliseconds(self.p.bar)
+        whole_days = bar_ms % _DAY_MS == 0
+        # Here and not in __init__: backtrader sets both from its own params after that.
+        self._timeframe = bt.TimeFrame.Days if whole_days else bt.TimeFrame.Minutes
+        self._compression = bar_ms // (_DAY_MS if whole_days else 60_000)
         bars: pd.DataFrame = self.p.dataname
         self._row = 0
         self._columns = {name: bars[name].to_numpy(np.float64) for name in
@@ -126,57 +126,64 @@ class LeanCerebro(bt.Cerebro):
     def _loop(self, strategy: bt.Strategy) -> None:
         bars = self.datas[0].buflen()
         first = max(strategy._minperiods)
-        moving, progress = self._moving, self._progress
+        listens = _overridden(strategy, "notify_cashvalue", "notify_fund")
         observers = strategy._lineiterators[bt.LineIterator.ObsType]
-        listens = self._listens_to_cash(strategy)
-        broker, quick = self._broker, self.p.quicknotify
+        if isinstance(self._broker, FuturesBroker):
+            # backtrader's observers and every notify_order want all of them; nobody else does.
+            self._broker.notify_all = bool(observers) or _overridden(strategy, "notify_order")
         for row in range(bars):
             count = row + 1
-            for line in moving:
+            for line in self._moving:
                 line._idx = row
                 line.lencount = count
-            broker.next()
-            while (order := broker.get_notification()) is not None:
-                (order.owner or strategy)._addnotification(order, quicknotify=quick)
+            self._brokernotify()
             if self._event_stop:
                 return
             noted = strategy._orderspending or strategy._tradespending
             if noted or listens:
                 strategy._notify()
-            status = strategy._minperstatus = first - count
-            if status < 0:
-                strategy.next()
-            elif status == 0:
-                strategy.nextstart()
-            else:
-                strategy.prenext()
-            strategy._next_analyzers(status, once=True)
+            self._advance(strategy, first - count)
             if observers:
-                strategy._next_observers(status, once=True)
+                strategy._next_observers(first - count, once=True)
             if noted:
                 strategy.clear()
             if self._event_stop:
                 return
-            if progress is not None and not count % PROGRESS_STEP:
-                progress(count)
-        if progress is not None:
-            progress(bars)
+            if not count % PROGRESS_STEP:
+                self._report(count)
+        self._report(bars)
+
+    def _report(self, bars: int) -> None:
+        if self._progress is not None:
+            self._progress(bars)
 
     @staticmethod
-    def _listens_to_cash(strategy: bt.Strategy) -> bool:
-        """Whether anybody overrides what backtrader calls with cash and value at every bar."""
-        analyzers = [*strategy.analyzers, *strategy._slave_analyzers]
-        for analyzer in analyzers:
-            analyzers.extend(analyzer._children)  # the list grows as it is walked
-        listeners = [(strategy, bt.Strategy), *((each, bt.Analyzer) for each in analyzers)]
-        return any(
-            getattr(type(listener), hook) is not getattr(base, hook)
-            for listener, base in listeners
-            for hook in ("notify_cashvalue", "notify_fund")
-        )
+    def _advance(strategy: bt.Strategy, status: int) -> None:
+        """Call the strategy and its analyzers; ``status`` > 0 is the warm-up."""
+        strategy._minperstatus = status
+        if status < 0:
+            strategy.next()
+        elif status == 0:
+            strategy.nextstart()
+        else:
+            strategy.prenext()
+        strategy._next_analyzers(status, once=True)
 
 
-def _lines_of(owner: object) -> list[object]:
+def _overridden(strategy: bt.Strategy, *hooks: str) -> bool:
+    """Tell whether the strategy or one of its analyzers overrides one of backtrader's hooks."""
+    analyzers = [*strategy.analyzers, *strategy._slave_analyzers]
+    for analyzer in analyzers:
+        analyzers.extend(analyzer._children)  # the list grows as it is walked
+    listeners = [(strategy, bt.Strategy), *((each, bt.Analyzer) for each in analyzers)]
+    return any(
+        getattr(type(listener), hook) is not getattr(base, hook)
+        for listener, base in listeners
+        for hook in hooks
+    )
+
+
+def _lines_of(owner: Any) -> list[Any]:
     if isinstance(owner, bt.linebuffer.LineActions):
         return [owner]
-    return list(owner.lines.lines)  # type: ignore[attr-defined]
+    return list(owner.lines.lines)

@@ -110,8 +110,8 @@ class SimulatedExchange:
         self._instrument = instrument
         self._rules = rules
         self._timeframe_ms = timeframe_ms
-        self._funding = funding
-        self._next_funding = 0
+        # Times in reverse, so that the next one is popped off the end.
+        self._funding = list(reversed(funding))
         self._listener = listener
         self._keys = 0
         self._bar = 0
@@ -173,10 +173,10 @@ class SimulatedExchange:
 
     def entry_margin(self) -> float:
         """Return the initial margin of working entries, each at its limit (R20)."""
-        scheme = self.account.scheme
-        return sum(
-            scheme.initial_margin(order.contracts, order.price) for order in self._entries.values()
-        )
+        margin = 0.0
+        for order in self._entries.values():
+            margin += self.account.scheme.initial_margin(order.contracts, order.price)
+        return margin
 
     def available_balance(self, price: float) -> float:
         """Return equity less the margin of both legs and of working entries (R20)."""
@@ -203,7 +203,8 @@ class SimulatedExchange:
         self._open, self._high, self._low, self._close = open_, high, low, close
         if time_ms >= self._first_expiry_ms:
             self._expire()
-        self._charge_funding()
+        if self._funding and self._funding[-1][0] < time_ms + self._timeframe_ms:
+            self._charge_funding()
         floor, ceiling = self._quiet or self._quiet_bounds()
         if floor < low and high < ceiling:
             return
@@ -233,11 +234,8 @@ class SimulatedExchange:
     def _charge_funding(self) -> None:
         # R22: the legs held before the bar's fills, at the bar's open.
         end_ms = self._time_ms + self._timeframe_ms
-        while self._next_funding < len(self._funding):
-            due_ms, rate = self._funding[self._next_funding]
-            if due_ms >= end_ms:
-                return
-            self._next_funding += 1
+        while self._funding and self._funding[-1][0] < end_ms:
+            due_ms, rate = self._funding.pop()
             if due_ms < self._time_ms or rate == 0.0:
                 continue
             for leg in self.account.legs.values():

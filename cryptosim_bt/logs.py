@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import sys
 from pathlib import Path
@@ -22,16 +21,13 @@ class _OncePerKind(logging.Filter):
         super().__init__()
         self._seen: set[str] = set()
 
-    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
-        key = getattr(record, "once", None)
-        if key is None:
-            return True
-        if key in self._seen:
-            return False
-        self._seen.add(key)
-        shown = copy.copy(record)
-        shown.msg = f"{record.msg} (further ones are in the log file)"
-        return shown
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return False for a kind that was shown before."""
+        key: str | None = getattr(record, "once", None)
+        shown_before = key in self._seen
+        if key is not None:
+            self._seen.add(key)
+        return not shown_before
 
 
 def log_to_console(console: Console, level: str) -> None:
@@ -42,14 +38,14 @@ def log_to_console(console: Console, level: str) -> None:
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
-    handler: logging.Handler
+    shown: logging.Handler
     if console.is_terminal:
-        handler = RichHandler(console=console, show_path=False, show_time=False)
+        shown = RichHandler(console=console, show_path=False, show_time=False)
     else:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-    handler.addFilter(_OncePerKind())
-    logger.addHandler(handler)
+        shown = logging.StreamHandler(sys.stderr)
+        shown.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    shown.addFilter(_OncePerKind())
+    logger.addHandler(shown)
 
 
 def log_to_file(path: Path) -> logging.Handler:

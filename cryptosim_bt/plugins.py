@@ -25,6 +25,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, TypeVar
@@ -249,7 +250,7 @@ def _read_package(registry: Registry, kind: Kind, seen: set[Path]) -> None:
     for module in pkgutil.iter_modules(package.__path__):
         name = f"{package.__name__}.{module.name}"
         seen.update(Path(folder, f"{module.name}.py").resolve() for folder in package.__path__)
-        _read(registry, module.name, name, lambda name=name: importlib.import_module(name))
+        _read(registry, module.name, name, partial(importlib.import_module, name))
 
 
 def _read_files(registry: Registry, files: Iterable[Path], seen: set[Path]) -> None:
@@ -257,7 +258,7 @@ def _read_files(registry: Registry, files: Iterable[Path], seen: set[Path]) -> N
         if file.name.startswith("_") or file.resolve() in seen:
             continue
         seen.add(file.resolve())
-        _read(registry, file.stem, str(file), lambda file=file: _import_file(file))
+        _read(registry, file.stem, str(file), partial(_import_file, file))
 
 
 def _import_file(file: Path) -> ModuleType:
@@ -312,7 +313,7 @@ def _reason(origin: str, error: Exception) -> str:
 # ---------------------------------------------------------------------- parameters
 def parameters(cls: type) -> dict[str, Any]:
     """Return a plugin's parameters with their defaults; {} for a class without any."""
-    declared = getattr(cls, "params", None)
+    declared: Any = getattr(cls, "params", None)
     if not hasattr(declared, "_getpairs"):
         return {}
     pairs = declared._getpairs()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from cryptosim_bt.contracts import (
     SIDES,
     InverseContract,
+    Leg,
     LinearContract,
     Side,
     weighted_average,
@@ -86,6 +87,8 @@ class PositionBook:
         self._transactions = 0
         self._positions: dict[Side, Position] = {side: self._new_position(side) for side in SIDES}
         self._seen_fills: set[str] = set()
+        # What is held, as PnL sees it; forgotten at every change.
+        self._exposures: list[Leg] | None = None
         # Working entries by number; a Transaction stands here from its first fill.
         self._entries: dict[int, tuple[PlaceOrder, Transaction | None]] = {}
         # The group of every exit order not yet settled, cancelled ones included: a cancel may
@@ -125,11 +128,16 @@ class PositionBook:
 
     def unrealized_pnl(self, price: float) -> float:
         """Return the PnL of all groups at a price, each against its own average."""
-        return sum(
-            self._contract.pnl(side, group.contracts, group.average, price)
-            for side in SIDES
-            for group in self.groups(side)
-        )
+        if self._exposures is None:
+            self._exposures = [
+                Leg(side, group.contracts, group.average)
+                for side in SIDES
+                for group in self.groups(side)
+            ]
+        pnl = 0.0
+        for side, contracts, entry in self._exposures:
+            pnl += self._contract.pnl(side, contracts, entry, price)
+        return pnl
 
     def equity(self, price: float) -> float:
         """Return balance plus unrealised PnL: the strategy's side of R21."""
@@ -188,6 +196,7 @@ class PositionBook:
             if fill.fill_id in self._seen_fills:
                 return None
             self._seen_fills.add(fill.fill_id)
+        self._exposures = None
         if fill.role is Role.ENTRY:
             return self._entered(fill)
         return self._exited(fill)
@@ -220,11 +229,10 @@ class PositionBook:
         self.balance += payment
         held = self.contracts(side)
         for group in self.groups(side):
+            if isinstance(group, PositionSet):
+                group.funding_paid -= payment * group.contracts / held
             for transaction in group.transactions:
-                share = payment * transaction.open_contracts / held
-                transaction.funding_paid -= share
-                if isinstance(group, PositionSet):
-                    group.funding_paid -= share
+                transaction.funding_paid -= payment * transaction.open_contracts / held
 
     def forgive(self, shortfall: float) -> None:
         """Book money that the exchange forgave at a liquidation (R23)."""

@@ -21,18 +21,18 @@ class BarRecorder(ReportAnalyzer):
     def start(self) -> None:
         """Begin with an empty record."""
         self._values = array("d")
+        self._broker, self._book = self.strategy.broker, self.strategy.book
+        self._legs = self._broker.account.legs
 
     def next(self) -> None:
         """Record a bar."""
-        strategy = self.strategy
-        broker = strategy.broker
-        account, book = broker.account, strategy.book
-        close = self.data.close[0]
+        broker, book = self._broker, self._book
+        account, close = broker.account, broker.last_price
         unrealized = account.unrealized_pnl(close)
-        long, short = account.legs["long"], account.legs["short"]
+        long, short = self._legs["long"], self._legs["short"]
         self._values.extend(
             (
-                strategy.last_signal,
+                self.strategy.last_signal,
                 account.balance,
                 unrealized,
                 account.balance + unrealized,

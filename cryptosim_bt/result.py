@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from cryptosim_bt.errors import OutputError
+from cryptosim_bt.tabular import EXACT_FLOATS
 
 TABLES = ("bars", "fills", "trades", "orders", "sets")
 
@@ -133,7 +134,7 @@ def iso_times(times: pd.Series) -> pd.Series:
 
 
 def _read_table(path: Path, name: str) -> pd.DataFrame:
-    table = pd.read_csv(path, float_precision="round_trip")
+    table = pd.read_csv(path, **EXACT_FLOATS)
     for column in _TIMES[name]:
         table[column] = pd.to_datetime(table[column], utc=True).astype("datetime64[ms, UTC]")
     for column in _COUNTS.get(name, ()):

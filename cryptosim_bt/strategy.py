@@ -17,7 +17,6 @@ from zoneinfo import ZoneInfo
 import backtrader as bt
 import pandas as pd
 
-from cryptosim_bt.broker import epoch_ms
 from cryptosim_bt.contracts import SIDES, Side
 from cryptosim_bt.errors import BooksDisagree, PluginError
 from cryptosim_bt.indicators import IndicatorPanel, panel_indicator
@@ -81,7 +80,7 @@ class SignalStrategy(bt.Strategy):
       the candles.
     """
 
-    params = (("context", None),)
+    params: Any = (("context", None),)
     plot_panels: ClassVar[Mapping[str, str]] = {}
 
     # ------------------------------------------------------------------ for plugins
@@ -120,7 +119,7 @@ class SignalStrategy(bt.Strategy):
         Override it to decide bar by bar with backtrader's own indicators.
         """
         assert self._signals is not None  # a plugin without a table overrides this method
-        return self._signals[len(self) - 1]
+        return self._signals[self._row]
 
     # ------------------------------------------------------------------ backtrader's life
     def __init__(self) -> None:
@@ -134,9 +133,13 @@ class SignalStrategy(bt.Strategy):
         self.fills: list[Fill] = []
         self.order_lives: dict[int, OrderLife] = {}
         self._working: dict[int, bt.Order] = {}
+        self._row = context.warmup - 1  # of the bar that next() stands on
         self._bar_ms = 0
+        self._compared = -1
         self._panels = [panel_indicator(panel)(self.data) for panel in context.panels]
         self.broker.follow(self)
+
+    _minperiods: list[int]
 
     def _periodset(self) -> None:
         # next() begins at the bar `start`, whatever the indicators need (R3).
@@ -153,16 +156,17 @@ class SignalStrategy(bt.Strategy):
     def next(self) -> None:
         """Act at the close of a bar (R1): signal, entry or exit, then compare the books."""
         context = self._context
-        self._bar_ms = epoch_ms(self.data.datetime[0])
-        close = self.data.close[0]
+        self._row += 1
+        self._bar_ms = self.broker.now_ms
+        close: float = self.broker.last_price
         context.daily_loss.check(self._bar_ms, self.broker.getvalue())
         signal = self.last_signal = self.signal()
         if signal:
             self._act(signal, close)
         if context.close_at_end and len(self.data) == self.data.buflen():
             self.broker.exchange.close_everything(Role.CLOSE_AT_END, close)
-        equity = self._compare_books(close)
-        context.daily_loss.settle(equity)
+        self._compare_books(close)
+        context.daily_loss.settle(self.broker.getvalue())
 
     def _addnotification(self, order: bt.Order, quicknotify: bool = False) -> None:
         # A Trade of ours in the place where backtrader would make its own, which averages
@@ -203,10 +207,10 @@ class SignalStrategy(bt.Strategy):
 
     def _enter(self, side: Side, close: float) -> None:
         instrument = self._context.instrument
-        limit = entry_limit(instrument, side, close)
         reason = self._entry_refusal(side)
-        contracts = 0.0
+        limit = contracts = 0.0
         if reason is None:
+            limit = entry_limit(instrument, side, close)
             contracts = self.getsizing(self.data, isbuy=side == "long")
             if contracts <= 0.0 or contracts < instrument.min_contracts:
                 reason = "min_size"
@@ -215,7 +219,7 @@ class SignalStrategy(bt.Strategy):
         if reason is not None:
             self.refused[reason] += 1
             logger.warning(
-                "entry %s at %s refused: %s", side, limit, reason, extra={"once": reason}
+                "entry %s at %s refused: %s", side, close, reason, extra={"once": reason}
             )
             return
         order = self.book.want_entry(side, contracts, limit)
@@ -258,7 +262,7 @@ class SignalStrategy(bt.Strategy):
             # R10: placed at the close of the signal's bar.
             placed_ms = self._bar_ms + self._context.timeframe_ms
             expires_ms = placed_ms + self._context.order_timeout_ms
-        self.order_lives[order.number] = OrderLife.of(order, is_buy, self._now_ms())
+        self.order_lives[order.number] = OrderLife.of(order, is_buy, self.broker.now_ms)
         submit = self.buy if is_buy else self.sell
         self._working[order.number] = submit(
             size=order.contracts,
@@ -270,9 +274,6 @@ class SignalStrategy(bt.Strategy):
             number=order.number,
             expires_ms=expires_ms,
         )
-
-    def _now_ms(self) -> int:
-        return epoch_ms(self.data.datetime[0])
 
     # ------------------------------------------------------------------ Follower
     def entry_group(self, side: Side) -> int:
@@ -305,21 +306,27 @@ class SignalStrategy(bt.Strategy):
         self.book.forgive(amount)
 
     # ------------------------------------------------------------------ R21
-    def _compare_books(self, close: float) -> float:
-        """Return the equity; raise if the two books give different equity or contracts."""
-        equity: float = self.broker.getvalue()
-        if abs(equity - self.book.equity(close)) > max(
-            self._tolerance, BOOKS_TOLERANCE * abs(equity)
-        ):
+    def _compare_books(self, close: float) -> None:
+        """Raise if the two books give different equity or contracts.
+
+        Where the contracts of each leg are the sum over its groups, a move of the price changes
+        both equities by the same amount: while neither book changes, they go on agreeing.
+        """
+        account = self.broker.account
+        if account.version == self._compared:
+            return
+        self._compared = account.version
+        equity: float = account.equity(close)
+        difference = abs(equity - self.book.equity(close))
+        if difference > self._tolerance and difference > BOOKS_TOLERANCE * abs(equity):
             raise BooksDisagree(
                 f"bar {self._bar_ms}: the exchange's book has equity {equity!r}, the "
                 f"strategy's {self.book.equity(close)!r}"
             )
-        for side, leg in self.broker.account.legs.items():
+        for side, leg in account.legs.items():
             contracts = self.book.contracts(side)
             if abs(leg.contracts - contracts) > BOOKS_TOLERANCE * max(1.0, contracts):
                 raise BooksDisagree(
                     f"bar {self._bar_ms}: the {side} leg has {leg.contracts!r} contracts, "
                     f"its groups {contracts!r}"
                 )
-        return equity

@@ -45,7 +45,7 @@ _READ_ERRORS: Final = (
 
 # Before 3.1, pandas could be off in the last bit; since then the option is deprecated.
 _PANDAS: Final = tuple(int(part) for part in pd.__version__.split(".")[:2])
-_EXACT_FLOATS: Final[dict[str, Any]] = {"float_precision": "round_trip"} if _PANDAS < (3, 1) else {}
+EXACT_FLOATS: Final[dict[str, Any]] = {"float_precision": "round_trip"} if _PANDAS < (3, 1) else {}
 
 # Epoch numbers tell their unit by their size. From each bound on: 1973 in seconds, then the year
 # 1973 in milliseconds, micro- and nanoseconds; all of them far away from any time of the others.
@@ -149,7 +149,7 @@ def _read_csv(path: Path, layout: Layout) -> pd.DataFrame:
         sep=separator,
         header=0 if has_header else None,
         encoding="utf-8-sig",
-        **_EXACT_FLOATS,
+        **EXACT_FLOATS,
         skipinitialspace=True,
         low_memory=False,  # in chunks, one column could come out in two types
     )

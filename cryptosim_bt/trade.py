@@ -14,6 +14,8 @@ class FuturesTrade(bt.Trade):
     (`contract-maths`: by 0.8 % in a common case).
     """
 
+    price: float
+
     def update(
         self,
         order: bt.Order,

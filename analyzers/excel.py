@@ -1,0 +1,20 @@
+"""The whole run as a workbook."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cryptosim_bt import register_analyzer
+from cryptosim_bt.report import ReportAnalyzer
+from cryptosim_bt.result import Result
+
+
+@register_analyzer("excel")
+class Excel(ReportAnalyzer):
+    """Write report.xlsx: summary, bars, trades, orders, sets, fills."""
+
+    def write(self, result: Result, directory: Path) -> list[Path]:
+        # openpyxl takes its time to import: not at every start-up.
+        from cryptosim_bt.workbook import write_workbook
+
+        return [write_workbook(result, directory / "report.xlsx")]

@@ -1,0 +1,113 @@
+"""The summary and the settings of a run as labelled rows, for the first sheet of the workbook."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from cryptosim_bt.result import Result
+from cryptosim_bt.run_facts import RunFacts
+from cryptosim_bt.wording import Words
+
+FigureKind = Literal["time", "money", "fraction", "ratio", "plain"]
+
+# Every figure of the summary has its place; one that is new stands under "other" until it has.
+_SECTIONS: dict[str, tuple[str, ...]] = {
+    "section_return": (
+        "currency", "initial_balance", "final_balance", "unrealized_pnl", "final_equity",
+        "total_return", "total_return_usd", "annual_return", "buy_and_hold_return",
+        "max_drawdown", "sharpe", "sortino",
+    ),
+    "section_trades": (
+        "fills", "trades", "wins", "losses", "win_rate", "profit_factor", "orders_expired",
+        "entries_refused", "liquidations", "shortfall", "open_sets", "open_contracts.long",
+        "open_contracts.short",
+    ),
+    "section_costs": ("fees_paid", "funding_paid"),
+    "section_run": (
+        "symbol", "strategy", "timeframe", "timezone", "start", "end", "bars_traded",
+        "bars_loaded", "version",
+    ),
+    "section_data": ("data.source", "data.file", "data.sha256", "data.synthetic"),
+}  # fmt: skip
+_KINDS: dict[FigureKind, tuple[str, ...]] = {
+    "time": ("start", "end"),
+    "money": ("initial_balance", "final_balance", "final_equity", "unrealized_pnl", "fees_paid",
+              "funding_paid", "shortfall"),
+    "fraction": ("total_return", "total_return_usd", "annual_return", "buy_and_hold_return",
+                 "max_drawdown", "win_rate"),
+    "ratio": ("sharpe", "sortino", "profit_factor"),
+}  # fmt: skip
+_KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names}
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """A label, its value, what the value is, and one line of explanation."""
+
+    label: str
+    value: Any
+    kind: FigureKind
+    note: str
+
+
+def summary_sections(
+    result: Result, facts: RunFacts, words: Words
+) -> Iterator[tuple[str, list[SummaryRow]]]:
+    """Yield the sections of the summary, heading and rows, the settings last."""
+    known = {"strategy": facts.strategy, "timeframe": facts.timeframe,
+             "timezone": facts.zone.key}  # fmt: skip
+    figures = {**known, **flat(result.summary, whole=("entries_refused",))}
+    for section, names in _SECTIONS.items():
+        rows = [row for name in names if name in figures
+                for row in _rows(name, figures.pop(name), facts, words)]  # fmt: skip
+        if rows:
+            yield words.term(section), rows
+    if figures:
+        rest = [row for name, value in figures.items() for row in _rows(name, value, facts, words)]
+        yield words.term("section_other"), rest
+    settings = flat(result.settings).items()
+    yield words.term("section_settings"), [
+        SummaryRow(key, _shown(value, "null", words), "plain", "") for key, value in settings
+    ]
+
+
+def flat(values: Mapping[str, Any], whole: tuple[str, ...] = (), path: str = "") -> dict[str, Any]:
+    """Return nested mappings as one, ``{"a": {"b": 1}}`` as ``{"a.b": 1}``.
+
+    Those named in ``whole``, and empty ones, stay as they are.
+    """
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{path}{key}"
+        if isinstance(value, Mapping) and value and name not in whole:
+            found.update(flat(value, whole, f"{name}."))
+        else:
+            found[name] = value
+    return found
+
+
+def _rows(name: str, value: Any, facts: RunFacts, words: Words) -> Iterator[SummaryRow]:
+    label, note = words.figure(name)
+    if name == "entries_refused" and value:
+        for reason, count in value.items():
+            yield SummaryRow(f"{label}: {words.shown(reason)}", count, "plain", note)
+        return
+    kind = _KIND_OF.get(name, "plain")
+    if kind == "time":
+        value = facts.local(pd.Series(pd.to_datetime([value], utc=True))).iloc[0].to_pydatetime()
+    yield SummaryRow(label, _shown(value, words.term("no_value"), words), kind, note)
+
+
+def _shown(value: Any, nothing: str, words: Words) -> Any:
+    """Return a value as a cell can hold it; ``nothing`` stands for None."""
+    if value is None:
+        return nothing
+    if isinstance(value, bool):
+        return words.term("yes" if value else "no")
+    if isinstance(value, Mapping | list | tuple):
+        return ", ".join(map(str, value)) or words.term("none")
+    return value
