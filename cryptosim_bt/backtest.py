@@ -152,7 +152,9 @@ def prepare(settings: Settings, registry: Registry) -> Prepared:
         source=source.file or f"data.source {source.source}",
     )
     logger.info("%d bars from %s, %d of them before the window", len(bars), source.source, warmup)
-    return prepare_bars(settings, plugins, bars, warmup, source)
+    funding = keys.backtest.funding
+    rates = feed.funding(request) if funding.rate is None and funding.path is None else None
+    return prepare_bars(settings, plugins, bars, warmup, source, rates)
 
 
 def prepare_bars(
@@ -161,10 +163,12 @@ def prepare_bars(
     bars: pd.DataFrame,
     warmup: int,
     source: DataSource,
+    rates: pd.Series[float] | None = None,
 ) -> Prepared:
     """Compute signals and funding for bars that are loaded and checked.
 
-    ``warmup`` of the bars come before the trading window.
+    ``warmup`` of the bars come before the trading window; ``rates`` are the funding rates of a feed
+    that has them, used where the configuration gives none.
     """
     keys = settings.keys
     signals, panels = _signals(plugins.strategy, plugins.params, bars, keys.strategy.name)
@@ -183,7 +187,7 @@ def prepare_bars(
         source=source,
         signals=signals,
         panels=panels,
-        funding=_funding(settings, bars.index[-1], feed, request),
+        funding=_funding(settings, bars.index[-1], rates),
         analyzers=plugins.analyzers,
     )
 
@@ -259,7 +263,7 @@ def _signals(
 
 
 def _funding(
-    settings: Settings, last_open: pd.Timestamp, feed: Feed, request: DataRequest
+    settings: Settings, last_open: pd.Timestamp, rates: pd.Series[float] | None
 ) -> list[tuple[int, float]]:
     funding = settings.keys.backtest.funding
     end = min(settings.end, last_open + pd.Timedelta(settings.timeframe_ms, unit="ms"))
@@ -268,10 +272,9 @@ def _funding(
             read_funding_file(Path(funding.path)), settings.start, end, funding.missing
         )
         return list(zip(schedule.times_ms.tolist(), schedule.rates.tolist(), strict=True))
-    series = feed.funding(request) if funding.rate is None else None
-    if series is not None:
-        source = f"funding rates of {request.exchange} {request.symbol}"
-        schedule = venue_funding(series, settings.start, end, funding.missing, source)
+    if rates is not None:
+        source = f"funding rates of {settings.keys.exchange.name} {settings.instrument.symbol}"
+        schedule = venue_funding(rates, settings.start, end, funding.missing, source)
         return list(zip(schedule.times_ms.tolist(), schedule.rates.tolist(), strict=True))
     if funding.rate is None:
         logger.warning(
