@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import click
@@ -31,6 +32,9 @@ from cryptosim_bt.logs import log_to_console
 from cryptosim_bt.plugins import discover
 from cryptosim_bt.store import Series, Store
 from cryptosim_bt.timeframe import TIMEFRAMES, to_milliseconds, utc_time
+
+if TYPE_CHECKING:
+    from cryptosim_bt.fetch import Access
 
 logger = logging.getLogger(__name__)
 
@@ -132,12 +136,11 @@ def _download_for(config: Path, overrides: Sequence[str], errors: Console) -> No
     _download(access_of(keys), needs, errors)
 
 
-def _download(access: object, wanted: Sequence[tuple[Series, int, int]], errors: Console) -> None:
+def _download(access: Access, wanted: Sequence[tuple[Series, int, int]], errors: Console) -> None:
     from cryptosim_bt.download import Downloader, Outcome
-    from cryptosim_bt.fetch import Access, report
+    from cryptosim_bt.fetch import report
     from cryptosim_bt.venue import Venue
 
-    assert isinstance(access, Access)
     outcomes: list[Outcome] = []
     with closing(Venue(access.exchange, access.rest_url)) as venue:
         downloader = Downloader(access.store, venue)

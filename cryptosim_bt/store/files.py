@@ -33,7 +33,7 @@ def replace_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
     """
     aside = path.with_name(f"{_ASIDE}{os.getpid()}-{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         try:
             with aside.open("wb") as file:
                 write(file)
@@ -49,6 +49,14 @@ def replace_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
             f"{path}: cannot be written: {error.strerror or error}; free the disk, or name another "
             "folder with data.directory"
         ) from error
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder that outlives a crash: its name, and those above it, reach the disk too."""
+    new = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in new:
+        _sync_folder(each.parent)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -85,7 +93,7 @@ def locked(folder: Path, purpose: str = "write", waiting: Callable[[], None] | N
     import filelock  # takes as long as half of pandas; runs from files never lock
 
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        _make_folder(folder)
         lock = filelock.FileLock(folder / f"{_LOCK}-{purpose}")
         try:
             lock.acquire(timeout=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -68,6 +69,15 @@ def synthetic_bars(
             at, length = int(rng.integers(count)), int(rng.integers(1, 400))
             there[at : at + length] = False
     return table[there]
+
+
+def real_bars(path: Path) -> pd.DataFrame:
+    """Read recorded bars, indexed by opening time in ms."""
+    table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    times = table["timestamp"]
+    if not pd.api.types.is_integer_dtype(times):
+        times = pd.to_datetime(times, utc=True).astype("datetime64[ms, UTC]").astype("int64")
+    return table[COLUMNS].astype("float64").set_axis(pd.Index(times.to_numpy()))
 
 
 @dataclass

@@ -13,6 +13,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -83,7 +84,7 @@ class OkxServer:
                 100, None, mark=True
             ),
         }
-        self._http: ThreadingHTTPServer | None = None
+        self._http: _Http | None = None
         self._port = 0
 
     # ------------------------------------------------------------------ running
@@ -104,6 +105,7 @@ class OkxServer:
         if self._http is not None:
             self._http.shutdown()
             self._http.server_close()
+            self._http.cut()
             self._http = None
 
     def __enter__(self) -> OkxServer:
@@ -207,6 +209,24 @@ def _span(request: Request, most: int) -> tuple[int | None, int | None, int]:
 class _Http(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._open: set[socket.socket] = set()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def cut(self) -> None:
+        """End the connections that clients keep open."""
+        for each in list(self._open):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: clients of these tests are killed in the middle of an answer."""

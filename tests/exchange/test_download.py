@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from cryptosim_bt.download import Downloader
 from cryptosim_bt.errors import VenueRefused, VenueUnavailable
 from cryptosim_bt.store import Series
+from cryptosim_bt.venue import Venue
 from tests.exchange.conftest import FIRST_MS, HOUR_MS
 from tests.exchange.faults import CONTENT_FAULTS, Fault
-from tests.exchange.market import synthetic_bars
+from tests.exchange.market import real_bars, synthetic_bars
+from tests.exchange.server import OkxServer
+
+DATA = Path(os.environ.get("CRYPTOSIM_DATA", "../shared/data"))
 
 BARS = Series.bars("okx", "BTC/USD:BTC", "1h")
 FUNDING = Series.funding("okx", "BTC/USD:BTC")
@@ -154,6 +161,38 @@ def test_download_bars_off_the_grid_are_refused(downloader, exchange):
     exchange.markets["BTC-USD-SWAP"].bars["1H"] = table.set_axis(table.index + 60_000)
     with pytest.raises(VenueRefused, match="opens at 2025-01-01T00:01:00Z, which is no whole 1h"):
         downloader.fetch(BARS, FIRST_MS, FIRST_MS + 500 * HOUR_MS, silent)
+
+
+def test_download_of_recorded_bars_is_what_was_recorded(downloader, exchange, store):
+    path = DATA / "okx_BTC-USD-SWAP_1h.csv.gz"
+    if not path.exists():
+        pytest.skip(f"no market data at {path}; set CRYPTOSIM_DATA to their folder")
+    table = real_bars(path)
+    exchange.markets["BTC-USD-SWAP"].bars["1H"] = table
+    first, end = int(table.index[0]), int(table.index[-1]) + HOUR_MS
+    assert downloader.fetch(BARS, first, end, silent).rows == 313
+    rows = store.read_columns(BARS, first, end)
+    assert all(np.array_equal(rows[name], table[name].to_numpy()) for name in table.columns)
+
+
+def test_download_goes_on_when_a_venue_that_refuses_connections_is_back(store, exchange):
+    with OkxServer(exchange) as server:
+        pauses: list[float] = []
+
+        def wait(seconds: float) -> None:
+            pauses.append(seconds)
+            if len(pauses) == 2:
+                server.start()
+
+        venue = Venue("okx", server.url, sleep=wait, request_interval_ms=0.01)
+
+        def cut(done: int, total: int) -> None:
+            if done == 300:
+                server.stop()
+
+        outcome = Downloader(store, venue).fetch(BARS, FIRST_MS, FIRST_MS + 500 * HOUR_MS, cut)
+        venue.close()
+    assert (outcome.rows, len(pauses)) == (500, 2)
 
 
 def test_download_reports_its_progress_to_the_end(downloader):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from itertools import pairwise
 
+import ccxt  # noqa: TID251 - its own errors, and the seam for private calls
 import pytest
 
 from cryptosim_bt.errors import VenueRefused, VenueUnavailable
@@ -13,6 +14,7 @@ from cryptosim_bt.venue import Retries, Tier, Venue
 from tests.exchange.conftest import FIRST_MS, HOUR_MS
 from tests.exchange.faults import LINE_FAULTS, Fault
 from tests.exchange.market import Market, instrument, synthetic_bars
+from tests.exchange.server import Reply
 
 SYMBOL = "BTC/USD:BTC"
 
@@ -129,6 +131,36 @@ def test_venue_without_any_connection_says_so_soon(server):
         client.market(SYMBOL)
     # 0.5, 1 and 2 s, less a random half at most
     assert [0.25, 0.5, 1.0] <= pauses <= [0.5, 1.0, 2.0]
+
+
+ERRORS = [
+    kind for kind in vars(ccxt).values()
+    if isinstance(kind, type) and issubclass(kind, ccxt.BaseError) and kind is not ccxt.BaseError
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_every_error_of_ccxt_is_one_of_ours(venue, kind):
+    passes = issubclass(kind, ccxt.NetworkError | ccxt.OperationFailed)
+    server_text = kind('okx {"code":"51999","msg":"said so"}')
+    mapped = venue._mapped("a question", server_text)
+    assert type(mapped) is (VenueUnavailable if passes else VenueRefused)
+    assert "asked for a question: " in str(mapped)
+
+
+def test_private_endpoints_can_join_the_venue(server):
+    """The seam: what is put into routes has faults, the request log and the envelope too."""
+    server.routes["GET", "/api/v5/account/balance"] = lambda request: Reply(
+        [{"uTime": "1", "details": [{"ccy": "BTC", "eq": "0.5", "frozenBal": "0"}]}]
+    )
+    client = ccxt.okx(
+        {"apiKey": "k", "secret": "s", "password": "p", "enableRateLimit": False,
+         "urls": {"api": {"rest": server.url}}, "has": {"fetchCurrencies": False},
+         "options": {"fetchMarkets": {"types": ["swap"]}}}
+    )  # fmt: skip
+    assert client.fetch_balance()["BTC"]["total"] == 0.5
+    assert server.asked("balance")[0].headers["OK-ACCESS-KEY"] == "k"
+    client.session.close()
 
 
 def test_retries_pause_doubles_up_to_the_longest():
