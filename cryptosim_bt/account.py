@@ -6,12 +6,15 @@ is, it asks of a `MoneyScheme` (in a backtest the commission scheme of the data)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, NamedTuple, Protocol
 
-from cryptosim_bt.contracts import NO_LIQUIDATION, SIDES, Leg, LiquidationRegion, Side
+from cryptosim_bt.contracts import SIDES, Leg, LiquidationRegion, Side
 from cryptosim_bt.orders import Liquidity
+
+MarginMode = Literal["cross", "isolated"]
 
 
 class MoneyScheme(Protocol):
@@ -36,11 +39,16 @@ class MoneyScheme(Protocol):
     def initial_margin(self, contracts: float, price: float) -> float:
         """Return what an order or leg needs to be opened."""
 
+    def maintenance_margin(self, contracts: float, price: float) -> float:
+        """Return what a leg needs to be kept."""
+
     def liquidation_fee(self, contracts: float, price: float) -> float:
         """Return what a liquidation takes beside the taker fee, before it is capped."""
 
-    def liquidation_region(self, legs: Sequence[Leg], balance: float) -> LiquidationRegion:
-        """Return the prices at which legs with a balance behind them are liquidated."""
+    def liquidation_region(
+        self, legs: Sequence[Leg], margin: float, price: float
+    ) -> LiquidationRegion:
+        """Return the prices nearest to ``price`` at which legs with a margin are liquidated."""
 
 
 @dataclass(slots=True)
@@ -50,6 +58,8 @@ class Holding:
     side: Side
     contracts: float = 0.0
     average: float = 0.0
+    # Isolated margin: what is set aside for the leg, in settlement currency.
+    margin: float = 0.0
 
     def add(self, scheme: MoneyScheme, contracts: float, price: float) -> None:
         """Enter contracts at a price."""
@@ -62,14 +72,23 @@ class Holding:
 
     def remove(self, contracts: float) -> None:
         """Take contracts away; the average of what remains is unchanged."""
+        held = self.contracts
         self.contracts -= contracts
+        self.margin *= self.contracts / held
         if self.contracts < 1e-9 * contracts:
             # Dust of float subtraction: what was closed whole is empty.
-            self.contracts = self.average = 0.0
+            self.contracts = self.average = self.margin = 0.0
+
+
+class LiquidationUnit(NamedTuple):
+    """Sides that are liquidated together, and the prices at which they are."""
+
+    sides: tuple[Side, ...]
+    region: LiquidationRegion
 
 
 class Account:
-    """Money and legs of one market in hedge mode with cross margin.
+    """Money and legs of one market in hedge mode.
 
     Parameters
     ----------
@@ -77,10 +96,16 @@ class Account:
         Fees, margin and PnL.
     initial_balance
         Settlement currency at the start.
+    margin_mode
+        ``"cross"``: the whole balance stands behind both legs. ``"isolated"``: each leg has a
+        margin of its own, entry notional / leverage, added per fill and released pro rata.
     """
 
-    def __init__(self, scheme: MoneyScheme, initial_balance: float) -> None:
+    def __init__(
+        self, scheme: MoneyScheme, initial_balance: float, margin_mode: MarginMode = "cross"
+    ) -> None:
         self.scheme = scheme
+        self.isolated = margin_mode == "isolated"
         self.balance = initial_balance
         self.legs: dict[Side, Holding] = {side: Holding(side) for side in SIDES}
         # By tradeid, in the order of their making: a set before the Position that followed it.
@@ -93,12 +118,14 @@ class Account:
         # What is held as PnL sees it, and figures of it; forgotten at every change.
         self._exposures: list[Leg] | None = None
         self._marked: tuple[float, float] | None = None
-        self._region: LiquidationRegion | None = None
+        self._units: list[LiquidationUnit] | None = None
+        self._prices: tuple[float, float] | None = None
 
     # ------------------------------------------------------------------ changes
     def open(self, side: Side, group: int, contracts: float, price: float, fee: float) -> None:
         """Add contracts to a leg and to a group, and pay the fee."""
         self.legs[side].add(self.scheme, contracts, price)
+        self.legs[side].margin += self.scheme.initial_margin(contracts, price)
         if group not in self.groups:
             self.groups[group] = Holding(side)
         self.groups[group].add(self.scheme, contracts, price)
@@ -136,14 +163,31 @@ class Account:
         self._changed()
         return payment
 
-    def forgive(self) -> float:
-        """Bring a balance below zero back to zero; return what was forgiven (R23)."""
-        forgiven = max(0.0, -self.balance)
+    def forgive(self, amount: float | None = None) -> float:
+        """Book a shortfall: an amount, or what a balance below zero lacks; return it (R23)."""
+        forgiven = max(0.0, -self.balance) if amount is None else amount
         if forgiven:
-            self.balance = 0.0
+            self.balance = 0.0 if amount is None else self.balance + amount
             self.shortfall += forgiven
             self._changed()
         return forgiven
+
+    def back_margins(self) -> None:
+        """Take off the isolated margins, by their size, what the wallet could not pay.
+
+        Fees, funding and the losses of closes go to the wallet; when it has nothing left, margins
+        that exceed the balance would be money that nobody has, and the account could owe.
+        """
+        needed = sum(leg.margin for leg in self.legs.values())
+        if self.isolated and 0.0 < needed > self.balance:
+            for leg in self.legs.values():
+                leg.margin *= max(0.0, self.balance) / needed
+            self._changed()
+
+    def clear_dust(self) -> None:
+        """Set a balance to zero that a fee has taken whole, but for float dust."""
+        self.balance = 0.0
+        self._changed()
 
     def _pay_fee(self, fee: float) -> None:
         self.balance -= fee
@@ -152,7 +196,7 @@ class Account:
 
     def _changed(self) -> None:
         self.version += 1
-        self._exposures = self._marked = self._region = None
+        self._exposures = self._marked = self._units = self._prices = None
 
     # ------------------------------------------------------------------ figures
     @property
@@ -177,27 +221,59 @@ class Account:
         return self.balance + self.unrealized_pnl(price)
 
     def position_margin(self, price: float) -> float:
-        """Return the initial margin of both legs at a price (R20)."""
+        """Return the margin of both legs: initial margin at a price, or what is isolated (R20)."""
         margin = 0.0
         for leg in self.legs.values():
-            if leg.contracts:
+            if self.isolated:
+                margin += leg.margin
+            elif leg.contracts:
                 margin += self.scheme.initial_margin(leg.contracts, price)
         return margin
 
-    def liquidation_region(self) -> LiquidationRegion:
-        """Return the prices at which everything is liquidated (R23)."""
-        if self._region is None:
-            if self.flat:
-                self._region = NO_LIQUIDATION
-            else:
-                self._region = self.scheme.liquidation_region(self.exposures(), self.balance)
-        return self._region
+    def free_balance(self, price: float) -> float:
+        """Return what no leg needs: equity (isolated: balance) less the legs' margin (R20)."""
+        money = self.balance if self.isolated else self.equity(price)
+        return money - self.position_margin(price)
 
-    def closing_order(self) -> list[tuple[int, Holding]]:
+    def liquidation_units(self, price: float) -> list[LiquidationUnit]:
+        """Return what is liquidated together, with the prices nearest to ``price`` (R23).
+
+        Both legs in cross margin, each by itself in isolated margin; nothing when flat.
+        """
+        if self._units is None:
+            self._units = [
+                LiquidationUnit(sides, self.scheme.liquidation_region(legs, margin, price))
+                for sides, legs, margin in self._margined()
+                if legs
+            ]
+        return self._units
+
+    def liquidation_prices(self, price: float) -> tuple[float, float]:
+        """Return the prices nearest below and above at which something is liquidated.
+
+        -inf and inf where there is none.
+        """
+        units = self.liquidation_units(price)
+        if self._prices is None:
+            self._prices = (
+                max((unit.region.lower for unit in units), default=-math.inf),
+                min((unit.region.upper for unit in units), default=math.inf),
+            )
+        return self._prices
+
+    def _margined(self) -> list[tuple[tuple[Side, ...], list[Leg], float]]:
+        if not self.isolated:
+            return [(SIDES, self.exposures(), self.balance)]
+        return [
+            ((side,), [leg for leg in self.exposures() if leg.side == side], self.legs[side].margin)
+            for side in SIDES
+        ]
+
+    def closing_order(self, sides: Sequence[Side] = SIDES) -> list[tuple[int, Holding]]:
         """Return the groups in R23's order: longs first, sets by birth, then the Position."""
         return [
             (group, self.groups[group])
-            for side in SIDES
+            for side in sides
             for group in sorted(self.groups)
             if self.groups[group].side == side
         ]

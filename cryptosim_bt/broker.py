@@ -17,9 +17,13 @@ import backtrader as bt
 from cryptosim_bt.account import Account
 from cryptosim_bt.commission import FuturesCommission, scheme_of
 from cryptosim_bt.contracts import Side
-from cryptosim_bt.exchange import FillRules, SimulatedExchange, WorkingOrder
+from cryptosim_bt.exchange import SimulatedExchange
 from cryptosim_bt.instrument import Instrument
+from cryptosim_bt.matching import FillRules
+from cryptosim_bt.matching_bars import MatchingBars
+from cryptosim_bt.order_book import WorkingOrder
 from cryptosim_bt.orders import Execution, OrderEnd, Role
+from cryptosim_bt.venue_rules import VenueRules
 
 logger = logging.getLogger(__name__)
 
@@ -59,17 +63,22 @@ class Follower(Protocol):
 
 
 class FuturesBroker(bt.BrokerBase):
-    """A futures exchange in hedge mode with cross margin, for one data.
+    """A futures exchange in hedge mode, for one data.
 
-    ``getvalue`` is the equity at the last close, ``getcash`` the available balance (R20). An order
-    names its leg and its purpose: ``buy(..., side="long", role=Role.ENTRY)``.
+    ``getvalue`` is the equity at the last mark price, ``getcash`` the available balance (R20). An
+    order names its leg and its purpose: ``buy(..., side="long", role=Role.ENTRY)``.
 
     Params:
 
       - ``cash``: initial balance in settlement currency
       - ``instrument``: the market's `Instrument`
       - ``fill_rules``: `FillRules`
-      - ``timeframe_ms``: length of a bar
+      - ``timeframe_ms``: length of a bar of the data
+      - ``matching_bars``: `MatchingBars` that fill orders in its place; None = the data's own
+      - ``matching_ms``: length of those
+      - ``has_mark``: whether they carry a mark price
+      - ``margin_mode``: ``"cross"`` or ``"isolated"``
+      - ``venue_rules``: `VenueRules`
       - ``funding``: sequence of (epoch ms, rate)
       - ``commission``: default scheme, usually a `FuturesCommission`
     """
@@ -79,6 +88,11 @@ class FuturesBroker(bt.BrokerBase):
         ("instrument", None),
         ("fill_rules", FillRules()),
         ("timeframe_ms", 3_600_000),
+        ("matching_bars", None),
+        ("matching_ms", None),
+        ("has_mark", False),
+        ("margin_mode", "cross"),
+        ("venue_rules", VenueRules()),
         ("funding", ()),
         ("commission", FuturesCommission()),
     )
@@ -91,7 +105,7 @@ class FuturesBroker(bt.BrokerBase):
         self._keys: dict[int, int] = {}
         self._follower: Follower | None = None
         self.now_ms = 0
-        self.last_price = math.nan
+        self.last_price = self.mark_price = math.nan
         # Whether anybody hears of orders that neither fill nor move money; see LeanCerebro.
         self.notify_all = True
         self.account: Account
@@ -107,14 +121,19 @@ class FuturesBroker(bt.BrokerBase):
         instrument: Instrument = self.p.instrument
         self._comminfo = self.getcommissioninfo(self._data)
         scheme = scheme_of(self._comminfo, instrument.maintenance_margin_rate)
-        self.account = Account(scheme, self.p.cash)
+        self.account = Account(scheme, self.p.cash, self.p.margin_mode)
+        self._matching: MatchingBars | None = self.p.matching_bars
+        if self._matching is not None:
+            self._matching.rewind()
         self.exchange = SimulatedExchange(
             self.account,
             instrument,
             self.p.fill_rules,
-            self.p.timeframe_ms,
+            self.p.matching_ms or self.p.timeframe_ms,
             self.p.funding,
             listener=self,
+            venue=self.p.venue_rules,
+            has_mark=self.p.has_mark,
         )
 
     def follow(self, follower: Follower) -> None:
@@ -123,12 +142,12 @@ class FuturesBroker(bt.BrokerBase):
 
     # ------------------------------------------------------------------ money
     def getcash(self) -> float:
-        """Return the available balance at the last close (R20)."""
-        return self.exchange.available_balance(self.last_price)
+        """Return the available balance at the last mark price (R20)."""
+        return self.exchange.available_balance(self.mark_price)
 
     def getvalue(self, datas: list[bt.feed.DataBase] | None = None) -> float:
-        """Return the equity at the last close."""
-        return self.account.equity(self.last_price)
+        """Return the equity at the last mark price."""
+        return self.account.equity(self.mark_price)
 
     get_cash = getcash
     get_value = getvalue
@@ -192,11 +211,17 @@ class FuturesBroker(bt.BrokerBase):
         order.addinfo(side=side, role=role, number=number)
         order.addcomminfo(self._comminfo)
         reason = self._refusal(order, side, role, exectype, price, others)
+        if reason is None and price is not None:
+            reason = self.exchange.refusal(
+                abs(size), price, self.mark_price, exectype == bt.Order.Stop
+            )
         if reason is not None:
             logger.warning("order %d rejected: %s", order.ref, reason)
             order.addinfo(reason=reason)
             order.reject(self)
             self._notify(order)
+            if self._follower is not None and number is not None:
+                self._follower.on_order_end(number, OrderEnd.REJECTED, reason, self.now_ms)
             return order
         assert side is not None  # by _refusal
         assert role is not None
@@ -252,7 +277,8 @@ class FuturesBroker(bt.BrokerBase):
         working = self._orders[self._keys[order.ref]][1]
         self.exchange.resize(working, contracts)
         signed = contracts if working.is_buy else -contracts
-        order.created.size = order.executed.remsize = order.size = signed
+        order.executed.remsize = signed
+        order.created.size = order.size = order.executed.size + signed
 
     def fill_now(self, order: bt.Order) -> None:
         """Fill an order in this bar at its limit (``entry_fill: signal_close``)."""
@@ -266,9 +292,17 @@ class FuturesBroker(bt.BrokerBase):
     def next(self) -> None:
         """Let the exchange live through the data's current bar."""
         time, open_, high, low, close = self._lines
-        self.now_ms = epoch_ms(time[0])
+        self.now_ms = opened = epoch_ms(time[0])
         self.last_price = close[0]
-        self.exchange.next_bar(self.now_ms, open_[0], high[0], low[0], self.last_price)
+        if self._matching is None:
+            prices = (open_[0], high[0], low[0], self.last_price)
+            self.mark_price = self.last_price
+            self.exchange.next_bar((opened, *prices, *prices, math.inf))
+            return
+        for values in self._matching.between(opened, opened + self.p.timeframe_ms):
+            self.now_ms, self.mark_price = values[0], values[8]
+            self.exchange.next_bar(values)
+        self.now_ms = opened
 
     def get_notification(self) -> bt.Order | None:
         """Return the next notification for backtrader, None when there is none."""
@@ -286,7 +320,12 @@ class FuturesBroker(bt.BrokerBase):
 
     def filled(self, working: WorkingOrder | None, execution: Execution) -> None:
         """Turn a fill into a backtrader execution and tell the follower."""
-        order = self._exchange_order(execution) if working is None else self._forget(working)
+        if working is None:
+            order = self._exchange_order(execution)
+        elif working.alive:  # filled in part
+            order = self._orders[working.key][0]
+        else:
+            order = self._forget(working)
         order.tradeid = execution.group
         self._execute(order, execution)
         self._notify(order)

@@ -46,10 +46,14 @@ cli_data.register(commands)
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("--output", type=click.Path(path_type=Path), help="Write to exactly this folder.")
 @click.option("--force", is_flag=True, help="Replace an earlier run in the --output folder.")
+@click.option(
+    "--ambiguity", is_flag=True, help="Also run the best and the worst order of events in a bar."
+)
 @SET_OPTION
 @cli_data.OFFLINE
 def run(
-    config: Path, output: Path | None, force: bool, overrides: Sequence[str], offline: bool
+    config: Path, output: Path | None, force: bool, ambiguity: bool, overrides: Sequence[str],
+    offline: bool,
 ) -> None:
     """Run a backtest and write its report."""
     settings = cli_data.settings_for_run(config, overrides, offline=offline)
@@ -68,7 +72,7 @@ def run(
         directory.abandon()
         raise
     try:
-        summary = _run_into(settings, directory.staging, errors)
+        summary = _run_into(settings, directory.staging, errors, ambiguity)
     except InputError as error:
         logger.debug("wrong input", exc_info=True)
         close_file(log)
@@ -84,14 +88,16 @@ def run(
     Console().print(summary_table(summary, settings.keys.report.language, directory.target))
 
 
-def _run_into(settings: Settings, directory: Path, errors: Console) -> dict[str, object]:
+def _run_into(
+    settings: Settings, directory: Path, errors: Console, ambiguity: bool
+) -> dict[str, object]:
     """Run and write everything into a folder; return the summary."""
     # backtrader and pandas take their time to import: not before they are needed.
     from cryptosim_bt.backtest import run_backtest
 
     registry = plugins_for(settings)
     with progress_bar(errors) as progress:
-        result, analyzers = run_backtest(settings, registry, progress)
+        result, analyzers = run_backtest(settings, registry, progress, ambiguity=ambiguity)
     (directory / "config.yaml").write_text(as_yaml(settings), encoding="utf-8")
     result.write_summary(directory)
     for analyzer in analyzers:
@@ -120,7 +126,7 @@ def list_plugins(kind: str | None, config: Path | None) -> None:
 @SET_OPTION
 def check(config: Path, overrides: Sequence[str]) -> None:
     """Validate a configuration and print it as resolved."""
-    from cryptosim_bt.backtest import resolve_plugins
+    from cryptosim_bt.prepare import resolve_plugins
 
     settings = load_settings(config, overrides)
     log_to_console(Console(stderr=True), settings.keys.logging.level)

@@ -23,6 +23,7 @@ from cryptosim_bt.contracts import (
     weighted_average,
 )
 from cryptosim_bt.orders import Liquidity
+from cryptosim_bt.tiers import MaintenanceTiers, liquidation_region
 
 
 class FuturesCommission(bt.CommInfoBase):
@@ -36,7 +37,7 @@ class FuturesCommission(bt.CommInfoBase):
       - ``contract``: an ``InverseContract`` or ``LinearContract``
       - ``maker``, ``taker``: fee rates, fractions of notional
       - ``futures_leverage``: notional / initial margin
-      - ``maintenance_margin_rate``: fraction of notional needed to keep a leg
+      - ``tiers``: `MaintenanceTiers`, what a leg needs to be kept
       - ``liquidation_fee_rate``: fraction of notional taken at a liquidation
     """
 
@@ -45,7 +46,7 @@ class FuturesCommission(bt.CommInfoBase):
         ("maker", 0.0),
         ("taker", 0.0),
         ("futures_leverage", 1.0),
-        ("maintenance_margin_rate", 0.0),
+        ("tiers", MaintenanceTiers.single(0.0)),
         ("liquidation_fee_rate", 0.0),
         ("stocklike", False),
         ("commtype", bt.CommInfoBase.COMM_PERC),
@@ -121,14 +122,19 @@ class FuturesCommission(bt.CommInfoBase):
         """Return what the exchange keeps of a liquidation, before it is capped (R23)."""
         return self._contract.notional(contracts, price) * self.p.liquidation_fee_rate
 
-    def liquidation_region(self, legs: Sequence[Leg], balance: float) -> LiquidationRegion:
+    def maintenance_margin(self, contracts: float, price: float) -> float:
+        """Return what a leg needs to be kept, by its tier."""
+        return self.p.tiers.requirement(self._contract, contracts, price)
+
+    def liquidation_region(
+        self, legs: Sequence[Leg], margin: float, price: float
+    ) -> LiquidationRegion:
         """Return the prices of liquidation: closed form, or searched where PnL is overridden."""
         if self._own_pnl and self._own_fee:
-            return self._contract.liquidation_region(
-                legs, balance, self.p.maintenance_margin_rate, self.p.taker
+            return liquidation_region(
+                self._contract, legs, margin, self.p.tiers, self.p.taker, price
             )
-        rate = self.p.maintenance_margin_rate
-        return search_region(self, legs, balance, rate)
+        return search_region(self, legs, margin, price)
 
 
 class PlainScheme:
@@ -165,8 +171,13 @@ class PlainScheme:
     def liquidation_fee(self, contracts: float, price: float) -> float:
         return self.notional(contracts, price) * self._maintenance_margin_rate
 
-    def liquidation_region(self, legs: Sequence[Leg], balance: float) -> LiquidationRegion:
-        return search_region(self, legs, balance, self._maintenance_margin_rate)
+    def maintenance_margin(self, contracts: float, price: float) -> float:
+        return self.notional(contracts, price) * self._maintenance_margin_rate
+
+    def liquidation_region(
+        self, legs: Sequence[Leg], margin: float, price: float
+    ) -> LiquidationRegion:
+        return search_region(self, legs, margin, price)
 
 
 def scheme_of(comminfo: bt.CommInfoBase, maintenance_margin_rate: float = 0.0) -> MoneyScheme:
@@ -176,37 +187,35 @@ def scheme_of(comminfo: bt.CommInfoBase, maintenance_margin_rate: float = 0.0) -
     return PlainScheme(comminfo, maintenance_margin_rate)
 
 
-# A search looks this many times below and above the entry prices, in steps of 1 %.
+# A search looks this many times below and above the price, in steps of 1 %.
 _SEARCH_SPAN = 1000.0
 _SEARCH_STEP = 1.01
 
 
 def search_region(
-    scheme: MoneyScheme, legs: Sequence[Leg], balance: float, maintenance_margin_rate: float
+    scheme: MoneyScheme, legs: Sequence[Leg], margin: float, price: float
 ) -> LiquidationRegion:
     """Return the prices of liquidation of a scheme without a closed form.
 
-    Walks from the average entry outwards in steps of 1 % to a thousandth and a thousandfold, and
-    bisects the first step in which equity falls to the requirement.
+    Walks from ``price`` outwards in steps of 1 % to a thousandth and a thousandfold, and bisects
+    the first step in which equity falls to the requirement.
     """
 
-    def excess(price: float) -> float:
-        total = balance
+    def excess(at: float) -> float:
+        total = margin
         for leg in legs:
             if leg.contracts:
-                total += scheme.pnl(leg.side, leg.contracts, leg.entry, price)
-                total -= scheme.notional(leg.contracts, price) * maintenance_margin_rate
-                total -= scheme.fee(leg.contracts, price, Liquidity.TAKER)
+                total += scheme.pnl(leg.side, leg.contracts, leg.entry, at)
+                total -= scheme.maintenance_margin(leg.contracts, at)
+                total -= scheme.fee(leg.contracts, at, Liquidity.TAKER)
         return total
 
-    entries = [leg.entry for leg in legs if leg.contracts]
-    if not entries:
+    if not any(leg.contracts for leg in legs):
         return LiquidationRegion(-math.inf, math.inf)
-    middle = math.exp(sum(math.log(entry) for entry in entries) / len(entries))
-    if excess(middle) <= 0.0:
+    if excess(price) <= 0.0:
         return LiquidationRegion(math.inf, math.inf)
-    lower = _first_crossing(excess, middle, 1.0 / _SEARCH_STEP)
-    upper = _first_crossing(excess, middle, _SEARCH_STEP)
+    lower = _first_crossing(excess, price, 1.0 / _SEARCH_STEP)
+    upper = _first_crossing(excess, price, _SEARCH_STEP)
     return LiquidationRegion(
         -math.inf if lower is None else lower, math.inf if upper is None else upper
     )

@@ -36,6 +36,10 @@ Rate = Annotated[float, Field(gt=-1, lt=1)]
 Timeframe = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d"]
 
 
+VENUE_TIERS = "venue"
+"""The word for `instrument.tiers` that names no file: the tiers that the venue gave."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -61,6 +65,26 @@ class DataSection(_Section):
     mark_path: str | None = None
     directory: str | None = None
     offline: bool = False
+    mark: bool = False
+    volume_unit: Literal["contracts", "base", "quote"] | None = None
+
+
+class SizingSection(_Section):
+    """How large an entry is."""
+
+    method: Literal["fixed", "equity", "atr"] = "fixed"
+    equity_share: Annotated[float, Field(gt=0)] = 0.02
+    risk_share: Share = 0.005
+    atr_period: Annotated[int, Field(ge=2)] = 14
+    atr_multiple: Positive = 2.0
+
+
+class StopSection(_Section):
+    """Where a stop-loss stands."""
+
+    method: Literal["pct", "atr"] = "pct"
+    atr_period: Annotated[int, Field(ge=2)] = 14
+    atr_multiple: Positive = 3.0
 
 
 class TradingSection(_Section):
@@ -76,6 +100,8 @@ class TradingSection(_Section):
     use_sl: bool = True
     stop_loss_pct: Positive = 1.0
     order_cancel_timeout: Positive = 3600.0
+    sizing: SizingSection = SizingSection()
+    stop: StopSection = StopSection()
 
 
 class InstrumentSection(_Section):
@@ -88,6 +114,9 @@ class InstrumentSection(_Section):
     maintenance_margin_rate: Annotated[float, Field(ge=0, lt=1)] | None = None
     liquidation_fee_rate: Annotated[float, Field(ge=0, lt=1)] | None = None
     tiers: str | None = None
+    max_contracts: Positive | None = None
+    max_open_orders: Annotated[int, Field(ge=1)] | None = None
+    price_band: Share | None = None
 
 
 class PositionSetSection(_Section):
@@ -156,6 +185,9 @@ class FillSection(_Section):
     price_improvement: bool = True
     limit_fill: Literal["touch", "through"] = "touch"
     slippage: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    slippage_range: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    max_volume_share: Annotated[float, Field(gt=0, le=1)] | None = None
+    latency_ms: Annotated[int, Field(ge=0)] = 0
 
 
 class BacktestSection(_Section):
@@ -221,6 +253,17 @@ class Settings:
     document: Document
 
     @property
+    def tiers(self) -> str | None:
+        """The file of margin tiers, or "venue" for those that the venue gave.
+
+        The venue's apply to `data.source: ccxt` where nothing is said of maintenance.
+        """
+        given = self.keys.instrument
+        if given.tiers is None and given.maintenance_margin_rate is None:
+            return VENUE_TIERS if self.keys.data.source == "ccxt" else None
+        return given.tiers
+
+    @property
     def timeframe_ms(self) -> int:
         """Length of a bar in milliseconds."""
         return milliseconds(self.keys.data.timeframe)
@@ -238,12 +281,12 @@ class Settings:
         keys = self.keys.model_dump()
         keys["exchange"]["trade_type"] = trade_type_of(self.keys.trading.symbol)
         keys["strategy"] = {"name": self.keys.strategy.name, **self.keys.strategy.blocks}
-        instrument = self.instrument
-        keys["instrument"] = {
-            name: getattr(instrument, name)
+        keys["instrument"] |= {
+            name: getattr(self.instrument, name)
             for name in ("contract_size", "lot", "tick", "min_contracts",
                          "maintenance_margin_rate", "liquidation_fee_rate")
         }  # fmt: skip
+        keys["instrument"]["tiers"] = self.tiers
         keys["backtest"]["fees"] = {"maker": self.maker, "taker": self.taker}
         return _without_nones(keys, keep=("max_concurrent_positions", "daily_loss_limit_pct"))
 
@@ -355,6 +398,8 @@ def _resolve_paths(document: Document, directory: Path) -> None:
         for part in path[:-1]:
             values = values.get(part) if isinstance(values, dict) else None
         if isinstance(values, dict) and isinstance(values.get(path[-1]), str):
+            if path == ("instrument", "tiers") and values["tiers"] == VENUE_TIERS:
+                continue
             base = Path.cwd() if path in document.overridden else directory
             values[path[-1]] = str((base / Path(values[path[-1]]).expanduser()).resolve())
 

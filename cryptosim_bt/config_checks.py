@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cryptosim_bt.errors import ConfigError
 from cryptosim_bt.instrument import split_symbol, trade_type_of
-from cryptosim_bt.timeframe import utc_time
+from cryptosim_bt.timeframe import milliseconds, utc_time
 
 if TYPE_CHECKING:
     from cryptosim_bt.config import Keys
@@ -27,15 +27,6 @@ def unavailable(keys: Keys) -> list[Problem]:
     """Return the keys that are understood but not built yet."""
     asked: list[tuple[tuple[str, ...], object, str]] = [
         (("mode",), keys.mode if keys.mode != "backtest" else None, "backtest"),
-        (("data", "fill_timeframe"), keys.data.fill_timeframe, "leave it out"),
-        (("data", "fill_path"), keys.data.fill_path, "leave it out"),
-        (("data", "mark_path"), keys.data.mark_path, "leave it out"),
-        (("instrument", "tiers"), keys.instrument.tiers, "maintenance_margin_rate"),
-        (
-            ("trading", "margin_mode"),
-            keys.trading.margin_mode if keys.trading.margin_mode != "cross" else None,
-            "cross",
-        ),
         (
             ("trading", "position_mode"),
             keys.trading.position_mode if keys.trading.position_mode != "hedge" else None,
@@ -54,6 +45,7 @@ def agreement_errors(keys: Keys) -> list[Problem]:
     return [
         *_symbol_problems(keys),
         *_data_problems(keys),
+        *_venue_problems(keys),
         *_fee_and_funding_problems(keys),
         *_time_problems(keys),
     ]
@@ -81,11 +73,44 @@ def _symbol_problems(keys: Keys) -> Iterator[Problem]:
 
 
 def _data_problems(keys: Keys) -> Iterator[Problem]:
-    if keys.data.source == "file" and keys.data.path is None:
+    data, fill = keys.data, keys.backtest.fill
+    if data.source == "file" and data.path is None:
         yield ("data", "path"), "missing; data.source: file needs the file's path"
-    url = keys.exchange.rest_url
+    from_venue = data.source == "ccxt" and data.fill_path is None  # it has finer bars itself
+    if (data.fill_timeframe is None) != (data.fill_path is None) and not from_venue:
+        missing = "fill_path" if data.fill_path is None else "fill_timeframe"
+        yield ("data", missing), "missing; finer bars need fill_timeframe and fill_path"
+    if data.fill_timeframe is not None:
+        step, fine = milliseconds(data.timeframe), milliseconds(data.fill_timeframe)
+        if fine >= step or step % fine:
+            yield (
+                ("data", "fill_timeframe"),
+                f"was {data.fill_timeframe!r}; allowed: a timeframe that divides data.timeframe, "
+                f"{data.timeframe!r}",
+            )
+    elif fill.latency_ms:
+        yield (
+            ("backtest", "fill", "latency_ms"),
+            f"was {fill.latency_ms}, which whole bars cannot show; give data.fill_timeframe and "
+            "fill_path, or leave it out",
+        )
+    if fill.max_volume_share is not None and data.volume_unit is None:
+        yield (
+            ("data", "volume_unit"),
+            "missing; backtest.fill.max_volume_share needs to know what a volume counts: "
+            "contracts, base (coin) or quote (currency)",
+        )
+
+
+def _venue_problems(keys: Keys) -> Iterator[Problem]:
+    url, data = keys.exchange.rest_url, keys.data
     if url is not None and not re.fullmatch(r"https?://[^/\s]+/?", url):
         yield ("exchange", "rest_url"), f"was {url!r}; allowed: http://HOST:PORT or https://HOST"
+    if data.mark and (data.mark_path is not None or data.source != "ccxt"):
+        yield (
+            ("data", "mark"),
+            "was true; allowed: with data.source: ccxt, and without mark_path, which is a file's",
+        )
 
 
 def _fee_and_funding_problems(keys: Keys) -> Iterator[Problem]:

@@ -31,6 +31,11 @@ _WORDS = {
     "open": ("open sets; contracts long / short", "미청산 세트; 계약 롱 / 숏"),
     "fees": ("fees / funding paid", "수수료 / 펀딩 지급"),
     "liquidations": ("liquidations; shortfall", "강제청산; 부족액"),
+    "nearest": ("nearest to liquidation", "청산가까지 최소 거리"),
+    "ambiguous": ("ambiguous bars", "순서가 불확실한 봉"),
+    "band_rules": ("equity, drawdown by the rules", "규칙대로: 평가자산, 낙폭"),
+    "band_best": ("… best order of events", "… 가장 유리한 순서"),
+    "band_worst": ("… worst order of events", "… 가장 불리한 순서"),
     "refused": ("refused entries", "거부된 진입"),
     "expired": ("expired orders", "만료된 주문"),
     "files": ("files", "결과 폴더"),
@@ -105,6 +110,12 @@ def _rows(summary: Mapping[str, Any], column: int) -> Iterator[tuple[str, str]]:
     yield "fees", f"{money('fees_paid')} / {money('funding_paid')} {currency}"
     yield "liquidations", f"{summary['liquidations']}; {money('shortfall')} {currency}"
     refused = ", ".join(f"{why} {count:,}" for why, count in summary["entries_refused"].items())
+    nearest = summary["min_liquidation_distance"]
+    yield "nearest", _percent(nearest)
+    yield "ambiguous", f"{summary['ambiguous_bars']['total']:,}"
+    for order, figures in summary.get("ambiguity", {}).items():
+        equity, drawdown = figures["final_equity"], _percent(figures["max_drawdown"])
+        yield f"band_{order}", f"{equity:.{digits}f} {currency}, {drawdown}"
     yield "refused", refused or _WORDS["none"][column]
     yield "expired", f"{summary['orders_expired']:,}"
 

@@ -37,6 +37,9 @@ _SETTLING_MS: Final = 2_000
 # Missing bars that closed less than this ago may yet come: they stay unasked.
 _FRESH_MS: Final = 3_600_000
 
+# No venue lets funding wait for longer.
+_FUNDING_MS: Final = 28_800_000
+
 Advance = Callable[[int, int], None]
 """Called with (bars settled, bars in all); for funding, with milliseconds."""
 
@@ -349,12 +352,14 @@ def _columns(series: Series, candles: Iterable[Candle]) -> Columns:
 
 
 def _funding_gaps(times: list[int], start_ms: int, end_ms: int) -> list[Span]:
-    """Return where rates may be missing: steps longer than usual, and the ends of the span."""
+    """Return where rates may be missing: steps longer than the shortest, and the ends of the span.
+
+    The shortest, not the usual one: a rate that was left out is noticed wherever it stood, even
+    where the venue changed its interval. Eight hours at most: two rates far apart prove nothing.
+    """
     if len(times) < 2:
         return [(start_ms, end_ms)]
-    steps = np.diff(times)
-    lengths, counts = np.unique(steps, return_counts=True)
-    usual = int(lengths[counts.argmax()])
+    usual = min(int(np.diff(times).min()), _FUNDING_MS)
     gaps = [(low + 1, high) for low, high in pairwise(times)
             if high - low > usual + 60_000]  # venues stamp some seconds off  # fmt: skip
     if times[0] - start_ms >= usual:

@@ -9,44 +9,17 @@ walk (stops, liquidation), then exits, then entries.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from cryptosim_bt.account import Account
+from cryptosim_bt.account import Account, LiquidationUnit
+from cryptosim_bt.ambiguity import ambiguities
 from cryptosim_bt.contracts import Side
 from cryptosim_bt.instrument import Instrument
+from cryptosim_bt.matching import Bar, BarValues, FillRules, Matcher
+from cryptosim_bt.order_book import OrderBook, WorkingOrder
 from cryptosim_bt.orders import Execution, Liquidity, OrderEnd, Role
-
-NEVER_MS = 1 << 62
-
-
-@dataclass(slots=True, eq=False)
-class WorkingOrder:
-    """An order in the exchange's book.
-
-    ``price`` is the limit, or the trigger when ``is_stop``. ``placed_bar`` is the number of the
-    bar in which the order came to be; ``expires_ms`` is None for an order without an end.
-    """
-
-    key: int
-    number: int | None
-    role: Role
-    side: Side
-    is_buy: bool
-    is_stop: bool
-    price: float
-    contracts: float
-    group: int
-    placed_bar: int
-    expires_ms: int | None
-    alive: bool = True
-
-    @property
-    def from_signal(self) -> bool:
-        """Whether a signal placed it: only such orders may be filled at the open (R15)."""
-        return self.role in (Role.ENTRY, Role.SIGNAL_EXIT)
+from cryptosim_bt.venue_rules import VenueRules
 
 
 class ExchangeListener(Protocol):
@@ -59,41 +32,36 @@ class ExchangeListener(Protocol):
         """Hear of a fill; ``order`` is None for what the exchange did by itself."""
 
     def ended(self, order: WorkingOrder, end: OrderEnd, reason: str) -> None:
-        """Hear of an order that left the book unfilled."""
+        """Hear of an order that left the book."""
 
     def funded(self, side: Side, payment: float) -> None:
         """Hear of a funding cash flow of a leg, + = received."""
 
     def forgiven(self, shortfall: float) -> None:
-        """Hear of a negative balance that was set to zero."""
-
-
-@dataclass(frozen=True, slots=True)
-class FillRules:
-    """How bars fill orders (``backtest.fill``). ``slippage`` is a fraction of price."""
-
-    price_improvement: bool = True
-    through: bool = False
-    slippage: float = 0.0
+        """Hear of a loss that the exchange bore."""
 
 
 class SimulatedExchange:
-    """One market, one account, hedge mode, cross margin.
+    """One market, one account, hedge mode.
 
     Parameters
     ----------
     account
         Balance and legs.
     instrument
-        Ticks.
+        Ticks and lots.
     rules
         How bars fill orders.
-    timeframe_ms
-        Length of a bar.
+    bar_ms
+        Length of the bars that match orders.
     funding
         (epoch ms, rate) in order of time; the times at which legs pay (R22).
     listener
         Who hears of it.
+    venue
+        Limits that the venue puts on orders.
+    has_mark
+        Whether bars carry a mark price of their own; else the last price is the mark.
     """
 
     def __init__(
@@ -101,28 +69,29 @@ class SimulatedExchange:
         account: Account,
         instrument: Instrument,
         rules: FillRules,
-        timeframe_ms: int,
+        bar_ms: int,
         funding: Sequence[tuple[int, float]],
         listener: ExchangeListener,
+        venue: VenueRules | None = None,
+        *,
+        has_mark: bool = False,
     ) -> None:
         self.account = account
         self.liquidations = 0
-        self._instrument = instrument
+        self.ambiguous: list[tuple[int, str]] = []
+        self._matcher = Matcher(instrument, rules)
+        self._venue = venue or VenueRules()
         self._rules = rules
-        self._timeframe_ms = timeframe_ms
+        self._has_mark = has_mark
+        self._bar_ms = bar_ms
         # Times in reverse, so that the next one is popped off the end.
         self._funding = list(reversed(funding))
         self._listener = listener
-        self._keys = 0
-        self._bar = 0
-        self._time_ms = 0
-        self._open = self._high = self._low = self._close = math.nan
-        self._entries: dict[int, WorkingOrder] = {}
-        self._exits: dict[int, WorkingOrder] = {}
-        self._stops: dict[int, WorkingOrder] = {}
-        # A bar strictly between these prices, before this time, changes nothing.
-        self._quiet: tuple[float, float] | None = None
-        self._first_expiry_ms = NEVER_MS
+        self._book = OrderBook()
+        self._previous_ms = self._time_ms = -bar_ms
+        self._bar: Bar
+        # A bar strictly between these prices changes nothing.
+        self._quiet: tuple[float, float, float, float] | None = None
 
     # ------------------------------------------------------------------ orders
     def place(
@@ -137,9 +106,8 @@ class SimulatedExchange:
         expires_ms: int | None = None,
     ) -> WorkingOrder:
         """Put an order into the book; it takes part from the next bar (R12)."""
-        self._keys += 1
         order = WorkingOrder(
-            key=self._keys,
+            key=self._book.new_key(),
             number=number,
             role=role,
             side=side,
@@ -148,14 +116,16 @@ class SimulatedExchange:
             price=price,
             contracts=contracts,
             group=group,
-            placed_bar=self._bar,
+            active_ms=self._time_ms + self._bar_ms + self._rules.latency_ms,
             expires_ms=expires_ms,
         )
-        self._shelf(order)[order.key] = order
-        if expires_ms is not None:
-            self._first_expiry_ms = min(self._first_expiry_ms, expires_ms)
+        self._book.add(order)
         self._quiet = None
         return order
+
+    def refusal(self, contracts: float, price: float, mark: float, is_stop: bool) -> str | None:
+        """Return why the venue would reject an order, None if it would not."""
+        return self._venue.refusal(contracts, price, mark, len(self._book), is_stop=is_stop)
 
     def cancel(self, order: WorkingOrder, reason: str) -> None:
         """Take an order out of the book and tell the listener."""
@@ -163,29 +133,27 @@ class SimulatedExchange:
         self._listener.ended(order, OrderEnd.CANCELLED, reason)
 
     def resize(self, order: WorkingOrder, contracts: float) -> None:
-        """Change an order's contracts; its age and price stay."""
+        """Change what is left of an order; its age and price stay."""
         order.contracts = contracts
 
     def working(self) -> list[WorkingOrder]:
         """Return the orders in the book, older first."""
-        everything = [*self._entries.values(), *self._exits.values(), *self._stops.values()]
-        return sorted(everything, key=lambda order: order.key)
+        return self._book.working()
 
     def entry_margin(self) -> float:
         """Return the initial margin of working entries, each at its limit (R20)."""
         margin = 0.0
-        for order in self._entries.values():
+        for order in self._book.entries.values():
             margin += self.account.scheme.initial_margin(order.contracts, order.price)
         return margin
 
     def available_balance(self, price: float) -> float:
-        """Return equity less the margin of both legs and of working entries (R20)."""
-        account = self.account
-        return account.equity(price) - account.position_margin(price) - self.entry_margin()
+        """Return what new entries may use: free balance less working entries' margin (R20)."""
+        return self.account.free_balance(price) - self.entry_margin()
 
     def fill_now(self, order: WorkingOrder) -> None:
         """Fill an order at its limit, maker, in this bar (``entry_fill: signal_close``)."""
-        self._fill(order, order.price, Liquidity.MAKER)
+        self._execute(order, order.price, Liquidity.MAKER, order.contracts)
 
     def close_everything(self, role: Role, price: float) -> None:
         """Close all groups at a price as taker, in R23's order (R24)."""
@@ -196,168 +164,204 @@ class SimulatedExchange:
         self._settle_shortfall()
 
     # ------------------------------------------------------------------ a bar
-    def next_bar(self, time_ms: int, open_: float, high: float, low: float, close: float) -> None:
-        """Let a bar happen, in R13's order."""
-        self._bar += 1
-        self._time_ms = time_ms
-        self._open, self._high, self._low, self._close = open_, high, low, close
-        if time_ms >= self._first_expiry_ms:
+    def next_bar(self, values: BarValues) -> None:
+        """Let a bar happen, in R13's order; ``values`` are those of a `Bar`."""
+        time_ms, _, high, low, _, mark_open, mark_high, mark_low, _, _ = values
+        self._previous_ms, self._time_ms = self._time_ms, time_ms
+        if time_ms >= self._book.first_expiry_ms:
             self._expire()
-        if self._funding and self._funding[-1][0] < time_ms + self._timeframe_ms:
-            self._charge_funding()
-        floor, ceiling = self._quiet or self._quiet_bounds()
-        if floor < low and high < ceiling:
+        if self._funding and self._funding[-1][0] < time_ms + self._bar_ms:
+            self._charge_funding(mark_open)
+        floor, ceiling, mark_floor, mark_ceiling = self._quiet or self._quiet_bounds(mark_open)
+        if (
+            floor < low
+            and high < ceiling
+            and mark_floor < mark_low
+            and mark_high < mark_ceiling
+        ):
             return
-        self._adverse_walks()
-        for order in list(self._exits.values()):
-            if order.alive and order.placed_bar < self._bar and self._touched(order):
-                self._fill(order, *self._limit_price(order))
-        for order in list(self._entries.values()):
-            if order.alive and order.placed_bar < self._bar and self._touched(order):
-                price, liquidity = self._limit_price(order)
-                self._fill(order, price, liquidity)
-                self._walk_after_entry(order, price)
-        if self.account.liquidation_region().contains(close):
-            self._liquidate(close)
+        self._bar = Bar(*values)
+        self._note_ambiguity()
+        for step in self._steps():
+            step()
+        self._liquidation_at_close()
+
+    def _steps(self) -> Sequence[Callable[[], None]]:
+        """Return the events of a bar in the order that is simulated."""
+        if self._rules.event_order == "best":
+            return (self._fill_exits, self._fill_entries, self._adverse_walks)
+        if self._rules.event_order == "worst":
+            return (self._adverse_walks, self._fill_entries, self._fill_exits)
+        return (self._adverse_walks, self._fill_exits, self._fill_entries)  # R13
+
+    def _active(self, orders: Iterable[WorkingOrder]) -> list[WorkingOrder]:
+        return [order for order in orders if order.active_ms <= self._time_ms]
 
     def _expire(self) -> None:
         # R10: at the start of the bar that opens when the order's time has passed.
-        for order in self.working():
-            if order.alive and order.expires_ms is not None and self._time_ms >= order.expires_ms:
-                self._remove(order)
-                self._listener.ended(order, OrderEnd.EXPIRED, "its time had passed")
-        self._first_expiry_ms = min(
-            (order.expires_ms for order in self.working() if order.expires_ms is not None),
-            default=NEVER_MS,
-        )
+        for order in self._book.take_expired(self._time_ms):
+            self._quiet = None
+            self._listener.ended(order, OrderEnd.EXPIRED, "its time had passed")
 
-    def _charge_funding(self) -> None:
-        # R22: the legs held before the bar's fills, at the bar's open.
-        end_ms = self._time_ms + self._timeframe_ms
+    def _charge_funding(self, mark_open: float) -> None:
+        # R22: the legs held before the bar's fills, at the (mark's) open.
+        end_ms = self._time_ms + self._bar_ms
         while self._funding and self._funding[-1][0] < end_ms:
             due_ms, rate = self._funding.pop()
             if due_ms < self._time_ms or rate == 0.0:
                 continue
             for leg in self.account.legs.values():
                 if leg.contracts:
-                    payment = self.account.fund(leg.side, self._open, rate)
+                    payment = self.account.fund(leg.side, mark_open, rate)
                     self._listener.funded(leg.side, payment)
+            self.account.back_margins()
             self._quiet = None
 
-    def _quiet_bounds(self) -> tuple[float, float]:
-        region = self.account.liquidation_region()
-        floor, ceiling = region.lower, region.upper
-        for orders in (self._entries, self._exits, self._stops):
-            for order in orders.values():
-                # Buy limits and sell stops lie below the market, sell limits and buy stops above.
-                if order.is_buy != order.is_stop:
-                    floor = max(floor, order.price)
-                else:
-                    ceiling = min(ceiling, order.price)
-        self._quiet = (floor, ceiling)
+    def _quiet_bounds(self, mark: float) -> tuple[float, float, float, float]:
+        self._quiet = (*self._book.bounds(), *self.account.liquidation_prices(mark))
         return self._quiet
 
-    # ------------------------------------------------------------------ limits
-    def _touched(self, order: WorkingOrder) -> bool:
-        # R14.
-        margin = self._instrument.tick if self._rules.through else 0.0
-        if order.is_buy:
-            reached, limit = self._low, order.price - margin
-        else:
-            reached, limit = -self._high, -(order.price + margin)
-        if self._rules.through and margin == 0.0:
-            return reached < limit
-        return reached <= round(limit, 10) if margin else reached <= limit
+    def _units(self, price: float) -> list[LiquidationUnit]:
+        return self.account.liquidation_units(price)
 
-    def _limit_price(self, order: WorkingOrder) -> tuple[float, Liquidity]:
-        # R15.
-        improves = (
-            self._rules.price_improvement
-            and order.from_signal
-            and order.placed_bar == self._bar - 1
-            and (self._open < order.price if order.is_buy else self._open > order.price)
-        )
-        return (self._open, Liquidity.TAKER) if improves else (order.price, Liquidity.MAKER)
+    def _note_ambiguity(self) -> None:
+        bar, matcher = self._bar, self._matcher
+        exits = [each for each in self._active(self._book.exits.values())
+                 if matcher.touched(each, bar)]  # fmt: skip
+        if not exits:
+            return
+        entries = [each for each in self._active(self._book.entries.values())
+                   if matcher.touched(each, bar)]  # fmt: skip
+        stops = self._active(self._book.stops.values())
+        for kind in ambiguities(exits, entries, stops, self._units(bar.mark_open), bar):
+            self.ambiguous.append((self._time_ms, kind))
+
+    # ------------------------------------------------------------------ limits
+    def _fill_exits(self) -> None:
+        for order in self._active(self._book.exits.values()):
+            if order.alive and self._matcher.touched(order, self._bar):
+                price, liquidity = self._matcher.limit_price(order, self._bar, self._previous_ms)
+                self._fill(order, price, liquidity)
+
+    def _fill_entries(self) -> None:
+        for order in self._active(self._book.entries.values()):
+            if order.alive and self._matcher.touched(order, self._bar):
+                price, liquidity = self._matcher.limit_price(order, self._bar, self._previous_ms)
+                if self._fill(order, price, liquidity):
+                    self._walk_after_entry(order, price)
 
     # ------------------------------------------------------------------ stops and liquidation
     def _adverse_walks(self) -> None:
         # R13: down first, then up; each tests what a falling or rising price can hurt.
-        for end, falling in ((self._low, True), (self._high, False)):
+        bar = self._bar
+        for order in self._active(self._book.stops.values()):
+            if order.alive and order.triggered:
+                price = self._matcher.slipped(bar.open, bar, is_buy=order.is_buy)
+                self._fill(order, price, Liquidity.TAKER)
+        for falling in (True, False):
             stops = [
                 order
-                for order in self._stops.values()
-                if order.is_buy != falling and order.placed_bar < self._bar
+                for order in self._active(self._book.stops.values())
+                if order.is_buy != falling and not order.triggered
             ]
-            self._walk(self._open, end, stops, falling=falling)
+            end = bar.low if falling else bar.high
+            mark_end = bar.mark_low if falling else bar.mark_high
+            self._walk(bar.open, end, bar.mark_open, mark_end, stops, falling=falling)
 
     def _walk_after_entry(self, entry: WorkingOrder, price: float) -> None:
         # R16, second half: after the fill, price surely went on to the bar's adverse end.
-        falling = entry.side == "long"
-        stops = [order for order in self._stops.values() if order.group == entry.group]
-        self._walk(price, self._low if falling else self._high, stops, falling=falling)
+        bar, falling = self._bar, entry.side == "long"
+        stops = [order for order in self._book.stops.values() if order.group == entry.group]
+        end = bar.low if falling else bar.high
+        mark_end = bar.mark_low if falling else bar.mark_high
+        # Where a mark of its own stood at the fill is not known: it walks from its open.
+        mark_start = bar.mark_open if self._has_mark else price
+        self._walk(price, end, mark_start, mark_end, stops, falling=falling)
 
     def _walk(
-        self, start: float, end: float, stops: Iterable[WorkingOrder], *, falling: bool
+        self,
+        start: float,
+        end: float,
+        mark_start: float,
+        mark_end: float,
+        stops: Iterable[WorkingOrder],
+        *,
+        falling: bool,
     ) -> None:
-        """Move the price from start to end; stops and liquidation happen as it meets them."""
+        """Move the price from start to end; stops and liquidation happen as it meets them.
+
+        Stops meet trades' prices, liquidation the mark's; both are ordered by price.
+        """
         towards = -1.0 if falling else 1.0
-        here = start
+        here, mark_here = start, mark_start
         waiting = list(stops)
         while True:
-            region = self.account.liquidation_region()
-            if region.contains(here):
-                self._liquidate(here)
+            waiting = [order for order in waiting if order.alive and not order.triggered]
+            stop = _first_met(waiting, here, end, towards)
+            unit, price = self._first_liquidation(mark_here, mark_end, towards, falling)
+            met = towards * max(towards * stop.price, towards * here) if stop else None
+            if unit is not None and (met is None or towards * price <= towards * met):
+                self._liquidate(unit.sides, price)
+                continue
+            if stop is None or met is None:
                 return
-            waiting = [order for order in waiting if order.alive]
-            # A trigger that lies behind the price is met here: the bar opened beyond it.
-            met = {
-                order.key: (max(towards * order.price, towards * here), order.key)
-                for order in waiting
-                if towards * order.price <= towards * end
-            }
-            first = min(
-                (order for order in waiting if order.key in met),
-                key=lambda order: met[order.key],
-                default=None,
-            )
-            boundary = region.lower if falling else region.upper
-            if towards * boundary <= towards * end and (
-                first is None or towards * boundary <= met[first.key][0]
-            ):
-                self._liquidate(boundary)
-                return
-            if first is None:
-                return
-            here = towards * met[first.key][0]
-            self._fill(first, self._slipped(here, is_buy=first.is_buy), Liquidity.TAKER)
+            here = met
+            mark_here = towards * max(towards * mark_here, min(towards * met, towards * mark_end))
+            stop.triggered = True
+            self._quiet = None  # it trades in every bar from now on
+            slipped = self._matcher.slipped(here, self._bar, is_buy=stop.is_buy)
+            self._fill(stop, slipped, Liquidity.TAKER)
 
-    def _slipped(self, price: float, *, is_buy: bool) -> float:
-        # R16: against the trader, and to the tick against the trader.
-        if is_buy:
-            return self._instrument.price_up(price * (1.0 + self._rules.slippage))
-        return self._instrument.price_down(price * (1.0 - self._rules.slippage))
+    def _first_liquidation(
+        self, here: float, end: float, towards: float, falling: bool
+    ) -> tuple[LiquidationUnit | None, float]:
+        """Return what is liquidated first on the way, and at which price."""
+        first: LiquidationUnit | None = None
+        first_price = end
+        for unit in self._units(here):
+            boundary = unit.region.lower if falling else unit.region.upper
+            if unit.region.contains(here):
+                return unit, here
+            if towards * boundary <= towards * first_price:
+                first, first_price = unit, boundary
+        return first, first_price
 
-    def _liquidate(self, price: float) -> None:
-        # R23.
+    def _liquidation_at_close(self) -> None:
+        close = self._bar.mark_close
+        for unit in list(self._units(close)):
+            if unit.region.contains(close):
+                self._liquidate(unit.sides, close)
+
+    def _liquidate(self, sides: Sequence[Side], price: float) -> None:
+        # R23. In isolated margin a leg's loss ends at its margin.
         account, scheme = self.account, self.account.scheme
         closing = [
             (group, held.side, held.contracts, scheme.fee(held.contracts, price, Liquidity.TAKER))
-            for group, held in account.closing_order()
+            for group, held in account.closing_order(sides)
         ]
         total = sum(contracts for _, _, contracts, _ in closing)
-        left = account.equity(price) - sum(fee for _, _, _, fee in closing)
+        backing = account.legs[sides[0]].margin if account.isolated else account.balance
+        pnl = sum(
+            scheme.pnl(leg.side, leg.contracts, leg.entry, price)
+            for leg in account.exposures()
+            if leg.side in sides
+        )
+        left = backing + pnl - sum(fee for _, _, _, fee in closing)
         penalty = sum(scheme.liquidation_fee(contracts, price) for _, _, contracts, _ in closing)
         takes_all = penalty >= left
         penalty = min(penalty, max(0.0, left))
         self.liquidations += 1
         for group, side, contracts, fee in closing:
-            fee += penalty * contracts / total
-            self._close_group(Role.LIQUIDATION, side, group, contracts, price, fee)
-        if takes_all and left >= 0.0:
-            account.balance = 0.0  # not the float dust of a fee that took all there was
+            share = penalty * contracts / total
+            self._close_group(Role.LIQUIDATION, side, group, contracts, price, fee + share)
+        if account.isolated and left < 0.0:
+            self._listener.forgiven(account.forgive(-left))
+        elif not account.isolated and takes_all and left >= 0.0:
+            account.clear_dust()
         self._settle_shortfall()
+        account.back_margins()
         for order in self.working():
-            if order.alive:
+            if order.alive and (not account.isolated or order.side in sides):
                 self.cancel(order, "liquidation")
 
     def _settle_shortfall(self) -> None:
@@ -366,16 +370,31 @@ class SimulatedExchange:
             self._listener.forgiven(forgiven)
 
     # ------------------------------------------------------------------ fills
-    def _fill(self, order: WorkingOrder, price: float, liquidity: Liquidity) -> None:
-        self._remove(order)
+    def _fill(self, order: WorkingOrder, price: float, liquidity: Liquidity) -> bool:
+        """Fill an order as far as the bar can; return whether anything was filled."""
+        quantity = self._matcher.quantity(order, self._bar)
+        if quantity > 0.0:
+            self._execute(order, price, liquidity, quantity)
+        return quantity > 0.0
+
+    def _execute(
+        self, order: WorkingOrder, price: float, liquidity: Liquidity, quantity: float
+    ) -> None:
+        order.contracts -= quantity
+        if order.contracts <= 1e-9 * quantity:
+            order.contracts = 0.0
+            self._remove(order)
+        self._quiet = None
         account = self.account
-        fee = account.scheme.fee(order.contracts, price, liquidity)
+        fee = account.scheme.fee(quantity, price, liquidity)
         realized = 0.0
         if order.role is Role.ENTRY:
+            # Asked at every fill: the Position may have become a set between two of them.
             order.group = self._listener.entry_group(order)
-            account.open(order.side, order.group, order.contracts, price, fee)
+            account.open(order.side, order.group, quantity, price, fee)
         else:
-            realized = account.close(order.side, order.group, order.contracts, price, fee)
+            realized = account.close(order.side, order.group, quantity, price, fee)
+        account.back_margins()
         execution = Execution(
             time_ms=self._time_ms,
             number=order.number,
@@ -383,7 +402,7 @@ class SimulatedExchange:
             side=order.side,
             group=order.group,
             price=price,
-            contracts=order.contracts,
+            contracts=quantity,
             fee=fee,
             liquidity=liquidity,
             realized_pnl=realized,
@@ -413,11 +432,19 @@ class SimulatedExchange:
         self._listener.filled(None, execution)
 
     def _remove(self, order: WorkingOrder) -> None:
-        order.alive = False
-        del self._shelf(order)[order.key]
+        self._book.remove(order)
         self._quiet = None
 
-    def _shelf(self, order: WorkingOrder) -> dict[int, WorkingOrder]:
-        if order.is_stop:
-            return self._stops
-        return self._entries if order.role is Role.ENTRY else self._exits
+
+def _first_met(
+    stops: Sequence[WorkingOrder], here: float, end: float, towards: float
+) -> WorkingOrder | None:
+    """Return the stop that a walk meets first, the older of equals; None if it meets none.
+
+    A trigger that lies behind the price is met here: the bar opened beyond it.
+    """
+    met = [order for order in stops if towards * order.price <= towards * end]
+    if not met:
+        return None
+    return min(met, key=lambda order: (max(towards * order.price, towards * here), order.key))
+

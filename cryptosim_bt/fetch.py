@@ -65,18 +65,19 @@ def needs_of(settings: Settings, registry: Registry) -> list[Need]:
 
     Whatever comes from a file, or is a constant, is not on the list.
     """
-    from cryptosim_bt.backtest import resolve_plugins  # backtrader: only for this question
+    from cryptosim_bt.prepare import resolve_plugins, warmup_of  # backtrader: only for this
 
     keys, venue, symbol = settings.keys, settings.keys.exchange.name, settings.keys.trading.symbol
     plugins = resolve_plugins(settings, registry)
     start, end = to_milliseconds(settings.start), to_milliseconds(settings.end)
-    warmup_ms = plugins.strategy.warmup(plugins.params) * settings.timeframe_ms
+    warmup_ms = warmup_of(settings, plugins) * settings.timeframe_ms
     data, funding = keys.data, keys.backtest.funding
     needs = [Need(Series.bars(venue, symbol, data.timeframe), start - warmup_ms, end)]
     if data.fill_timeframe is not None and data.fill_path is None:
         needs.append(Need(Series.bars(venue, symbol, data.fill_timeframe), start, end))
-    if data.mark_path is None:
-        needs.append(Need(Series.bars(venue, symbol, data.timeframe, "mark"), start, end))
+    if data.mark:
+        timeframe = data.fill_timeframe or data.timeframe
+        needs.append(Need(Series.bars(venue, symbol, timeframe, "mark"), start, end))
     if funding.rate is None and funding.path is None:
         needs.append(Need(Series.funding(venue, symbol), start, end))
     return needs

@@ -30,6 +30,7 @@ _LAYOUT: Final = Layout(
     headerless=("funding_rate",),
 )
 _MINUTE_MS: Final = 60_000
+_USUAL_MS: Final = 8 * 60 * _MINUTE_MS
 _STAMP_TOLERANCE_MS: Final = 1_000
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,10 @@ class FundingSchedule:
         How many of them the series lacks.
     first_missing : pandas.Timestamp or None
         The first of those; None where none is missing.
+    missing_ms : numpy.ndarray of int64
+        All of those.
+    lowest, highest : float
+        The extreme rates of the whole series.
     """
 
     times_ms: npt.NDArray[np.int64]
@@ -58,6 +63,9 @@ class FundingSchedule:
     expected: int
     missing: int
     first_missing: pd.Timestamp | None
+    missing_ms: npt.NDArray[np.int64]
+    lowest: float
+    highest: float
 
 
 def constant_funding(
@@ -184,7 +192,16 @@ def series_funding(
         logger.warning("%s: %s; backtest.funding.missing: %s", source, found, missing)
     if missing == "zero":
         rates = np.where(is_missing, 0.0, rates)
-    return FundingSchedule(expected, rates, len(expected), count, first_missing)
+    return FundingSchedule(
+        times_ms=expected,
+        rates=rates,
+        expected=len(expected),
+        missing=count,
+        first_missing=first_missing,
+        missing_ms=expected[is_missing],
+        lowest=float(series.min()),
+        highest=float(series.max()),
+    )
 
 
 def venue_funding(
@@ -212,8 +229,19 @@ def venue_funding(
             "`import-data --kind funding`, or set backtest.funding.missing: zero"
         )
     logger.warning("%s: nobody pays, backtest.funding.missing: zero", found)
-    nothing = np.empty(0, dtype=np.int64)
-    return FundingSchedule(nothing, np.empty(0, dtype=np.float64), 0, 0, None)
+    # When it would have been paid is not known either: every 8 hours, as most venues do.
+    first, end_ms = to_milliseconds(start), to_milliseconds(end)
+    times = np.arange(-(-first // _USUAL_MS) * _USUAL_MS, end_ms, _USUAL_MS, dtype=np.int64)
+    return FundingSchedule(
+        times_ms=times,
+        rates=np.zeros(len(times)),
+        expected=len(times),
+        missing=len(times),
+        first_missing=from_milliseconds(int(times[0])) if len(times) else None,
+        missing_ms=times,
+        lowest=0.0,
+        highest=0.0,
+    )
 
 
 def _expected_times(

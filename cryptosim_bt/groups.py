@@ -12,7 +12,7 @@ from cryptosim_bt.contracts import Side
 from cryptosim_bt.orders import PlaceOrder
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Transaction:
     """One filled entry order: grows with its fills, ends as one trade.
 

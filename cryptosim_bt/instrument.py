@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from cryptosim_bt.contracts import FirstCryptoSimContract, InverseContract, LinearContract
 from cryptosim_bt.errors import ConfigError
 
 ContractKind = Literal["inverse", "linear"]
+# What a data file's volume counts: contracts, base coin, or quote currency.
+VolumeUnit = Literal["contracts", "base", "quote"]
+
+FloatOrArray = TypeVar("FloatOrArray", float, npt.NDArray[np.float64])
 
 # R8: a value this close (relative) to a multiple of a step is that multiple.
 GRID_TOLERANCE = 1e-9
@@ -99,6 +106,17 @@ class Instrument:
             return FirstCryptoSimContract(self.contract_size)
         return LinearContract(self.contract_size)
 
+    def volume_contracts(
+        self, volume: FloatOrArray, price: FloatOrArray, unit: VolumeUnit
+    ) -> FloatOrArray:
+        """Return a traded volume in contracts."""
+        if unit == "contracts":
+            return volume
+        # Inverse contracts are worth a fixed amount of the quote currency, linear of the base.
+        if self.kind == "inverse":
+            return (volume * price if unit == "base" else volume) / self.contract_size
+        return (volume / price if unit == "quote" else volume) / self.contract_size
+
     def price_down(self, price: float) -> float:
         """Round a price down to the tick (R8)."""
         return floor_to_step(price, self.tick)
@@ -151,13 +169,15 @@ def trade_type_of(symbol: str) -> int:
 # OKX perpetual swaps: contract size, lot, tick, maintenance rate of the first tier. Sizes and
 # ticks as OKX's public instruments list gave them (BTC-USD recorded 2026, the others 2022-2025);
 # OKX changes lots by announcement, so the `instrument:` section of a config overrides any of them.
-# Maintenance: BTC 0.4 % from a recorded BTC-USD-SWAP position; ETH 0.8 % from a recorded
-# ETH-USD-SWAP position (2021), on the careful side for the others.
+# Maintenance is one rate, the first tier's, because no complete tier list with a date could be
+# named: BTC 0.4 % from a recorded BTC-USD-SWAP position and the recorded first tiers of BTC-USDT
+# and ETH-USDT (0.4 %); ETH-USD 0.8 % from a recorded position (2021), kept for ETH-USDC as the
+# careful figure. Larger positions need more: give `instrument.tiers`.
 _OKX_SWAPS: dict[str, tuple[float, float, float, float]] = {
     "BTC/USD:BTC": (100.0, 1.0, 0.1, 0.004),
     "ETH/USD:ETH": (10.0, 1.0, 0.01, 0.008),
     "BTC/USDT:USDT": (0.01, 0.01, 0.1, 0.004),
-    "ETH/USDT:USDT": (0.1, 0.01, 0.01, 0.008),
+    "ETH/USDT:USDT": (0.1, 0.01, 0.01, 0.004),
     "BTC/USDC:USDC": (0.0001, 1.0, 0.1, 0.004),
     "ETH/USDC:USDC": (0.001, 1.0, 0.01, 0.008),
 }

@@ -18,30 +18,19 @@ from cryptosim_bt.contracts import (
     Side,
     weighted_average,
 )
+from cryptosim_bt.exit_orders import BookRules, ExitOrders
 from cryptosim_bt.groups import Group, Position, PositionSet, Trade, Transaction
 from cryptosim_bt.instrument import Instrument
 from cryptosim_bt.orders import (
-    CancelOrder,
     Command,
     Execution,
     OrderEnd,
     PlaceOrder,
-    ResizeOrder,
     Role,
 )
 
 # Contracts that differ by less than this share are the same: sums of lots in floats.
 CONTRACT_TOLERANCE = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class BookRules:
-    """How a book cuts and protects its positions. Percentages are fractions (0.02 = 2 %)."""
-
-    position_set_size: int
-    max_sets: dict[Side, int]
-    take_profit_pct: float | None
-    stop_loss_pct: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +40,15 @@ class FillOutcome:
     group: str
     group_pnl: float
     commands: list[Command]
+
+
+@dataclass(slots=True)
+class _WorkingEntry:
+    """An entry order that may still fill; its Transaction stands from the first fill on."""
+
+    order: PlaceOrder
+    transaction: Transaction | None = None
+    filled: float = 0.0
 
 
 class PositionBook:
@@ -76,24 +74,27 @@ class PositionBook:
         initial_balance: float,
     ) -> None:
         self._contract = contract
-        self._instrument = instrument
-        self.rules = rules
+        self._orders = ExitOrders(instrument, rules)
         self.balance = initial_balance
         self.trades: list[Trade] = []
         self.sets: list[PositionSet] = []
         self._open_sets: dict[Side, list[PositionSet]] = {"long": [], "short": []}
         self._tradeids = 0
-        self._numbers = 0
         self._transactions = 0
         self._positions: dict[Side, Position] = {side: self._new_position(side) for side in SIDES}
         self._seen_fills: set[str] = set()
         # What is held, as PnL sees it; forgotten at every change.
         self._exposures: list[Leg] | None = None
-        # Working entries by number; a Transaction stands here from its first fill.
-        self._entries: dict[int, tuple[PlaceOrder, Transaction | None]] = {}
-        # The group of every exit order not yet settled, cancelled ones included: a cancel may
-        # lose the race against a fill.
-        self._exits: dict[int, tuple[PlaceOrder, Group]] = {}
+        self._entries: dict[int, _WorkingEntry] = {}
+
+    @property
+    def rules(self) -> BookRules:
+        """How the book cuts and protects its positions."""
+        return self._orders.rules
+
+    @rules.setter
+    def rules(self, rules: BookRules) -> None:
+        self._orders.rules = rules
 
     # ------------------------------------------------------------------ what is held
     def position(self, side: Side) -> Position:
@@ -159,8 +160,8 @@ class PositionBook:
     # ------------------------------------------------------------------ what is wanted
     def want_entry(self, side: Side, contracts: float, price: float) -> PlaceOrder:
         """Return a new entry order and wait for its fills."""
-        order = self._order(Role.ENTRY, side, contracts, price)
-        self._entries[order.number] = (order, None)
+        order = PlaceOrder(self._orders.next_number(), Role.ENTRY, side, contracts, price)
+        self._entries[order.number] = _WorkingEntry(order)
         return order
 
     def want_signal_exit(self, side: Side, price: float) -> list[Command]:
@@ -173,9 +174,9 @@ class PositionBook:
         if not position.contracts:
             return []
         commands: list[Command] = []
-        self._cancel(position, "signal_exit", "replaced by a newer signal exit", commands)
-        self._cancel(position, "take_profit", "signal exit takes its place", commands)
-        position.signal_exit = self._exit(Role.SIGNAL_EXIT, position, price, commands)
+        self._orders.cancel(position, "signal_exit", "replaced by a newer signal exit", commands)
+        self._orders.cancel(position, "take_profit", "signal exit takes its place", commands)
+        position.signal_exit = self._orders.place(Role.SIGNAL_EXIT, position, price, commands)
         return commands
 
     # ------------------------------------------------------------------ what happened
@@ -209,15 +210,16 @@ class PositionBook:
         itself wants nothing.
         """
         if number in self._entries:
-            _, transaction = self._entries.pop(number)
+            transaction = self._entries.pop(number).transaction
             return [] if transaction is None else self._completed(transaction)
-        order, group = self._exits.pop(number, (None, None))
-        if order is None or group is None:
+        found = self._orders.forget(number)
+        if found is None:
             return []
+        order, group = found
         commands: list[Command] = []
         if group.signal_exit is order:
             group.signal_exit = None
-            self._protect(group, commands)
+            self._orders.protect(group, commands)
         elif group.take_profit is order:
             group.take_profit = None
         elif group.stop_loss is order:
@@ -242,15 +244,16 @@ class PositionBook:
     def _entered(self, fill: Execution) -> FillOutcome:
         if fill.number is None or fill.number not in self._entries:
             raise KeyError(f"fill of order {fill.number}, which is no working entry of this book")
-        order, transaction = self._entries[fill.number]
+        entry = self._entries[fill.number]
         position = self._positions[fill.side]
-        if transaction is None:
+        transaction = entry.transaction
+        if transaction is None or transaction not in position.transactions:
+            # The first fill, or what was filled before has been closed meanwhile.
             self._transactions += 1
-            transaction = Transaction(
-                self._transactions, fill.side, order.number, entry_time_ms=fill.time_ms
+            transaction = entry.transaction = Transaction(
+                self._transactions, fill.side, fill.number, entry_time_ms=fill.time_ms
             )
             position.transactions.append(transaction)
-            self._entries[fill.number] = (order, transaction)
         if transaction.contracts:
             parts = [(transaction.contracts, transaction.entry_price), (fill.contracts, fill.price)]
             transaction.entry_price = weighted_average(self._contract, parts)
@@ -262,13 +265,14 @@ class PositionBook:
         self.balance -= fill.fee
         position.average = self._average(position)
         position.contracts += fill.contracts
+        entry.filled += fill.contracts
         name = position.name
-        if transaction.contracts >= order.contracts * (1.0 - CONTRACT_TOLERANCE):
+        if entry.filled >= entry.order.contracts * (1.0 - CONTRACT_TOLERANCE):
             del self._entries[fill.number]
             commands = self._completed(transaction, fill.time_ms)
         else:
             commands = []
-            self._protect(position, commands)
+            self._orders.protect(position, commands)
         return FillOutcome(name, 0.0, commands)
 
     def _completed(self, transaction: Transaction, time_ms: int | None = None) -> list[Command]:
@@ -280,9 +284,10 @@ class PositionBook:
             return commands
         if self._makes_set(position):
             born_ms = transaction.entry_time_ms if time_ms is None else time_ms
-            self._protect(self._make_set(position, born_ms, commands), commands)
-        else:
-            self._protect(position, commands)
+            self._orders.protect(self._make_set(position, born_ms, commands), commands)
+        elif time_ms is not None:
+            # R19: replaced when the contents grow; the end of an order is no growth.
+            self._orders.protect(position, commands)
         return commands
 
     def _makes_set(self, position: Position) -> bool:
@@ -297,9 +302,9 @@ class PositionBook:
         self, position: Position, born_ms: int, commands: list[Command]
     ) -> PositionSet:
         side = position.side
-        self._cancel(position, "take_profit", "the Position became a set", commands)
-        self._cancel(position, "stop_loss", "the Position became a set", commands)
-        self._cancel(position, "signal_exit", "the Position became a set", commands)
+        self._orders.cancel(position, "take_profit", "the Position became a set", commands)
+        self._orders.cancel(position, "stop_loss", "the Position became a set", commands)
+        self._orders.cancel(position, "signal_exit", "the Position became a set", commands)
         made = PositionSet(
             side=side,
             # A set keeps the Position's tradeid so that backtrader's Trade goes on with it.
@@ -326,7 +331,7 @@ class PositionBook:
         if fill.number is None:
             group = self.group_named_by(fill.group, fill.side)
         else:
-            order, group = self._exits[fill.number]
+            order, group = self._orders.find(fill.number)
         if not group.contracts:
             raise KeyError(f"fill of order {fill.number}: {group.name} is closed already")
         whole = fill.contracts >= group.contracts * (1.0 - CONTRACT_TOLERANCE)
@@ -342,7 +347,7 @@ class PositionBook:
             self._end_group(group, order, fill, commands)
         else:
             group.contracts -= fill.contracts
-            self._shrink_orders(group, order, commands)
+            self._orders.shrink(group, order, commands)
         return FillOutcome(name, group_pnl, commands)
 
     def _close_transactions(self, group: Group, fill: Execution, whole: bool) -> None:
@@ -384,13 +389,13 @@ class PositionBook:
         self, group: Group, order: PlaceOrder | None, fill: Execution, commands: list[Command]
     ) -> None:
         if order is not None:
-            self._exits.pop(order.number, None)
+            self._orders.forget(order.number)
         for name in ("take_profit", "stop_loss", "signal_exit"):
             working = getattr(group, name)
             if working is order:
                 setattr(group, name, None)
             else:
-                self._cancel(group, name, f"{fill.role.value} closed its group", commands)
+                self._orders.cancel(group, name, f"{fill.role.value} closed its group", commands)
         if isinstance(group, PositionSet):
             group.ended_ms, group.exit_price = fill.time_ms, fill.price
             group.exit_reason = fill.role.value
@@ -400,63 +405,6 @@ class PositionBook:
         else:
             # The emptied Position takes a new tradeid: the old one's backtrader Trade is over.
             self._positions[group.side] = self._new_position(group.side)
-
-    def _shrink_orders(
-        self, group: Group, filled: PlaceOrder | None, commands: list[Command]
-    ) -> None:
-        """Keep the other exits of a partly closed group as large as what is left."""
-        for order in group.working_orders():
-            if order is not filled:
-                commands.append(ResizeOrder(order.number, group.contracts))
-
-    # ------------------------------------------------------------------ orders of a group
-    def _protect(self, group: Group, commands: list[Command]) -> None:
-        """Place or replace a group's take-profit and stop for its present contents (R19)."""
-        if group.signal_exit is not None:
-            commands.append(ResizeOrder(group.signal_exit.number, group.contracts))
-        elif self.rules.take_profit_pct is not None:
-            self._cancel(group, "take_profit", "replaced: its group grew", commands)
-            price = self._exit_price(group, self.rules.take_profit_pct, profit=True)
-            group.take_profit = self._exit(Role.TAKE_PROFIT, group, price, commands)
-        if self.rules.stop_loss_pct is not None and self._stop_is_stale(group):
-            self._cancel(group, "stop_loss", "replaced: its group grew", commands)
-            price = self._exit_price(group, self.rules.stop_loss_pct, profit=False)
-            group.stop_loss = self._exit(Role.STOP_LOSS, group, price, commands)
-        if isinstance(group, PositionSet):
-            group.take_profit_price = group.take_profit.price if group.take_profit else None
-            group.stop_loss_price = group.stop_loss.price if group.stop_loss else None
-
-    @staticmethod
-    def _stop_is_stale(group: Group) -> bool:
-        # A take-profit that comes back after a signal exit leaves the stop alone (R11).
-        return group.stop_loss is None or group.stop_loss.contracts != group.contracts
-
-    def _exit_price(self, group: Group, distance: float, *, profit: bool) -> float:
-        # R8: a take-profit never earns less than asked, a stop is never tighter than asked.
-        upwards = (group.side == "long") == profit
-        if upwards:
-            return self._instrument.price_up(group.average * (1.0 + distance))
-        return self._instrument.price_down(group.average * (1.0 - distance))
-
-    def _order(
-        self, role: Role, side: Side, contracts: float, price: float, group: int = 0
-    ) -> PlaceOrder:
-        self._numbers += 1
-        return PlaceOrder(self._numbers, role, side, contracts, price, group)
-
-    def _exit(
-        self, role: Role, group: Group, price: float, commands: list[Command]
-    ) -> PlaceOrder:
-        order = self._order(role, group.side, group.contracts, price, group.tradeid)
-        self._exits[order.number] = (order, group)
-        commands.append(order)
-        return order
-
-    def _cancel(self, group: Group, name: str, reason: str, commands: list[Command]) -> None:
-        order: PlaceOrder | None = getattr(group, name)
-        if order is not None:
-            setattr(group, name, None)
-            commands.append(CancelOrder(order.number, reason))
 
     def _average(self, group: Group) -> float:
         return weighted_average(

@@ -22,28 +22,34 @@ class BarRecorder(ReportAnalyzer):
         """Begin with an empty record."""
         self._values = array("d")
         self._broker, self._book = self.strategy.broker, self.strategy.book
-        self._legs = self._broker.account.legs
+        self._account, self._exchange = self._broker.account, self._broker.exchange
+        self._version = self._sets = -1
 
     def next(self) -> None:
         """Record a bar."""
-        broker, book = self._broker, self._book
-        account, close = broker.account, broker.last_price
-        unrealized = account.unrealized_pnl(close)
-        long, short = self._legs["long"], self._legs["short"]
-        self._values.extend(
-            (
-                self.strategy.last_signal,
-                account.balance,
-                unrealized,
-                account.balance + unrealized,
-                account.position_margin(close) + broker.exchange.entry_margin(),
-                long.contracts,
-                long.average,
-                short.contracts,
-                short.average,
-                book.count_sets("long"),
-                book.count_sets("short"),
-            )
+        account, mark = self._account, self._broker.mark_price
+        if account.version != self._version or len(self._book.sets) != self._sets:
+            self._note_holdings(mark)
+        unrealized = account.unrealized_pnl(mark)
+        margin = account.position_margin(mark) + self._exchange.entry_margin()
+        figures = (mark, account.balance, unrealized, account.balance + unrealized, margin)
+        self._values.extend((self.strategy.last_signal, *figures, *self._holdings))
+
+    def _note_holdings(self, mark: float) -> None:
+        """Take down what only fills, funding and new sets change.
+
+        A set may come from an entry that expires in part: nothing moves in the account then.
+        """
+        long, short = self._account.legs["long"], self._account.legs["short"]
+        self._version, self._sets = self._account.version, len(self._book.sets)
+        self._holdings = (
+            long.contracts,
+            long.average,
+            short.contracts,
+            short.average,
+            self._book.count_sets("long"),
+            self._book.count_sets("short"),
+            *self._account.liquidation_prices(mark),
         )
 
     def table(self) -> pd.DataFrame:
@@ -58,4 +64,6 @@ class BarRecorder(ReportAnalyzer):
             table[f"{side}_average"] = table[f"{side}_average"].where(
                 table[f"{side}_contracts"] > 0.0
             )
+        for column in ("liquidation_below", "liquidation_above"):
+            table[column] = table[column].where(np.isfinite(table[column]))
         return table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cryptosim_bt.orders import Execution, OrderEnd, PlaceOrder
-from cryptosim_bt.positions import FillOutcome
+from cryptosim_bt.positions import CONTRACT_TOLERANCE, FillOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +75,13 @@ class OrderLife:
             created_ms=created_ms,
         )
 
-    def filled(self, execution: Execution, group: str) -> None:
-        """Note a fill of the whole order."""
-        self.status, self.ended_ms, self.group = "filled", execution.time_ms, group
-        self.filled_contracts, self.fill_price = execution.contracts, execution.price
+    def filled(self, execution: Execution, group: str, average: float) -> None:
+        """Note a fill; ``average`` is the price of all the order's fills."""
+        self.group, self.fill_price = group, average
+        self.filled_contracts += execution.contracts
+        if self.filled_contracts >= self.contracts * (1.0 - CONTRACT_TOLERANCE):
+            self.status, self.ended_ms = "filled", execution.time_ms
 
     def ended(self, end: OrderEnd, reason: str, time_ms: int) -> None:
-        """Note the end of an order without a fill."""
+        """Note the end of an order that was not filled, or not to its end."""
         self.status, self.ended_ms, self.reason = end.value, time_ms, reason

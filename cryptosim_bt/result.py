@@ -18,7 +18,7 @@ import pandas as pd
 from cryptosim_bt.errors import OutputError
 from cryptosim_bt.tabular import EXACT_FLOATS
 
-TABLES = ("bars", "fills", "trades", "orders", "sets")
+TABLES = ("bars", "fills", "trades", "orders", "sets", "ambiguous")
 
 _TIMES = {
     "bars": ("time",),
@@ -26,6 +26,7 @@ _TIMES = {
     "trades": ("entry_time", "exit_time"),
     "orders": ("created", "ended"),
     "sets": ("born", "ended"),
+    "ambiguous": ("time",),
 }
 # Columns with blanks among whole numbers; pandas would turn them into 1.0.
 _COUNTS = {"fills": ("order_id",)}
@@ -33,6 +34,7 @@ _COUNTS = {"fills": ("order_id",)}
 FIRST_BAR_COLUMNS = ("time", "open", "high", "low", "close")
 LAST_BAR_COLUMNS = (
     "signal",
+    "mark",
     "balance",
     "unrealized_pnl",
     "equity",
@@ -43,6 +45,8 @@ LAST_BAR_COLUMNS = (
     "short_average",
     "long_sets",
     "short_sets",
+    "liquidation_below",
+    "liquidation_above",
 )
 
 
@@ -58,10 +62,14 @@ class Result:
         The figures of R26 and the run's counts (summary.json).
     bars : DataFrame
         One row per bar of the trading window, figures after the bar: ``time`` (UTC), open, high,
-        low, close, indicator columns, signal, balance, unrealized_pnl, equity, margin (settlement
-        currency), contracts, average entry (NaN for an empty leg) and open sets of each side.
+        low, close, indicator columns, signal, mark (price of unrealised PnL and margin), balance,
+        unrealized_pnl, equity, margin (settlement currency), contracts, average entry (NaN for an
+        empty leg) and open sets of each side, the prices below and above which something is
+        liquidated (NaN where there is none).
     fills, trades, orders, sets : DataFrame
         One row per fill, closed Transaction, order, PositionSet; times in UTC.
+    ambiguous : DataFrame
+        Time and kind of every bar that alone cannot say what came first in it.
     panels : dict
         Panel of each indicator column: ``"price"`` or a name of its own.
     """
@@ -73,6 +81,7 @@ class Result:
     trades: pd.DataFrame
     orders: pd.DataFrame
     sets: pd.DataFrame
+    ambiguous: pd.DataFrame
     panels: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -82,7 +91,7 @@ class Result:
         return [column for column in self.bars.columns if column not in fixed]
 
     def write_tables(self, directory: Path) -> list[Path]:
-        """Write bars.csv, fills.csv, trades.csv, orders.csv and sets.csv; return their paths.
+        """Write each table to a CSV file of its name; return their paths.
 
         Times are ISO-8601 UTC with Z, numbers in full precision, blanks where there is no value.
         """

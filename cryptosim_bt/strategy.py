@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
@@ -19,6 +19,7 @@ import pandas as pd
 
 from cryptosim_bt.contracts import SIDES, Side
 from cryptosim_bt.errors import BooksDisagree, PluginError
+from cryptosim_bt.groups import Group
 from cryptosim_bt.indicators import IndicatorPanel, panel_indicator
 from cryptosim_bt.instrument import Instrument
 from cryptosim_bt.orders import (
@@ -64,6 +65,9 @@ class StrategyContext:
     zone: ZoneInfo
     signals: Sequence[int] | None = None
     panels: tuple[IndicatorPanel, ...] = ()
+    size_atr: Sequence[float] | None = None
+    stop_atr: Sequence[float] | None = None
+    stop_atr_multiple: float = 0.0
     fill_at_signal_close: bool = False
     close_at_end: bool = False
 
@@ -121,6 +125,26 @@ class SignalStrategy(bt.Strategy):
         assert self._signals is not None  # a plugin without a table overrides this method
         return self._signals[self._row]
 
+    def stop_price(self, group: Group) -> float | None:
+        """Return where a group's stop-loss stands, before it is put on the tick; None = no stop.
+
+        Called when a Position or PositionSet is made or grows. Override it for a stop of your
+        own; ``isinstance(group, PositionSet)`` tells the two apart. By default it is the
+        configuration's: a share of the average entry, or ATRs from it.
+        """
+        rules, atr = self.book.rules, self._context.stop_atr
+        direction = -1.0 if group.side == "long" else 1.0
+        if rules.stop_loss_pct is None:
+            return None
+        if atr is not None:
+            return group.average + direction * self._context.stop_atr_multiple * atr[self._row]
+        return group.average * (1.0 + direction * rules.stop_loss_pct)
+
+    def size_atr(self) -> float:
+        """Return the average true range that sizes an entry of this bar (`trading.sizing`)."""
+        assert self._context.size_atr is not None  # asked by the sizer that needs it
+        return self._context.size_atr[self._row]
+
     # ------------------------------------------------------------------ backtrader's life
     def __init__(self) -> None:
         context: StrategyContext = self.p.context
@@ -128,6 +152,7 @@ class SignalStrategy(bt.Strategy):
         self._signals = context.signals
         self._tolerance = BOOKS_TOLERANCE * context.initial_balance
         self.book = context.book
+        self.book.rules = replace(context.book.rules, stop_price=self.stop_price)
         self.refused: Counter[str] = Counter()
         self.last_signal = NOTHING
         self.fills: list[Fill] = []
@@ -165,7 +190,7 @@ class SignalStrategy(bt.Strategy):
             self._act(signal, close)
         if context.close_at_end and len(self.data) == self.data.buflen():
             self.broker.exchange.close_everything(Role.CLOSE_AT_END, close)
-        self._compare_books(close)
+        self._compare_books(self.broker.mark_price)
         context.daily_loss.settle(self.broker.getvalue())
 
     def _addnotification(self, order: bt.Order, quicknotify: bool = False) -> None:
@@ -224,7 +249,7 @@ class SignalStrategy(bt.Strategy):
             return
         order = self.book.want_entry(side, contracts, limit)
         self._carry_out([order])
-        if self._context.fill_at_signal_close:
+        if self._context.fill_at_signal_close and order.number in self._working:
             self.broker.fill_now(self._working[order.number])
 
     def _entry_refusal(self, side: Side) -> str | None:
@@ -253,7 +278,8 @@ class SignalStrategy(bt.Strategy):
                 self.broker.cancel(self._working[command.number], command.reason)
             elif isinstance(command, ResizeOrder):
                 self.broker.resize(self._working[command.number], command.contracts)
-                self.order_lives[command.number].contracts = command.contracts
+                life = self.order_lives[command.number]
+                life.contracts = life.filled_contracts + command.contracts
 
     def _place(self, order: PlaceOrder) -> None:
         is_buy = (order.side == "long") == (order.role is Role.ENTRY)
@@ -264,7 +290,7 @@ class SignalStrategy(bt.Strategy):
             expires_ms = placed_ms + self._context.order_timeout_ms
         self.order_lives[order.number] = OrderLife.of(order, is_buy, self.broker.now_ms)
         submit = self.buy if is_buy else self.sell
-        self._working[order.number] = submit(
+        placed = submit(
             size=order.contracts,
             price=order.price,
             exectype=bt.Order.Stop if order.role is Role.STOP_LOSS else bt.Order.Limit,
@@ -274,6 +300,8 @@ class SignalStrategy(bt.Strategy):
             number=order.number,
             expires_ms=expires_ms,
         )
+        if placed.alive():
+            self._working[order.number] = placed
 
     # ------------------------------------------------------------------ Follower
     def entry_group(self, side: Side) -> int:
@@ -287,9 +315,17 @@ class SignalStrategy(bt.Strategy):
             return
         self.fills.append(Fill.of(execution, outcome))
         if execution.number is not None:
-            self._working.pop(execution.number, None)
-            self.order_lives[execution.number].filled(execution, outcome.group)
+            self._note_fill(self.order_lives[execution.number], execution, outcome.group)
         self._carry_out(outcome.commands)
+
+    def _note_fill(self, life: OrderLife, execution: Execution, group: str) -> None:
+        price = execution.price
+        if life.fill_price is not None:
+            parts = [(life.filled_contracts, life.fill_price), (execution.contracts, price)]
+            price = self.broker.account.scheme.average_entry(parts)
+        life.filled(execution, group, price)
+        if life.status == "filled":
+            self._working.pop(life.order_id, None)
 
     def on_order_end(self, number: int, end: OrderEnd, reason: str, time_ms: int) -> None:
         """Take the end of an order into the book and the record."""
@@ -306,7 +342,7 @@ class SignalStrategy(bt.Strategy):
         self.book.forgive(amount)
 
     # ------------------------------------------------------------------ R21
-    def _compare_books(self, close: float) -> None:
+    def _compare_books(self, mark: float) -> None:
         """Raise if the two books give different equity or contracts.
 
         Where the contracts of each leg are the sum over its groups, a move of the price changes
@@ -316,12 +352,12 @@ class SignalStrategy(bt.Strategy):
         if account.version == self._compared:
             return
         self._compared = account.version
-        equity: float = account.equity(close)
-        difference = abs(equity - self.book.equity(close))
+        equity: float = account.equity(mark)
+        difference = abs(equity - self.book.equity(mark))
         if difference > self._tolerance and difference > BOOKS_TOLERANCE * abs(equity):
             raise BooksDisagree(
                 f"bar {self._bar_ms}: the exchange's book has equity {equity!r}, the "
-                f"strategy's {self.book.equity(close)!r}"
+                f"strategy's {self.book.equity(mark)!r}"
             )
         for side, leg in account.legs.items():
             contracts = self.book.contracts(side)

@@ -15,14 +15,17 @@ import pandas as pd
 import pytest
 
 from cryptosim_bt import Result, SignalStrategy, backtest, load_settings
-from cryptosim_bt.backtest import Prepared, execute
+from cryptosim_bt.backtest import execute
 from cryptosim_bt.config import Settings, settings_of
 from cryptosim_bt.config_file import Document
 from cryptosim_bt.engine import ArrayData
 from cryptosim_bt.feed import DataSource
+from cryptosim_bt.gather import gather
 from cryptosim_bt.plugins import discover
+from cryptosim_bt.prepare import Prepared, prepare
 from cryptosim_bt.recorder import BarRecorder
 from cryptosim_bt.sizer import BaseAmountSizer
+from cryptosim_bt.tiers import MaintenanceTiers
 from cryptosim_bt.timeframe import TIMEFRAMES, utc_index
 
 Bar = tuple[int, float, float, float, float]
@@ -143,8 +146,9 @@ def prepared_run(
     **params: Any,
 ) -> Prepared:
     """Return a run of given bars and signals; ``warmup`` bars come before them."""
+    settings = settings_for(rules)
     return Prepared(
-        settings=settings_for(rules),
+        settings=settings,
         strategy=strategy,
         params=SimpleNamespace(**params),
         bars=bar_table([*warmup, *bars]),
@@ -153,6 +157,9 @@ def prepared_run(
         signals=[0] * len(warmup) + list(signals),
         panels=(),
         funding=[tuple(due) for due in rules["funding"]],
+        funding_series=None,
+        matching=None,
+        tiers=MaintenanceTiers.single(settings.instrument.maintenance_margin_rate),
         analyzers={},
     )
 
@@ -234,19 +241,19 @@ def run_with_cerebro(
     """Run a prepared backtest through any Cerebro, with one's own commission scheme if given."""
     keys = prepared.settings.keys
     cerebro.adddata(ArrayData(dataname=prepared.bars, bar=keys.data.timeframe))
-    cerebro.broker = backtest._broker(prepared)
+    cerebro.broker = backtest._broker(prepared, "rules")
     if commission is not None:
         cerebro.broker.addcommissioninfo(commission)
     cerebro.addsizer(
         BaseAmountSizer,
         instrument=prepared.settings.instrument,
-        base_amount=keys.trading.position_size,
+        amount=keys.trading.position_size,
     )
     context = backtest._context(prepared)
     cerebro.addstrategy(prepared.strategy, context=context, **vars(prepared.params))
     cerebro.addanalyzer(BarRecorder, _name="bar_recorder")
     (strategy,) = cerebro.run(**options)
-    return backtest._result(prepared, strategy)
+    return gather(prepared, strategy)
 
 
 def sample_run(strategy: str, *overrides: str) -> Prepared:
@@ -254,4 +261,4 @@ def sample_run(strategy: str, *overrides: str) -> Prepared:
     settings = load_settings(
         ROOT / "config" / "config.yaml", [f"strategy.name={strategy}", *overrides]
     )
-    return backtest.prepare(without_analyzers(settings), discover())
+    return prepare(without_analyzers(settings), discover())

@@ -11,6 +11,8 @@ from cryptosim_bt.errors import StoreError
 from cryptosim_bt.instrument import Instrument, kind_of
 from cryptosim_bt.store.files import locked, read_json, write_json
 from cryptosim_bt.store.series import Store
+from cryptosim_bt.tiers import MaintenanceTiers
+from cryptosim_bt.tiers import Tier as Step
 from cryptosim_bt.venue import Market, Tier, Tiers
 
 
@@ -86,6 +88,27 @@ def kept_instrument(
         maker=said.maker,
         taker=said.taker,
     )
+
+
+def kept_maintenance(store: Store, venue: str, symbol: str) -> MaintenanceTiers | None:
+    """Return the maintenance margin by size as a venue last gave it.
+
+    None where it gave none, or by notional of an inverse contract: in which currency those are
+    counted differs from venue to venue.
+    """
+    kept = kept_tiers(store, venue, symbol)
+    if kept is None or (kept[0].unit == "notional" and kind_of(symbol) == "inverse"):
+        return None
+    steps = [(tier.above, tier.maintenance_margin_rate) for tier in kept[0].tiers]
+    try:
+        if kept[0].unit == "notional":
+            return MaintenanceTiers.by_notional(steps)
+        return MaintenanceTiers("contracts", tuple(Step(*step) for step in steps))
+    except ValueError as error:
+        raise StoreError(
+            f"margin tiers of {venue} {symbol}: {error}; give instrument.tiers or "
+            "maintenance_margin_rate"
+        ) from error
 
 
 def _path(store: Store, venue: str, symbol: str, name: str) -> Path:

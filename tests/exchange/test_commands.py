@@ -76,6 +76,7 @@ def config(tmp_path, exchange) -> Path:
     market.bars["1H"] = synthetic_bars(first, 80 * 24, HOUR_MS, seed=3)
     market.marks["1H"] = synthetic_bars(first, 80 * 24, HOUR_MS, seed=3)
     market.bars["1m"] = synthetic_bars(FIRST_MS - DAY_MS, 40 * 1440, 60_000, seed=4)
+    market.marks["1m"] = market.bars["1m"]
     market.funding = [(first + 8 * HOUR_MS * at, (at % 7 - 2) / 10_000) for at in range(240)]
     text = (SHIPPED_CONFIGS / "config.yaml").read_text(encoding="utf-8")
     text = text.replace("source: sample", "source: ccxt")
@@ -88,14 +89,18 @@ def config(tmp_path, exchange) -> Path:
 
 def test_run_works_with_the_network_cut_after_download_of_its_config(command, config, server):
     url = ("--set", f"exchange.rest_url={server.url}")
-    said = command("download", "--config", "config.yaml", *url)
+    # Everything that a run can ask for: finer bars, marks, funding, the venue's margin tiers.
+    more = ("--set", "data.fill_timeframe=1m", "--set", "data.mark=true")
+    said = command("download", "--config", "config.yaml", *more, *url)
     assert re.search(r"okx +│ BTC/USD:BTC │ 1h +│ .* 1,464 │ +0 │", said.stdout)
-    assert re.search(r"1h mark .* 744 │", said.stdout)
+    assert re.search(r"│ 1m +│ .* 44,640 │ +0 │", said.stdout)
+    assert re.search(r"1m mark .* 44,640 │", said.stdout)
     assert re.search(r"funding .* 93 │", said.stdout)
     server.stop()
-    command("run", "config.yaml", "--output", "one", "--offline")
+    command("run", "config.yaml", "--output", "one", "--offline", *more)
     # Without --offline too: nothing lacks, so nothing is asked.
-    command("run", "config.yaml", "--output", "two", "--set", "exchange.rest_url=http://127.0.0.1:9")
+    command("run", "config.yaml", "--output", "two", "--set",
+            "exchange.rest_url=http://127.0.0.1:9", *more)  # fmt: skip
     one, two = (
         json.loads((config.parent / name / "summary.json").read_text()) for name in ("one", "two")
     )
@@ -105,6 +110,8 @@ def test_run_works_with_the_network_cut_after_download_of_its_config(command, co
     assert one["data"]["source"] == "ccxt"
     assert len(one["data"]["sha256"]) == 64
     assert one["bars_loaded"] == 1464
+    assert one["mark"] == "venue"
+    assert settings[0]["instrument"]["tiers"] == "venue"
 
 
 def test_run_downloads_what_lacks_and_says_so(command, config, server):
@@ -149,9 +156,14 @@ def test_run_takes_the_instrument_of_the_venue_before_the_built_in_one(
     exchange.markets["BTC-USD-SWAP"].instrument.update(lotSz="0.1", minSz="0.1")
     url = ("--set", f"exchange.rest_url={server.url}")
     command("run", "config.yaml", "--output", "out", *url)
-    resolved = (config.parent / "out" / "config.yaml").read_text()
+    path = config.parent / "out" / "config.yaml"
+    resolved = path.read_text()
     assert "lot: 0.1" in resolved
     assert "maintenance_margin_rate: 0.0045" in resolved  # the first tier of the venue
+    assert "tiers: venue" in resolved
+    from cryptosim_bt.config import load_settings
+
+    assert load_settings(path).resolved() == load_settings(config, url[1:]).resolved()
     said = command("check", "config.yaml", "--set", "instrument.lot=1")
     assert "lot: 1\n" in said.stdout or "lot: 1.0\n" in said.stdout
 

@@ -220,3 +220,20 @@ def test_download_of_funding_that_the_venue_no_longer_keeps(downloader, exchange
     downloader.fetch(FUNDING, FIRST_MS, FIRST_MS + 1440 * HOUR_MS, silent)
     assert store.summary(FUNDING).rows == 90
     assert store.unknown(FUNDING, FIRST_MS, FIRST_MS + 1440 * HOUR_MS) == ()
+
+
+def test_download_of_few_funding_rates_with_a_hole_notices_one_that_is_left_out(
+    downloader, exchange, server, store
+):
+    market = exchange.markets["BTC-USD-SWAP"]
+    market.funding = [(FIRST_MS + at * HOUR_MS, 1e-4) for at in (0, 16, 24)]  # none at 8
+    whole = server.routes["GET", "/api/v5/public/funding-rate-history"]
+    lies = iter([True])
+
+    def endpoint(request):
+        reply = whole(request)
+        return type(reply)(reply.rows[1:] if next(lies, False) else reply.rows)
+
+    server.routes["GET", "/api/v5/public/funding-rate-history"] = endpoint
+    downloader.fetch(FUNDING, FIRST_MS, FIRST_MS + 30 * HOUR_MS, silent)
+    assert store.summary(FUNDING).rows == 3

@@ -23,11 +23,14 @@ from cryptosim_bt.store.records import (
     keep_market,
     keep_tiers,
     kept_instrument,
+    kept_maintenance,
     kept_market,
     kept_tiers,
 )
 from cryptosim_bt.store.spans import clip, length, subtract, union
 from cryptosim_bt.store.verify import verify
+from cryptosim_bt.tiers import MaintenanceTiers
+from cryptosim_bt.tiers import Tier as Step
 from cryptosim_bt.venue import Market, Tier, Tiers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -351,6 +354,9 @@ def test_instrument_comes_from_the_store_before_the_built_in_one(store):
     kept = kept_tiers(store, "okx", "BTC/USD:BTC")
     assert kept is not None
     assert kept[0] == tiers
+    assert kept_maintenance(store, "okx", "BTC/USD:BTC") == MaintenanceTiers(
+        "contracts", (Step(0.0, 0.0075), Step(500.0, 0.01))
+    )
     instrument = kept_instrument(store, "okx", "BTC/USD:BTC", None)
     assert instrument is not None
     assert (instrument.maintenance_margin_rate, instrument.contract_size) == (0.0075, 100.0)

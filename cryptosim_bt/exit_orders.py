@@ -1,0 +1,133 @@
+"""The orders that close a group: take-profit, stop-loss, signal exit (R8, R11, R19)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from cryptosim_bt.contracts import Side
+from cryptosim_bt.groups import Group, PositionSet
+from cryptosim_bt.instrument import Instrument
+from cryptosim_bt.orders import CancelOrder, Command, PlaceOrder, ResizeOrder, Role
+
+
+@dataclass(frozen=True, slots=True)
+class BookRules:
+    """How a book cuts and protects its positions. Percentages are fractions (0.02 = 2 %).
+
+    ``stop_price`` says where a group's stop stands before it is put on the tick (None = no stop);
+    without it the stop stands ``stop_loss_pct`` from the group's average.
+    """
+
+    position_set_size: int
+    max_sets: dict[Side, int]
+    take_profit_pct: float | None
+    stop_loss_pct: float | None
+    stop_price: Callable[[Group], float | None] | None = None
+
+
+class ExitOrders:
+    """Makes, replaces and cancels a book's exit orders, and knows whose each of them is.
+
+    Commands are appended to the list that is handed in, in the order in which they are wanted.
+    """
+
+    def __init__(self, instrument: Instrument, rules: BookRules) -> None:
+        self._instrument = instrument
+        self.rules = rules
+        self._numbers = 0
+        # The group of every exit order not yet settled, cancelled ones included: a cancel may
+        # lose the race against a fill.
+        self._unsettled: dict[int, tuple[PlaceOrder, Group]] = {}
+
+    def next_number(self) -> int:
+        """Return the number of the book's next order, an entry's as well."""
+        self._numbers += 1
+        return self._numbers
+
+    def find(self, number: int) -> tuple[PlaceOrder, Group]:
+        """Return an exit order and its group.
+
+        Raises
+        ------
+        KeyError
+            If the number is no unsettled exit order's.
+        """
+        return self._unsettled[number]
+
+    def forget(self, number: int) -> tuple[PlaceOrder, Group] | None:
+        """Settle an exit order; return it with its group, None if it is unknown."""
+        return self._unsettled.pop(number, None)
+
+    def place(
+        self, role: Role, group: Group, price: float, commands: list[Command]
+    ) -> PlaceOrder:
+        """Want an order that closes all of a group at a price."""
+        order = PlaceOrder(
+            self.next_number(), role, group.side, group.contracts, price, group.tradeid
+        )
+        self._unsettled[order.number] = (order, group)
+        commands.append(order)
+        return order
+
+    def cancel(self, group: Group, name: str, reason: str, commands: list[Command]) -> None:
+        """Cancel a group's order of a name (``take_profit`` ...), if it has one."""
+        order: PlaceOrder | None = getattr(group, name)
+        if order is not None:
+            setattr(group, name, None)
+            commands.append(CancelOrder(order.number, reason))
+
+    def shrink(self, group: Group, filled: PlaceOrder | None, commands: list[Command]) -> None:
+        """Keep a partly closed group's exits as large as what is left.
+
+        The order that closed a part has shrunk by its fill; the others are resized.
+        """
+        for name in ("take_profit", "stop_loss", "signal_exit"):
+            order: PlaceOrder | None = getattr(group, name)
+            if order is None:
+                continue
+            # What the group knows of the order follows: a stop of another size is a stale one.
+            kept = replace(order, contracts=group.contracts)
+            setattr(group, name, kept)
+            self._unsettled[order.number] = (kept, group)
+            if order is not filled:
+                commands.append(ResizeOrder(order.number, group.contracts))
+
+    def protect(self, group: Group, commands: list[Command]) -> None:
+        """Place or replace a group's take-profit and stop for its present contents (R19)."""
+        if group.signal_exit is not None:
+            commands.append(ResizeOrder(group.signal_exit.number, group.contracts))
+        elif self.rules.take_profit_pct is not None:
+            self.cancel(group, "take_profit", "replaced: its group grew", commands)
+            price = self._take_profit_price(group, self.rules.take_profit_pct)
+            group.take_profit = self.place(Role.TAKE_PROFIT, group, price, commands)
+        # A take-profit that comes back after a signal exit leaves the stop alone (R11).
+        if group.stop_loss is None or group.stop_loss.contracts != group.contracts:
+            self.cancel(group, "stop_loss", "replaced: its group grew", commands)
+            stop_price = self._stop_price(group)
+            if stop_price is not None:
+                group.stop_loss = self.place(Role.STOP_LOSS, group, stop_price, commands)
+        if isinstance(group, PositionSet):
+            group.take_profit_price = group.take_profit.price if group.take_profit else None
+            group.stop_loss_price = group.stop_loss.price if group.stop_loss else None
+
+    def _take_profit_price(self, group: Group, distance: float) -> float:
+        # R8: a take-profit never earns less than asked.
+        if group.side == "long":
+            return self._instrument.price_up(group.average * (1.0 + distance))
+        return self._instrument.price_down(group.average * (1.0 - distance))
+
+    def _stop_price(self, group: Group) -> float | None:
+        # R8: a stop is never tighter than asked.
+        if self.rules.stop_price is not None:
+            asked = self.rules.stop_price(group)
+        elif self.rules.stop_loss_pct is None:
+            asked = None
+        else:
+            distance = self.rules.stop_loss_pct
+            asked = group.average * (1.0 - distance if group.side == "long" else 1.0 + distance)
+        if asked is None or asked <= 0.0:
+            return None
+        if group.side == "long":
+            return self._instrument.price_down(asked)
+        return self._instrument.price_up(asked)

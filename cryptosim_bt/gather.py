@@ -1,0 +1,113 @@
+"""From a finished strategy to a `Result`: the tables and the summary."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import backtrader as bt
+import numpy as np
+import pandas as pd
+
+from cryptosim_bt.groups import PositionSet, Trade
+from cryptosim_bt.prepare import Prepared
+from cryptosim_bt.records import Fill, OrderLife
+from cryptosim_bt.result import Result
+from cryptosim_bt.strategy import SignalStrategy
+from cryptosim_bt.summary import summarize
+
+
+def gather(prepared: Prepared, strategy: SignalStrategy) -> Result:
+    """Return the result of a strategy that has run."""
+    bars, panels = _bars_table(prepared, strategy)
+    book = strategy.book
+    tables = {
+        "bars": bars,
+        "fills": _rows(Fill, strategy.fills),
+        "trades": _rows(Trade, book.trades),
+        "orders": _rows(OrderLife, list(strategy.order_lives.values())),
+        "sets": _sets_table(book.sets),
+        "ambiguous": _with_times(
+            pd.DataFrame(strategy.broker.exchange.ambiguous, columns=["time_ms", "kind"])
+        ),
+    }
+    tables["fills"]["order_id"] = tables["fills"]["order_id"].astype("Int64")
+    summary = summarize(prepared, strategy, bars, tables["trades"])
+    settings = prepared.settings.resolved()
+    return Result(settings=settings, summary=summary, panels=panels, **tables)
+
+
+def _bars_table(
+    prepared: Prepared, strategy: SignalStrategy
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    window = prepared.window
+    table = pd.DataFrame({"time": window.index})
+    for column in ("open", "high", "low", "close"):
+        table[column] = window[column].to_numpy()
+    panels = {}
+    columns = [(column, panel.name, values) for panel in prepared.panels
+               for column, values in panel.columns.items()]  # fmt: skip
+    for column, panel, values in columns or _own_indicators(strategy):
+        table[column] = values[prepared.warmup :]
+        panels[column] = panel
+    recorded = strategy.analyzers.bar_recorder.table()
+    return pd.concat([table, recorded], axis=1), panels
+
+
+def _own_indicators(strategy: SignalStrategy) -> list[tuple[str, str, Any]]:
+    """Return name, panel and values of the backtrader indicators that a strategy made itself."""
+    found: list[tuple[str, str, Any]] = []
+    for indicator in strategy._lineiterators[bt.LineIterator.IndType]:
+        if not isinstance(indicator, bt.Indicator):
+            continue
+        label = "_".join(
+            str(part) for part in (type(indicator).__name__.lower(), *_numbers(indicator))
+        )
+        panel = label if indicator.plotinfo.subplot else "price"
+        aliases = indicator.getlinealiases()
+        for alias in aliases:
+            name = label if len(aliases) == 1 else f"{label}_{alias}"
+            taken = sum(each[0] == name or each[0].startswith(f"{name}_#") for each in found)
+            values = np.array(getattr(indicator.lines, alias).array, dtype=np.float64)
+            found.append((f"{name}_#{taken + 1}" if taken else name, panel, values))
+    return found
+
+
+def _numbers(indicator: bt.Indicator) -> list[int]:
+    """Return an indicator's whole-number parameters: its periods."""
+    return [value for value in indicator.p._getvalues() if type(value) is int]
+
+
+def _rows(kind: type, rows: list[Any]) -> pd.DataFrame:
+    """Return dataclass rows as a table; ``..._ms`` becomes a UTC time column."""
+    names = [each.name for each in fields(kind)]
+    table = pd.DataFrame(
+        {name: [getattr(row, name) for row in rows] for name in names}, columns=names
+    )
+    return _with_times(table)
+
+
+def _with_times(table: pd.DataFrame) -> pd.DataFrame:
+    for name in [column for column in table.columns if column.endswith("_ms")]:
+        column = pd.to_datetime(table[name].astype("Int64"), unit="ms", utc=True)
+        table[name] = column.astype("datetime64[ms, UTC]")
+    return table.rename(columns=lambda name: name.removesuffix("_ms"))
+
+
+_SET_COLUMNS = (
+    "number", "side", "born_ms", "ended_ms", "entries", "entered_contracts", "entry_average",
+    "take_profit_price", "stop_loss_price", "exit_price", "exit_reason", "group_pnl", "fees",
+    "funding_paid",
+)  # fmt: skip
+
+
+def _sets_table(sets: list[PositionSet]) -> pd.DataFrame:
+    columns: dict[str, list[Any]] = {"set": [group.name for group in sets]}
+    for name in _SET_COLUMNS[1:]:
+        columns[name] = [getattr(group, name) for group in sets]
+    table = _with_times(pd.DataFrame(columns))
+    table["net_pnl"] = table["group_pnl"] - table["fees"] - table["funding_paid"]
+    table["status"] = np.where(table["ended"].isna(), "open", "closed")
+    return table.rename(
+        columns={"entered_contracts": "contracts", "entry_average": "average_entry"}
+    )

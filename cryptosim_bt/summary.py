@@ -1,0 +1,146 @@
+"""The summary of a run (summary.json)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cryptosim_bt import metrics
+from cryptosim_bt._version import __version__
+from cryptosim_bt.prepare import Prepared
+from cryptosim_bt.strategy import SignalStrategy
+from cryptosim_bt.timeframe import iso_utc
+
+
+def summarize(
+    prepared: Prepared, strategy: SignalStrategy, bars: pd.DataFrame, trades: pd.DataFrame
+) -> dict[str, Any]:
+    """Return the summary of a run: counts, money, and the figures of R26."""
+    settings = prepared.settings
+    account, exchange = strategy.broker.account, strategy.broker.exchange
+    initial = settings.keys.backtest.initial_balance
+    figures = metrics.figures(
+        bars,
+        trades,
+        initial,
+        settings.timeframe_ms,
+        inverse=settings.instrument.kind == "inverse",
+    )
+    last = bars.iloc[-1]
+    lives = strategy.order_lives.values()
+    return {
+        "bars_loaded": len(prepared.bars),
+        "bars_traded": len(bars),
+        "start": iso_utc(bars["time"].iloc[0]),
+        "end": iso_utc(bars["time"].iloc[-1] + pd.Timedelta(settings.timeframe_ms, unit="ms")),
+        "symbol": settings.instrument.symbol,
+        "currency": settings.instrument.currency,
+        "initial_balance": initial,
+        "final_balance": float(last["balance"]),
+        "final_equity": float(last["equity"]),
+        "unrealized_pnl": float(last["unrealized_pnl"]),
+        **{name: figures[name] for name in ("total_return", "total_return_usd", "annual_return",
+                                            "max_drawdown", "sharpe", "sortino")},
+        "fills": len(strategy.fills),
+        **{name: figures[name] for name in ("trades", "wins", "losses", "win_rate",
+                                            "profit_factor")},
+        "fees_paid": account.fees_paid,
+        "funding_paid": account.funding_paid,
+        "funding_missing": _missing_funding(prepared, bars, account.funding_paid),
+        "entries_refused": dict(strategy.refused),
+        "orders_expired": sum(life.status == "expired" for life in lives),
+        "liquidations": exchange.liquidations,
+        "shortfall": account.shortfall,
+        "margin_mode": settings.keys.trading.margin_mode,
+        "mark": settings.keys.data.mark_path
+        or ("venue" if settings.keys.data.mark else "last price"),
+        "min_liquidation_distance": _liquidation_distance(
+            prepared, bars, exchange.liquidations
+        ),
+        "ambiguous_bars": _ambiguous_bars(exchange.ambiguous),
+        "open_sets": len(strategy.book.open_sets()),
+        "open_contracts": {side: leg.contracts for side, leg in account.legs.items()},
+        "buy_and_hold_return": figures["buy_and_hold_return"],
+        "data": {
+            "source": prepared.source.source,
+            "file": prepared.source.file,
+            "sha256": prepared.source.sha256,
+            "synthetic": prepared.source.synthetic,
+        },
+        "version": __version__,
+    }  # fmt: skip
+
+
+def _liquidation_distance(
+    prepared: Prepared, bars: pd.DataFrame, liquidations: int
+) -> float | None:
+    """Return how near the run came to a liquidation: a fraction of the price, 0 if it came to one.
+
+    The low and high of each bar (the mark's, where it has one of its own) against the liquidation
+    prices that stood at the close before it, and each close against its own. None if nothing could
+    ever be liquidated.
+    """
+    if liquidations:
+        return 0.0
+    below, above = bars["liquidation_below"], bars["liquidation_above"]
+    low, high = bars["low"].to_numpy(), bars["high"].to_numpy()
+    if prepared.matching is not None:
+        low, high = prepared.matching.mark_range(
+            pd.DatetimeIndex(bars["time"]).as_unit("ms").asi8
+        )
+    distances = pd.concat(
+        [
+            1.0 - below / bars["mark"],
+            1.0 - below.shift() / low,
+            above / bars["mark"] - 1.0,
+            above.shift() / high - 1.0,
+        ]
+    )
+    nearest = distances.min()
+    return None if np.isnan(nearest) else max(0.0, float(nearest))
+
+
+def _ambiguous_bars(found: list[tuple[int, str]]) -> dict[str, int]:
+    """Return how many bars could not say what came first, in all and by kind."""
+    by_kind = Counter(kind for _, kind in found)
+    return {"total": len({time_ms for time_ms, _ in found}), **dict(sorted(by_kind.items()))}
+
+
+def _missing_funding(
+    prepared: Prepared, bars: pd.DataFrame, funding_paid: float
+) -> dict[str, Any] | None:
+    """Return the share of funding times that were filled in, and what they could have cost.
+
+    ``funding_paid_worst`` and ``_best`` are the run's funding had each of them been the rate of
+    the series that is worst or best for what was held. None where nothing was missing.
+    """
+    series = prepared.funding_series
+    if series is None or not series.missing:
+        return None
+    contract = prepared.settings.instrument.contract(
+        prepared.settings.keys.backtest.linear_pnl
+    )
+    opens = pd.DatetimeIndex(bars["time"]).as_unit("ms").asi8
+    rows = np.searchsorted(opens, series.missing_ms, side="right") - 1
+    used = dict(prepared.funding)
+    worst = best = funding_paid
+    for row, time_ms in zip(rows.tolist(), series.missing_ms.tolist(), strict=True):
+        if row < 1:
+            continue  # nothing is held before the first bar
+        price = float(bars["open"].iloc[row])
+        exposed = contract.notional(
+            float(bars["long_contracts"].iloc[row - 1]), price
+        ) - contract.notional(float(bars["short_contracts"].iloc[row - 1]), price)
+        costs = [exposed * rate for rate in (series.lowest, series.highest)]
+        worst += max(costs) - exposed * used[time_ms]
+        best += min(costs) - exposed * used[time_ms]
+    return {
+        "share": series.missing / series.expected,
+        "missing": series.missing,
+        "first": None if series.first_missing is None else iso_utc(series.first_missing),
+        "funding_paid_worst": worst,
+        "funding_paid_best": best,
+    }
