@@ -11,8 +11,8 @@ from cryptosim_bt.result import Result
 
 @register_analyzer("ledger")
 class Ledger(ReportAnalyzer):
-    """Write bars.csv, fills.csv, trades.csv, orders.csv and sets.csv."""
+    """Write every table of the run to a CSV file of its name."""
 
     def write(self, result: Result, directory: Path) -> list[Path]:
-        """Write the five tables."""
+        """Write the tables."""
         return result.write_tables(directory)

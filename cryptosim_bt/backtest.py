@@ -13,7 +13,6 @@ from cryptosim_bt.exit_orders import BookRules
 from cryptosim_bt.gather import gather
 from cryptosim_bt.matching import EventOrder, FillRules
 from cryptosim_bt.plugins import Registry
-from cryptosim_bt.positions import PositionBook
 from cryptosim_bt.prepare import Prepared, prepare
 from cryptosim_bt.recorder import BarRecorder
 from cryptosim_bt.report import ReportAnalyzer
@@ -68,7 +67,7 @@ def ambiguity_band(prepared: Prepared, result: Result) -> dict[str, dict[str, fl
     """Return final equity and drawdown by the rules, and by the best and worst order of events.
 
     Best: exits, entries, then stops and liquidation; worst: stops and liquidation, entries, then
-    exits, in every bar. They bound what single bars leave open, not every path through them.
+    exits, in every bar. An indication and no bound: a bar decided one way leads to other bars.
     """
     band = {"rules": _band_figures(result)}
     orders: tuple[EventOrder, EventOrder] = ("best", "worst")
@@ -161,10 +160,9 @@ def _context(prepared: Prepared) -> StrategyContext:
     trading, backtest = keys.trading, keys.backtest
     by_atr = trading.stop.method == "atr"
     has_stop = trading.use_sl and (by_atr or trading.stop_loss_pct < 1.0)
-    book = PositionBook(
-        instrument.contract(backtest.linear_pnl),
-        instrument,
-        BookRules(
+    return StrategyContext(
+        instrument=instrument,
+        book_rules=BookRules(
             position_set_size=keys.position_set.position_set_size,
             max_sets={
                 "long": keys.position_set.max_long_set,
@@ -173,11 +171,6 @@ def _context(prepared: Prepared) -> StrategyContext:
             take_profit_pct=trading.take_profit_pct if trading.use_tp else None,
             stop_loss_pct=trading.stop_loss_pct if has_stop else None,
         ),
-        backtest.initial_balance,
-    )
-    return StrategyContext(
-        instrument=instrument,
-        book=book,
         daily_loss=DailyLossLimit(
             keys.risk.daily_loss_limit_pct, settings.zone, backtest.initial_balance
         ),

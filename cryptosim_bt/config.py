@@ -414,18 +414,18 @@ def _instrument(keys: Keys, document: Document) -> Instrument:
         store = Store(data_directory(keys.data.directory))
         known = kept_instrument(store, keys.exchange.name, symbol, known)
 
+    needed = ("contract_size", "lot", "tick", "maintenance_margin_rate")
+    missing = [name for name in needed if getattr(given, name) is None]
+    if known is None and missing:
+        raise ConfigError(
+            f"{document.place(('instrument',))}: {', '.join(missing)} missing, and {symbol} of "
+            f"{keys.exchange.name} is not built in; give them (built in: okx "
+            f"{', '.join(known_symbols())})"
+        )
+
     def value(name: str) -> float:
         own: float | None = getattr(given, name)
-        if own is not None:
-            return own
-        if known is None:
-            raise ConfigError(
-                f"{document.place(('instrument', name))}: missing, and {symbol} of "
-                f"{keys.exchange.name} is not built in; give it (built in: okx "
-                f"{', '.join(known_symbols())})"
-            )
-        built_in: float = getattr(known, name)
-        return built_in
+        return getattr(known, name) if own is None else own
 
     lot = value("lot")
     maintenance = value("maintenance_margin_rate")

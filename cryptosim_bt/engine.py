@@ -67,6 +67,7 @@ class ArrayData(bt.feed.DataBase):
             line = getattr(self.lines, name)
             line.array = array("d", np.ascontiguousarray(self._columns[name]).tobytes())
             line.array.extend([float("nan")] * line.extension)
+        self._row = len(self._columns["datetime"])  # nothing is left for _load
         self._last()
         self.home()
 

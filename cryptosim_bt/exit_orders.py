@@ -10,6 +10,9 @@ from cryptosim_bt.groups import Group, PositionSet
 from cryptosim_bt.instrument import Instrument
 from cryptosim_bt.orders import CancelOrder, Command, PlaceOrder, ResizeOrder, Role
 
+# A group's orders by name, in the order in which they are cancelled.
+EXIT_NAMES = ("take_profit", "stop_loss", "signal_exit")
+
 
 @dataclass(frozen=True, slots=True)
 class BookRules:
@@ -36,28 +39,22 @@ class ExitOrders:
         self._instrument = instrument
         self.rules = rules
         self._numbers = 0
-        # The group of every exit order not yet settled, cancelled ones included: a cancel may
-        # lose the race against a fill.
-        self._unsettled: dict[int, tuple[PlaceOrder, Group]] = {}
+        # Every exit order that has not filled, cancelled ones included: a cancel may lose the
+        # race against a fill. An order knows its group by tradeid, which a set keeps.
+        self._unfilled: dict[int, PlaceOrder] = {}
 
     def next_number(self) -> int:
         """Return the number of the book's next order, an entry's as well."""
         self._numbers += 1
         return self._numbers
 
-    def find(self, number: int) -> tuple[PlaceOrder, Group]:
-        """Return an exit order and its group.
+    def find(self, number: int) -> PlaceOrder | None:
+        """Return an exit order that has not filled to its end, None if there is none."""
+        return self._unfilled.get(number)
 
-        Raises
-        ------
-        KeyError
-            If the number is no unsettled exit order's.
-        """
-        return self._unsettled[number]
-
-    def forget(self, number: int) -> tuple[PlaceOrder, Group] | None:
-        """Settle an exit order; return it with its group, None if it is unknown."""
-        return self._unsettled.pop(number, None)
+    def forget(self, number: int) -> None:
+        """Forget an order that has filled to its end."""
+        self._unfilled.pop(number, None)
 
     def place(
         self, role: Role, group: Group, price: float, commands: list[Command]
@@ -66,7 +63,7 @@ class ExitOrders:
         order = PlaceOrder(
             self.next_number(), role, group.side, group.contracts, price, group.tradeid
         )
-        self._unsettled[order.number] = (order, group)
+        self._unfilled[order.number] = order
         commands.append(order)
         return order
 
@@ -77,20 +74,29 @@ class ExitOrders:
             setattr(group, name, None)
             commands.append(CancelOrder(order.number, reason))
 
-    def shrink(self, group: Group, filled: PlaceOrder | None, commands: list[Command]) -> None:
+    def release(self, group: Group, number: int) -> str | None:
+        """Take an order that is over off its group; return its name there, None if it had none."""
+        for name in EXIT_NAMES:
+            order: PlaceOrder | None = getattr(group, name)
+            if order is not None and order.number == number:
+                setattr(group, name, None)
+                return name
+        return None
+
+    def shrink(self, group: Group, filled: int | None, commands: list[Command]) -> None:
         """Keep a partly closed group's exits as large as what is left.
 
-        The order that closed a part has shrunk by its fill; the others are resized.
+        The order numbered ``filled`` has shrunk by its fill; the others are resized.
         """
-        for name in ("take_profit", "stop_loss", "signal_exit"):
+        for name in EXIT_NAMES:
             order: PlaceOrder | None = getattr(group, name)
             if order is None:
                 continue
             # What the group knows of the order follows: a stop of another size is a stale one.
             kept = replace(order, contracts=group.contracts)
             setattr(group, name, kept)
-            self._unsettled[order.number] = (kept, group)
-            if order is not filled:
+            self._unfilled[order.number] = kept
+            if order.number != filled:
                 commands.append(ResizeOrder(order.number, group.contracts))
 
     def protect(self, group: Group, commands: list[Command]) -> None:

@@ -84,6 +84,10 @@ def _rows(kind: type, rows: list[Any]) -> pd.DataFrame:
     table = pd.DataFrame(
         {name: [getattr(row, name) for row in rows] for name in names}, columns=names
     )
+    if not rows:
+        # Without a value, pandas takes every column for numbers.
+        texts = [each.name for each in fields(kind) if str(each.type).startswith(("str", "Side"))]
+        table = table.astype(dict.fromkeys(texts, pd.Series([""]).dtype))
     return _with_times(table)
 
 

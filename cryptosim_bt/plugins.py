@@ -281,7 +281,7 @@ def _read(registry: Registry, stem: str, origin: str, load: Callable[[], Any]) -
     """Import one module; a failure of any kind is recorded with the module's own line."""
     try:
         loaded = load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         registry.broken.append(BrokenModule(stem, _reason(origin, error)))
         return
     module = loaded if isinstance(loaded, ModuleType) else sys.modules[loaded.__module__]
@@ -299,7 +299,7 @@ def _marked_classes(module: ModuleType) -> Iterator[type]:
             yield value
 
 
-def _reason(origin: str, error: Exception) -> str:
+def _reason(origin: str, error: BaseException) -> str:
     """Return file, line and error of a module that failed to import."""
     if isinstance(error, SyntaxError):
         return f"{error.filename} line {error.lineno}: {type(error).__name__}: {error.msg}"

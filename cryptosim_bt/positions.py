@@ -7,18 +7,16 @@ meanwhile, and the end of orders in any sequence.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from cryptosim_bt.contracts import (
     SIDES,
-    InverseContract,
     Leg,
-    LinearContract,
     Side,
-    weighted_average,
 )
-from cryptosim_bt.exit_orders import BookRules, ExitOrders
+from cryptosim_bt.exit_orders import EXIT_NAMES, BookRules, ExitOrders
 from cryptosim_bt.groups import Group, Position, PositionSet, Trade, Transaction
 from cryptosim_bt.instrument import Instrument
 from cryptosim_bt.orders import (
@@ -31,6 +29,16 @@ from cryptosim_bt.orders import (
 
 # Contracts that differ by less than this share are the same: sums of lots in floats.
 CONTRACT_TOLERANCE = 1e-9
+
+
+class PositionMath(Protocol):
+    """What the book asks of a market's money."""
+
+    def pnl(self, side: Side, contracts: float, entry: float, exit: float) -> float:
+        """Return profit (+) or loss (-) before fees."""
+
+    def average_entry(self, fills: Sequence[tuple[float, float]]) -> float:
+        """Return the average price of pairs (contracts, price), at least one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,8 @@ class _WorkingEntry:
     order: PlaceOrder
     transaction: Transaction | None = None
     filled: float = 0.0
+    # A fill may come after the notice of the end; it counts as well.
+    ended: bool = False
 
 
 class PositionBook:
@@ -56,8 +66,8 @@ class PositionBook:
 
     Parameters
     ----------
-    contract
-        Arithmetic of the market's contract.
+    money
+        PnL and average entry of the market: its commission scheme, or a contract.
     instrument
         For prices on the tick.
     rules
@@ -68,12 +78,12 @@ class PositionBook:
 
     def __init__(
         self,
-        contract: InverseContract | LinearContract,
+        money: PositionMath,
         instrument: Instrument,
         rules: BookRules,
         initial_balance: float,
     ) -> None:
-        self._contract = contract
+        self._money = money
         self._orders = ExitOrders(instrument, rules)
         self.balance = initial_balance
         self.trades: list[Trade] = []
@@ -137,25 +147,16 @@ class PositionBook:
             ]
         pnl = 0.0
         for side, contracts, entry in self._exposures:
-            pnl += self._contract.pnl(side, contracts, entry, price)
+            pnl += self._money.pnl(side, contracts, entry, price)
         return pnl
 
     def equity(self, price: float) -> float:
         """Return balance plus unrealised PnL: the strategy's side of R21."""
         return self.balance + self.unrealized_pnl(price)
 
-    def group_named_by(self, tradeid: int, side: Side) -> Group:
-        """Return the group of a side that carries a tradeid.
-
-        Raises
-        ------
-        KeyError
-            If no open group of the side does.
-        """
-        for group in self.groups(side):
-            if group.tradeid == tradeid:
-                return group
-        raise KeyError(f"no open {side} group has tradeid {tradeid}")
+    def _group_of(self, tradeid: int, side: Side) -> Group | None:
+        """Return the open group of a side that carries a tradeid, None if there is none."""
+        return next((group for group in self.groups(side) if group.tradeid == tradeid), None)
 
     # ------------------------------------------------------------------ what is wanted
     def want_entry(self, side: Side, contracts: float, price: float) -> PlaceOrder:
@@ -209,21 +210,16 @@ class PositionBook:
         its place back to the take-profit (R11). The end of an order that the book cancelled
         itself wants nothing.
         """
-        if number in self._entries:
-            transaction = self._entries.pop(number).transaction
+        entry = self._entries.get(number)
+        if entry is not None:
+            entry.ended = True
+            transaction = entry.transaction
             return [] if transaction is None else self._completed(transaction)
-        found = self._orders.forget(number)
-        if found is None:
-            return []
-        order, group = found
+        order = self._orders.find(number)
+        group = None if order is None else self._group_of(order.group, order.side)
         commands: list[Command] = []
-        if group.signal_exit is order:
-            group.signal_exit = None
+        if group is not None and self._orders.release(group, number) == "signal_exit":
             self._orders.protect(group, commands)
-        elif group.take_profit is order:
-            group.take_profit = None
-        elif group.stop_loss is order:
-            group.stop_loss = None
         return commands
 
     def fund(self, side: Side, payment: float) -> None:
@@ -256,7 +252,7 @@ class PositionBook:
             position.transactions.append(transaction)
         if transaction.contracts:
             parts = [(transaction.contracts, transaction.entry_price), (fill.contracts, fill.price)]
-            transaction.entry_price = weighted_average(self._contract, parts)
+            transaction.entry_price = self._money.average_entry(parts)
         else:
             transaction.entry_price = fill.price
         transaction.contracts += fill.contracts
@@ -267,8 +263,10 @@ class PositionBook:
         position.contracts += fill.contracts
         entry.filled += fill.contracts
         name = position.name
-        if entry.filled >= entry.order.contracts * (1.0 - CONTRACT_TOLERANCE):
+        whole = entry.filled >= entry.order.contracts * (1.0 - CONTRACT_TOLERANCE)
+        if whole:
             del self._entries[fill.number]
+        if whole or entry.ended:
             commands = self._completed(transaction, fill.time_ms)
         else:
             commands = []
@@ -327,15 +325,9 @@ class PositionBook:
 
     # ------------------------------------------------------------------ exits
     def _exited(self, fill: Execution) -> FillOutcome:
-        order: PlaceOrder | None = None
-        if fill.number is None:
-            group = self.group_named_by(fill.group, fill.side)
-        else:
-            order, group = self._orders.find(fill.number)
-        if not group.contracts:
-            raise KeyError(f"fill of order {fill.number}: {group.name} is closed already")
+        group = self._closed_by(fill)
         whole = fill.contracts >= group.contracts * (1.0 - CONTRACT_TOLERANCE)
-        group_pnl = self._contract.pnl(fill.side, fill.contracts, group.average, fill.price)
+        group_pnl = self._money.pnl(fill.side, fill.contracts, group.average, fill.price)
         self.balance += group_pnl - fill.fee
         self._close_transactions(group, fill, whole)
         if isinstance(group, PositionSet):
@@ -344,11 +336,24 @@ class PositionBook:
         name = group.name
         commands: list[Command] = []
         if whole:
-            self._end_group(group, order, fill, commands)
+            self._end_group(group, fill, commands)
         else:
             group.contracts -= fill.contracts
-            self._orders.shrink(group, order, commands)
+            self._orders.shrink(group, fill.number, commands)
         return FillOutcome(name, group_pnl, commands)
+
+    def _closed_by(self, fill: Execution) -> Group:
+        """Return the group that a fill closes: its order's, or the one that the fill names."""
+        tradeid, side = fill.group, fill.side
+        if fill.number is not None:
+            order = self._orders.find(fill.number)
+            if order is None:
+                raise KeyError(f"fill of order {fill.number}, which is no exit of this book")
+            tradeid, side = order.group, order.side
+        group = self._group_of(tradeid, side)
+        if group is None:
+            raise KeyError(f"fill of order {fill.number}: its group is closed already")
+        return group
 
     def _close_transactions(self, group: Group, fill: Execution, whole: bool) -> None:
         """Take a fill's contracts from every Transaction of a group, pro rata."""
@@ -356,7 +361,7 @@ class PositionBook:
             part = transaction.open_contracts
             if not whole:
                 part *= fill.contracts / group.contracts
-            transaction.gross_pnl += self._contract.pnl(
+            transaction.gross_pnl += self._money.pnl(
                 transaction.side, part, transaction.entry_price, fill.price
             )
             transaction.fees += fill.fee * part / fill.contracts
@@ -368,7 +373,7 @@ class PositionBook:
 
     def _trade(self, transaction: Transaction, group: Group, fill: Execution) -> Trade:
         exits = transaction.exits
-        exit_price = fill.price if len(exits) == 1 else weighted_average(self._contract, exits)
+        exit_price = fill.price if len(exits) == 1 else self._money.average_entry(exits)
         return Trade(
             id=len(self.trades) + 1,
             side=transaction.side,
@@ -385,17 +390,12 @@ class PositionBook:
             group=group.name,
         )
 
-    def _end_group(
-        self, group: Group, order: PlaceOrder | None, fill: Execution, commands: list[Command]
-    ) -> None:
-        if order is not None:
-            self._orders.forget(order.number)
-        for name in ("take_profit", "stop_loss", "signal_exit"):
-            working = getattr(group, name)
-            if working is order:
-                setattr(group, name, None)
-            else:
-                self._orders.cancel(group, name, f"{fill.role.value} closed its group", commands)
+    def _end_group(self, group: Group, fill: Execution, commands: list[Command]) -> None:
+        if fill.number is not None:
+            self._orders.release(group, fill.number)
+            self._orders.forget(fill.number)
+        for name in EXIT_NAMES:
+            self._orders.cancel(group, name, f"{fill.role.value} closed its group", commands)
         if isinstance(group, PositionSet):
             group.ended_ms, group.exit_price = fill.time_ms, fill.price
             group.exit_reason = fill.role.value
@@ -407,8 +407,7 @@ class PositionBook:
             self._positions[group.side] = self._new_position(group.side)
 
     def _average(self, group: Group) -> float:
-        return weighted_average(
-            self._contract,
+        return self._money.average_entry(
             [(part.open_contracts, part.entry_price) for part in group.transactions]
         )
 

@@ -31,7 +31,7 @@ from cryptosim_bt.store import Store
 from cryptosim_bt.store.records import kept_maintenance
 from cryptosim_bt.strategy import SIGNALS, SignalStrategy
 from cryptosim_bt.tiers import MaintenanceTiers, read_tiers
-from cryptosim_bt.timeframe import iso_utc
+from cryptosim_bt.timeframe import iso_utc, milliseconds
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +132,8 @@ def prepare_bars(
     keys = settings.keys
     funding, funding_series = _funding(settings, bars.index[-1], rates)
     signals, panels = _signals(plugins.strategy, plugins.params, bars, keys.strategy.name)
-    if settings.timeframe_ms > keys.trading.order_cancel_timeout * 1000:
+    matching_ms = milliseconds(keys.data.fill_timeframe or keys.data.timeframe)
+    if matching_ms > keys.trading.order_cancel_timeout * 1000:
         logger.warning(
             "trading.order_cancel_timeout of %g s is shorter than a bar: an entry is still tried "
             "over its whole next bar, which is optimistic (R10)",

@@ -123,13 +123,13 @@ class Result:
         """
         try:
             summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
+            settings, panels = summary.pop("settings"), summary.pop("panels")
             tables = {name: _read_table(directory / f"{name}.csv", name) for name in TABLES}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError) as error:
             raise OutputError(
                 f"{directory}: no complete run: {error}; name a folder that `run` wrote with the "
                 "ledger analyzer"
             ) from error
-        settings, panels = summary.pop("settings"), summary.pop("panels")
         return cls(settings=settings, summary=summary, panels=panels, **tables)
 
 
@@ -143,7 +143,7 @@ def iso_times(times: pd.Series) -> pd.Series:
 
 
 def _read_table(path: Path, name: str) -> pd.DataFrame:
-    table = pd.read_csv(path, **EXACT_FLOATS)
+    table: pd.DataFrame = pd.read_csv(path, **EXACT_FLOATS)
     for column in _TIMES[name]:
         table[column] = pd.to_datetime(table[column], utc=True).astype("datetime64[ms, UTC]")
     for column in _COUNTS.get(name, ()):

@@ -104,6 +104,7 @@ def _unused(path: Path) -> Path:
 
 _RUN_FILES = {
     "summary.json", "bars.csv", "fills.csv", "trades.csv", "orders.csv", "sets.csv",
+    "ambiguous.csv",
     "report.xlsx", "chart.png", "plot.png", "config.yaml", "run.log",
 }  # fmt: skip
 

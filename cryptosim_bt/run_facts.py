@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -25,16 +25,21 @@ _COIN_DECIMALS, _DOLLAR_DECIMALS = 8, 4
 _FIGURES, _LOTLESS_DECIMALS = 7, 4
 
 
+_FACTS = {field.name for field in fields(Instrument)}
+
+
 def instrument_of(settings: Mapping[str, Any]) -> Instrument:
     """Return the instrument that a run's resolved settings describe."""
     symbol = settings["trading"]["symbol"]
     fees = settings["backtest"]["fees"]
+    # The section also holds limits of the venue, which are no part of the instrument.
+    facts = {name: value for name, value in settings["instrument"].items() if name in _FACTS}
     return Instrument(
         symbol=symbol,
         kind=kind_of(symbol),
         maker=fees["maker"],
         taker=fees["taker"],
-        **settings["instrument"],
+        **facts,
     )
 
 

@@ -87,6 +87,9 @@ def _bars(result: Result, facts: RunFacts, words: Words) -> Sheet:
         Column("balance", "money", bars["balance"]),
         Column("equity", "money", bars["equity"]),
         Column("cumulative_return", "percent", (bars["equity"] / facts.initial_balance - 1) * 100),
+        Column("mark", "price", bars["mark"]),
+        Column("liquidation_below", "price", bars["liquidation_below"]),
+        Column("liquidation_above", "price", bars["liquidation_above"]),
         Column("time_utc", "time", bars["time"].dt.tz_localize(None)),
     ]
     return Sheet("bars", columns)

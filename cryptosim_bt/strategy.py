@@ -17,8 +17,10 @@ from zoneinfo import ZoneInfo
 import backtrader as bt
 import pandas as pd
 
+from cryptosim_bt.commission import scheme_of
 from cryptosim_bt.contracts import SIDES, Side
 from cryptosim_bt.errors import BooksDisagree, PluginError
+from cryptosim_bt.exit_orders import BookRules
 from cryptosim_bt.groups import Group
 from cryptosim_bt.indicators import IndicatorPanel, panel_indicator
 from cryptosim_bt.instrument import Instrument
@@ -55,7 +57,7 @@ class StrategyContext:
     """
 
     instrument: Instrument
-    book: PositionBook
+    book_rules: BookRules
     daily_loss: DailyLossLimit
     initial_balance: float
     timeframe_ms: int
@@ -148,11 +150,22 @@ class SignalStrategy(bt.Strategy):
     # ------------------------------------------------------------------ backtrader's life
     def __init__(self) -> None:
         context: StrategyContext = self.p.context
+        cerebro = self.cerebro
+        if not self.data.islive() and (cerebro.p.exactbars or not cerebro.p.preload):
+            raise PluginError(
+                f"strategy {type(self).__name__}: exactbars and preload=False are not taken on "
+                "historical bars; leave both out"
+            )
         self._context = context
         self._signals = context.signals
         self._tolerance = BOOKS_TOLERANCE * context.initial_balance
-        self.book = context.book
-        self.book.rules = replace(context.book.rules, stop_price=self.stop_price)
+        # The book asks the data's own commission scheme, as the exchange does (R21).
+        self.book = PositionBook(
+            scheme_of(self.broker.getcommissioninfo(self.data)),
+            context.instrument,
+            replace(context.book_rules, stop_price=self.stop_price),
+            context.initial_balance,
+        )
         self.refused: Counter[str] = Counter()
         self.last_signal = NOTHING
         self.fills: list[Fill] = []
@@ -237,7 +250,8 @@ class SignalStrategy(bt.Strategy):
         if reason is None:
             limit = entry_limit(instrument, side, close)
             contracts = self.getsizing(self.data, isbuy=side == "long")
-            if contracts <= 0.0 or contracts < instrument.min_contracts:
+            # A price below one tick has no limit to stand on: nothing can be ordered there.
+            if limit <= 0.0 or contracts <= 0.0 or contracts < instrument.min_contracts:
                 reason = "min_size"
             elif self.broker.initial_margin(contracts, limit) > self.broker.getcash():
                 reason = "margin"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,9 @@ def summarize(
                                             "profit_factor")},
         "fees_paid": account.fees_paid,
         "funding_paid": account.funding_paid,
-        "funding_missing": _missing_funding(prepared, bars, account.funding_paid),
+        "funding_missing": _missing_funding(
+            prepared, exchange.funding_exposure, account.funding_paid
+        ),
         "entries_refused": dict(strategy.refused),
         "orders_expired": sum(life.status == "expired" for life in lives),
         "liquidations": exchange.liquidations,
@@ -110,30 +113,21 @@ def _ambiguous_bars(found: list[tuple[int, str]]) -> dict[str, int]:
 
 
 def _missing_funding(
-    prepared: Prepared, bars: pd.DataFrame, funding_paid: float
+    prepared: Prepared, exposure: Mapping[int, float], funding_paid: float
 ) -> dict[str, Any] | None:
     """Return the share of funding times that were filled in, and what they could have cost.
 
     ``funding_paid_worst`` and ``_best`` are the run's funding had each of them been the rate of
-    the series that is worst or best for what was held. None where nothing was missing.
+    the series that is worst or best for what was held: ``exposure``, the notional of the long less
+    that of the short leg at each funding time. None where nothing was missing.
     """
     series = prepared.funding_series
     if series is None or not series.missing:
         return None
-    contract = prepared.settings.instrument.contract(
-        prepared.settings.keys.backtest.linear_pnl
-    )
-    opens = pd.DatetimeIndex(bars["time"]).as_unit("ms").asi8
-    rows = np.searchsorted(opens, series.missing_ms, side="right") - 1
     used = dict(prepared.funding)
     worst = best = funding_paid
-    for row, time_ms in zip(rows.tolist(), series.missing_ms.tolist(), strict=True):
-        if row < 1:
-            continue  # nothing is held before the first bar
-        price = float(bars["open"].iloc[row])
-        exposed = contract.notional(
-            float(bars["long_contracts"].iloc[row - 1]), price
-        ) - contract.notional(float(bars["short_contracts"].iloc[row - 1]), price)
+    for time_ms in series.missing_ms.tolist():
+        exposed = exposure.get(time_ms, 0.0)
         costs = [exposed * rate for rate in (series.lowest, series.highest)]
         worst += max(costs) - exposed * used[time_ms]
         best += min(costs) - exposed * used[time_ms]

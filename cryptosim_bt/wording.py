@@ -27,6 +27,7 @@ _TERMS: dict[str, tuple[str, str]] = {
     "section_return": ("Account and returns", "계좌와 수익률"),
     "section_trades": ("Trades and orders", "거래와 주문"),
     "section_costs": ("Costs", "비용"),
+    "section_risk": ("Margin and risk", "증거금과 위험"),
     "section_data": ("Data", "데이터"),
     "section_other": ("Other", "기타"),
     "section_settings": ("Settings", "설정"),

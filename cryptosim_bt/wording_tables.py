@@ -102,6 +102,18 @@ COLUMNS: dict[str, Entry] = {
         "Equity ({currency})", "총자산({currency})",
         "Balance plus unrealised PnL", "잔고 + 미실현 손익",
     ),
+    "mark": (
+        "Mark price", "시장평가가격", "Price of unrealised PnL and margin",
+        "미실현 손익과 증거금의 기준 가격",
+    ),
+    "liquidation_below": (
+        "Liquidation below", "청산가(하락)", "Price at or below which something is liquidated",
+        "이 가격 이하로 내리면 강제청산",
+    ),
+    "liquidation_above": (
+        "Liquidation above", "청산가(상승)", "Price at or above which something is liquidated",
+        "이 가격 이상으로 오르면 강제청산",
+    ),
     "cumulative_return": (
         "Cumulative return (%)", "누적수익률(%)",
         "Equity over the initial balance, minus one", "총자산 / 시작 잔고 - 1",
@@ -298,6 +310,84 @@ FIGURES: dict[str, Entry] = {
     "shortfall": (
         "Shortfall", "부족액", "Losses beyond the balance, forgiven by the exchange",
         "잔고를 넘어 거래소가 떠안은 손실",
+    ),
+    "funding_missing": (
+        "Missing funding rates", "빠진 펀딩비", "Funding times without a rate in the series",
+        "펀딩비 자료에 없는 정산 시각",
+    ),
+    "funding_missing.share": (
+        "Share of funding filled in", "채워 넣은 펀딩 비율",
+        "Missing funding times over all of the window", "기간 전체 중 빠진 정산 시각의 비율",
+    ),
+    "funding_missing.missing": (
+        "Funding times filled in", "채워 넣은 펀딩 횟수", "How many were missing", "빠진 횟수",
+    ),
+    "funding_missing.first": (
+        "First missing funding", "처음 빠진 펀딩", "Its time, UTC", "그 시각 (UTC)",
+    ),
+    "funding_missing.funding_paid_worst": (
+        "Funding paid at worst", "펀딩 지급(최악)",
+        "Had each of them been the series' worst rate for what was held",
+        "빠진 비율이 모두 가장 불리했을 때",
+    ),
+    "funding_missing.funding_paid_best": (
+        "Funding paid at best", "펀딩 지급(최선)",
+        "Had each of them been the series' best rate for what was held",
+        "빠진 비율이 모두 가장 유리했을 때",
+    ),
+    "margin_mode": (
+        "Margin mode", "증거금 방식", "cross: the whole balance; isolated: a margin for each leg",
+        "cross: 잔고 전체, isolated: 방향별 격리",
+    ),
+    "mark": (
+        "Mark price", "시장평가가격", "Where unrealised PnL, margin and liquidation are measured",
+        "미실현 손익, 증거금, 강제청산의 기준 가격",
+    ),
+    "min_liquidation_distance": (
+        "Nearest to liquidation", "청산가까지 최소 거리",
+        "Smallest distance of the price from a liquidation price, as a share of the price",
+        "가격이 청산가에 가장 가까웠을 때의 거리 (가격 대비)",
+    ),
+    "ambiguous_bars.total": (
+        "Ambiguous bars", "순서가 불확실한 봉",
+        "Bars that alone cannot say what came first in them",
+        "봉만으로는 먼저 일어난 일을 알 수 없는 봉",
+    ),
+    "ambiguous_bars.entry_and_exit": (
+        "… entry and exit", "… 진입과 청산", "An entry and an exit of one side are both touched",
+        "같은 방향의 진입과 청산이 모두 닿은 봉",
+    ),
+    "ambiguous_bars.take_profit_and_stop": (
+        "… take-profit and stop", "… 익절과 손절", "Both of one group are touched",
+        "한 그룹의 익절과 손절이 모두 닿은 봉",
+    ),
+    "ambiguous_bars.exit_and_liquidation": (
+        "… exit and liquidation", "… 청산 주문과 강제청산",
+        "An exit is touched and the liquidation price reached",
+        "청산 주문이 닿고 강제청산가에도 이른 봉",
+    ),
+    "ambiguity.rules.final_equity": (
+        "Equity by the rules", "총자산(규칙)", "Final equity of this run", "이 실행의 최종 총자산",
+    ),
+    "ambiguity.rules.max_drawdown": (
+        "Drawdown by the rules", "낙폭(규칙)", "Largest drawdown of this run",
+        "이 실행의 최대 낙폭",
+    ),
+    "ambiguity.best.final_equity": (
+        "Equity, best order", "총자산(유리한 순서)",
+        "Final equity with exits before stops in every bar", "봉마다 청산이 손절보다 먼저일 때",
+    ),
+    "ambiguity.best.max_drawdown": (
+        "Drawdown, best order", "낙폭(유리한 순서)",
+        "Largest drawdown of that run", "그 실행의 최대 낙폭",
+    ),
+    "ambiguity.worst.final_equity": (
+        "Equity, worst order", "총자산(불리한 순서)",
+        "Final equity with entries before exits in every bar", "봉마다 진입이 청산보다 먼저일 때",
+    ),
+    "ambiguity.worst.max_drawdown": (
+        "Drawdown, worst order", "낙폭(불리한 순서)",
+        "Largest drawdown of that run", "그 실행의 최대 낙폭",
     ),
     "data.source": ("Data source", "데이터 출처", "Feed of the bars", "봉을 준 피드"),
     "data.file": ("Data file", "데이터 파일", "File of the bars", "봉을 읽은 파일"),

@@ -44,12 +44,14 @@ def write_bars(
     *,
     step_ms: int = HOUR_MS,
     shift: float = 0.0,
+    wick: float = 0.0,
     without: Collection[int] = (),
 ) -> None:
     """Write bars from 2025-01-01 on: a rising saw, the price a line through each bar.
 
     The price depends on the time alone, so finer bars are those of the same market. ``shift``
-    moves it, the bars ``without`` are left out.
+    moves it, ``wick`` is added above and below every fourth bar, the bars ``without`` are left
+    out.
     """
     rows = ["timestamp,open,high,low,close,volume"]
     for row in range(count):
@@ -57,7 +59,8 @@ def write_bars(
             continue
         begin = row * step_ms
         points = [saw(begin + step_ms * part // 12) + shift for part in range(13)]
-        prices = (points[0], max(points), min(points), points[-1])
+        reach = wick if row % 4 == 3 else 0.0
+        prices = (points[0], max(points) + reach, min(points) - reach, points[-1])
         rows.append(
             f"{iso_utc(NEW_YEAR_MS + begin)},{','.join(f'{price:.1f}' for price in prices)},"
             f"{step_ms // 60_000}"

@@ -269,6 +269,11 @@ class Simulation:
         self.sets[side] = [each for each in self.sets[side] if each is not group]
         if group is self.positions[side]:
             self.positions[side] = Group(side, group.name)
+        if role != "liquidation" and not self.groups() and self.balance < 0:
+            # R23 speaks of liquidations only; a stop that slips past the account's end leaves
+            # nothing to liquidate, and no run ends with negative equity: it is forgiven alike.
+            self.shortfall -= self.balance
+            self.balance = 0.0
 
     def limit_fill(self, order: Order, sign: int) -> tuple[float, str] | None:
         """R14, R15: price and liquidity of a limit order's fill in this bar, if it fills."""

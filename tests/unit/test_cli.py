@@ -1,0 +1,321 @@
+"""The command line as a user sees it: exit codes, sentences, files; in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.helpers import ROOT
+
+CONFIG = """\
+data:
+  source: file
+  path: bars.csv
+  timeframe: 1h
+trading:
+  symbol: BTC/USD:BTC
+strategy:
+  name: simple_ma
+  simple_ma:
+    short_period: 2
+    long_period: 5
+backtest:
+  trading_period:
+    start_date: "2025-01-01 10:00"
+    end_date: "2025-01-02"
+  initial_balance: 0.5
+  funding:
+    rate: 0.0001
+report:
+  analyzers: [ledger]
+  language: en
+timezone: UTC
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a working directory with a configuration and a day of bars."""
+    (tmp_path / "config.yaml").write_text(CONFIG, encoding="utf-8")
+    rows = ["timestamp,open,high,low,close,volume"]
+    for hour in range(24):
+        price = 50_000 + 400 * (hour % 3) + 10 * hour
+        prices = f"{price},{price + 500},{price - 500},{price + 5}"
+        rows.append(f"2025-01-01T{hour:02}:00:00Z,{prices},1")
+    (tmp_path / "bars.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return tmp_path
+
+
+def cryptosim(
+    folder: Path, *arguments: str | Path, code: int = 0
+) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "PYTHONUTF8": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "cryptosim_bt", *map(str, arguments)],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
+        encoding="utf-8",
+    )  # fmt: skip
+    assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def run(
+    folder: Path, *overrides: str, code: int = 0, options: tuple[str | Path, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    sets = [part for each in overrides for part in ("--set", each)]
+    return cryptosim(folder, "run", "config.yaml", *options, *sets, code=code)
+
+
+def everything(folder: Path) -> set[str]:
+    return {
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if "__pycache__" not in path.parts
+    }
+
+
+# ---------------------------------------------------------------------- a run that works
+def test_run_writes_its_files_and_shows_the_table(folder: Path) -> None:
+    done = run(folder, options=("--output", "out"))
+    assert "CryptoSim · BTC/USD:BTC" in done.stdout
+    assert "total return" in done.stdout
+    # Piped: no progress bar, no colours; the logs are on stderr and not on stdout.
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "\r" not in done.stderr
+    assert "INFO" in done.stderr
+    assert "INFO" not in done.stdout
+    files = {path.name for path in (folder / "out").iterdir()}
+    assert {"summary.json", "config.yaml", "run.log", "bars.csv", "fills.csv"} <= files
+    assert json.loads((folder / "out" / "summary.json").read_text())["bars_traded"] == 14
+    assert not list(folder.glob(".out*"))
+
+
+def test_config_of_a_run_runs_again_to_the_same_figures(folder: Path) -> None:
+    run(folder, options=("--output", "first"))
+    (folder / "elsewhere").mkdir()
+    cryptosim(folder / "elsewhere", "run", folder / "first" / "config.yaml", "--output", "again")
+    first = json.loads((folder / "first" / "summary.json").read_text())
+    again = json.loads((folder / "elsewhere" / "again" / "summary.json").read_text())
+    assert first == again
+
+
+def test_run_without_output_takes_a_folder_named_by_time_and_strategy(folder: Path) -> None:
+    run(folder)
+    run(folder)
+    names = [path.name for path in (folder / "logs").iterdir()]
+    assert len(names) == 2
+    assert all(re.fullmatch(r"\d{8}_\d{6}_simple_ma(_2)?", name) for name in names)
+
+
+# ---------------------------------------------------------------------- wrong input: exit code 2
+WRONG = {
+    "unknown key": (["trading.levrage=3"], ("trading.levrage", "did you mean leverage?")),
+    "missing data file": (["data.path=none.csv"], ("none.csv",)),
+    "unknown strategy": (["strategy.name=simple_mb"], ("simple_mb", "did you mean simple_ma?")),
+    "unknown parameter": (
+        ["strategy.simple_ma.shrt_period=3"],
+        ("shrt_period", "did you mean short_period?", "long_period"),
+    ),
+    "refused parameters": (["strategy.simple_ma.short_period=9"], ("short_period was 9",)),
+    "not enough warm-up": (
+        ["strategy.simple_ma.long_period=11"],
+        ("10", "11", "2024-12-31T23:00"),  # R3: how many there are, are needed, and from when
+    ),
+    "no bars in the window": (
+        ["backtest.trading_period.start_date=2030-01-01",
+         "backtest.trading_period.end_date=2030-02-01"],
+        ("2025-01-01",),
+    ),
+    "unknown feed": (["data.source=fil"], ("'fil'", "did you mean file?")),
+    "unknown analyzer": (["report.analyzers=[exel]"], ("'exel'",)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_input_ends_with_2_a_sentence_and_no_files(folder: Path, case: str) -> None:
+    overrides, parts = WRONG[case]
+    before = everything(folder)
+    done = run(folder, *overrides, code=2, options=("--output", "out"))
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    sentence = done.stderr.partition("error: ")[2]
+    for part in parts:
+        assert part in sentence
+    assert everything(folder) == before
+
+
+def test_missing_config_is_told(tmp_path: Path) -> None:
+    done = cryptosim(tmp_path, "run", "none.yaml", code=2)
+    assert "none.yaml: there is no such file" in done.stderr
+    assert everything(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("", ("bars.csv", "empty")),
+        ("a,b\n1,2\n", ("bars.csv", "open")),
+        ("timestamp,open,high,low,close,volume\n", ("bars.csv",)),
+    ],
+    ids=["empty file", "wrong columns", "no rows"],
+)
+def test_wrong_data_file_is_told(folder: Path, text: str, parts: tuple[str, ...]) -> None:
+    (folder / "bars.csv").write_text(text)
+    before = everything(folder)
+    done = run(folder, code=2)
+    assert "Traceback" not in done.stderr
+    for part in parts:
+        assert part in done.stderr.lower()
+    assert everything(folder) - before <= {"logs"}
+
+
+def test_strategy_that_cannot_be_imported_is_told_with_its_line(folder: Path) -> None:
+    (folder / "strategies").mkdir()
+    (folder / "strategies" / "mine.py").write_text("x = 1\nimport nowhere_to_be_found\n")
+    done = run(folder, "strategy.name=mine", code=2)
+    assert "mine.py line 2: ModuleNotFoundError" in done.stderr
+    # Whoever does not use it is warned.
+    done = run(folder)
+    assert "WARNING" in done.stderr
+    assert "mine.py line 2" in done.stderr
+
+
+def test_output_that_is_a_file_is_told(folder: Path) -> None:
+    (folder / "out").write_text("precious")
+    done = run(folder, code=2, options=("--output", "out"))
+    assert "out: is a file" in done.stderr
+    assert (folder / "out").read_text() == "precious"
+
+
+def test_output_below_a_file_is_told(folder: Path) -> None:
+    (folder / "file").write_text("precious")
+    done = run(folder, code=2, options=("--output", "file/out"))
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_output_that_is_not_empty_needs_force_and_keeps_foreign_files(folder: Path) -> None:
+    target = folder / "out"
+    run(folder, options=("--output", target))
+    (target / "notes.txt").write_text("precious")
+    (target / "mine").mkdir()
+    (target / "mine" / "more.txt").write_text("precious")
+    stamp = (target / "run.log").read_text()
+
+    done = run(folder, code=2, options=("--output", target))
+    assert "is not empty; give --force" in done.stderr
+    assert (target / "run.log").read_text() == stamp
+
+    run(folder, options=("--output", target, "--force"))
+    assert (target / "notes.txt").read_text() == "precious"
+    assert (target / "mine" / "more.txt").read_text() == "precious"
+    assert (target / "run.log").read_text() != stamp
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+
+
+def test_wrong_input_with_force_leaves_the_earlier_run(folder: Path) -> None:
+    target = folder / "out"
+    run(folder, options=("--output", target))
+    before = {path.name: path.read_bytes() for path in target.iterdir()}
+    run(folder, "data.path=none.csv", code=2, options=("--output", target, "--force"))
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == before
+
+
+def test_workbook_open_elsewhere_is_told(folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / ".~lock.report.xlsx#").write_text("")
+    done = run(folder, code=2, options=("--output", "out", "--force"))
+    assert ".~lock.report.xlsx#" in done.stderr
+    assert "open in another program" in done.stderr
+
+
+# ---------------------------------------------------------------------- failures of ours or theirs
+def test_unexpected_failure_ends_with_1_and_keeps_its_log(folder: Path) -> None:
+    (folder / "strategies").mkdir()
+    (folder / "strategies" / "mine.py").write_text(
+        "from cryptosim_bt import SignalStrategy, register_strategy\n"
+        "@register_strategy('mine')\n"
+        "class Mine(SignalStrategy):\n"
+        "    '''Fail.'''\n"
+        "    @classmethod\n"
+        "    def warmup(cls, params):\n"
+        "        return 1\n"
+        "    def signal(self):\n"
+        "        return 1 / 0\n"
+    )
+    done = run(folder, "strategy.name=mine", code=1, options=("--output", "out"))
+    assert "ZeroDivisionError" in done.stderr
+    assert not (folder / "out").exists()
+    log = (folder / "out_failed" / "run.log").read_text()
+    assert "Traceback" in log
+    assert "mine.py" in log
+
+
+def test_quiet_level_still_tells_why_it_failed(folder: Path) -> None:
+    done = run(folder, "logging.level=ERROR", "data.path=none.csv", code=2)
+    assert "none.csv" in done.stderr
+
+
+# ---------------------------------------------------------------------- the other commands
+def test_new_strategy_runs_as_it_is(folder: Path) -> None:
+    done = cryptosim(folder, "new-strategy", "my_first")
+    assert "my_first.py" in done.stdout
+    run(folder, "strategy.name=my_first", "strategy.my_first.period=5")
+    again = cryptosim(folder, "new-strategy", "my_first", code=2)
+    assert "exists already" in again.stderr
+
+
+@pytest.mark.parametrize("name", ["My-Strategy", "1st", "class", "../x"])
+def test_new_strategy_of_a_wrong_name_is_told(tmp_path: Path, name: str) -> None:
+    done = cryptosim(tmp_path, "new-strategy", name, code=2)
+    assert "allowed: small letters" in done.stderr
+    assert everything(tmp_path) == set()
+
+
+def test_new_config_is_a_config_that_checks(tmp_path: Path) -> None:
+    cryptosim(tmp_path, "new-config", "mine.yaml")
+    done = cryptosim(tmp_path, "check", "mine.yaml")
+    assert yaml.safe_load(done.stdout)["trading"]["symbol"] == "BTC/USD:BTC"
+    again = cryptosim(tmp_path, "new-config", "mine.yaml", code=2)
+    assert "exists already" in again.stderr
+
+
+def test_check_prints_the_resolved_configuration_and_computes_nothing(folder: Path) -> None:
+    before = everything(folder)
+    done = cryptosim(folder, "check", "config.yaml", "--set", "trading.leverage=9")
+    resolved = yaml.safe_load(done.stdout)
+    assert resolved["trading"]["leverage"] == 9
+    assert resolved["data"]["path"] == str(folder / "bars.csv")
+    assert everything(folder) == before
+
+
+def test_check_tells_what_run_would_tell(folder: Path) -> None:
+    done = cryptosim(folder, "check", "config.yaml", "--set", "strategy.name=none", code=2)
+    assert "unknown strategy 'none'" in done.stderr
+    assert done.stdout == ""
+
+
+def test_list_names_every_plugin_with_its_parameters(folder: Path) -> None:
+    done = cryptosim(folder, "list")
+    for word in ("simple_ma", "short_period=24", "rsi_dip", "sample", "file", "ledger"):
+        assert word in done.stdout
+    only = cryptosim(folder, "list", "feeds")
+    assert "sample" in only.stdout
+    assert "simple_ma" not in only.stdout
+
+
+def test_wrong_command_and_option_are_told(tmp_path: Path) -> None:
+    assert "No such command" in cryptosim(tmp_path, "rum", code=2).stderr
+    assert "No such option" in cryptosim(tmp_path, "run", "x", "--ouput", "y", code=2).stderr
+
+
+def test_help_and_version_end_well(tmp_path: Path) -> None:
+    assert "run" in cryptosim(tmp_path, "--help").stdout
+    assert re.search(r"\d+\.\d+", cryptosim(tmp_path, "--version").stdout)

@@ -1,0 +1,66 @@
+"""A finished run on disk: written and read back to the last digit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cryptosim_bt import Result
+from cryptosim_bt.backtest import execute
+from cryptosim_bt.errors import OutputError
+from cryptosim_bt.result import TABLES
+from tests.helpers import PLAIN, flat_hours, sample_run, simulate_with_framework
+
+pytestmark = pytest.mark.usefixtures("quiet_framework")
+
+
+def written(result: Result, folder: Path) -> Path:
+    result.write_tables(folder)
+    result.write_summary(folder)
+    return folder
+
+
+def test_run_written_and_read_back_is_the_same(tmp_path: Path) -> None:
+    result, _ = execute(sample_run("simple_ma", "position_set.position_set_size=2"))
+    again = Result.read(written(result, tmp_path))
+    for name in TABLES:
+        ours, theirs = getattr(result, name), getattr(again, name)
+        assert len(ours) > 0
+        pd.testing.assert_frame_equal(ours, theirs, check_exact=True, check_dtype=False)
+    assert again.summary == result.summary
+    assert again.settings == result.settings
+    assert dict(again.panels) == dict(result.panels)
+
+
+def test_run_without_trades_written_and_read_back_has_the_same_columns(tmp_path: Path) -> None:
+    result = simulate_with_framework(flat_hours(3, 100.0), [0, 0, 0], PLAIN)
+    again = Result.read(written(result, tmp_path))
+    for name in TABLES:
+        assert list(getattr(again, name).columns) == list(getattr(result, name).columns)
+    assert again.bars["equity"].tolist() == [1000.0] * 3
+    assert again.fills.empty
+
+
+def test_tables_of_a_run_without_fills_have_the_types_of_a_run_with_them() -> None:
+    with_fills = simulate_with_framework(flat_hours(3, 100.0), [1, 0, 0], PLAIN)
+    without = simulate_with_framework(flat_hours(3, 100.0), [0, 0, 0], PLAIN)
+    assert without.fills.dtypes.to_dict() == with_fills.fills.dtypes.to_dict()
+
+
+@pytest.mark.parametrize("missing", ["summary.json", "fills.csv"])
+def test_folder_that_is_no_complete_run_is_told(tmp_path: Path, missing: str) -> None:
+    result = simulate_with_framework(flat_hours(3, 100.0), [1, 0, 0], PLAIN)
+    written(result, tmp_path)
+    (tmp_path / missing).unlink()
+    with pytest.raises(OutputError, match="no complete run"):
+        Result.read(tmp_path)
+
+
+def test_summary_that_is_no_runs_is_told(tmp_path: Path) -> None:
+    result = simulate_with_framework(flat_hours(3, 100.0), [1, 0, 0], PLAIN)
+    written(result, tmp_path)
+    (tmp_path / "summary.json").write_text("{}")
+    with pytest.raises(OutputError, match="no complete run"):
+        Result.read(tmp_path)
