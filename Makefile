@@ -4,6 +4,8 @@ PYTHON ?= python3
 CONFIG ?= config/config.yaml
 # xdist: one worker a core of our machines; whole files, because fixtures may be a module's.
 PYTEST_ARGS ?= -n 2 --dist loadfile
+# Left out of `make test`, because they take minutes.
+PYTEST_SLOW ?= store
 # Recorded exchange data; tests and benchmarks that need it are skipped where it is missing.
 CRYPTOSIM_DATA ?= ../shared/data
 export CRYPTOSIM_DATA
@@ -19,13 +21,14 @@ PROJECT := setup.cfg pyproject.toml cryptosim_bt/_version.py
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-reports lint bench clean
+.PHONY: help run test test-reports test-store lint bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run    backtest $(CONFIG) (make run CONFIG=... for another)"
 	@echo "make test   lint, then all tests (PYTEST_ARGS='-k name' for some)"
 	@echo "make test-reports   tests of the reports that need Chromium; fails where it is missing"
+	@echo "make test-store  hundreds of killed downloads (some minutes)"
 	@echo "make lint   ruff and mypy"
 	@echo "make bench  benchmarks"
 	@echo "make clean  remove what was built and the caches; .venv and logs/ stay"
@@ -68,7 +71,11 @@ lint: $(TEST_STAMP)
 
 # pytest last: its closing line is what CI reads.
 test: lint
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(PY) -m pytest $(PYTEST_ARGS) -m 'not ($(PYTEST_SLOW))'
+
+# Hundreds of downloads from a venue full of faults, killed at random moments.
+test-store: $(TEST_STAMP)
+	$(PY) -m pytest -n 2 -m store tests/exchange
 
 # Programs of the system are installed where that is ours to do: on Debian, as root.
 test-reports: $(REPORTS_STAMP)
@@ -80,6 +87,7 @@ test-reports: $(REPORTS_STAMP)
 
 bench: $(TEST_STAMP)
 	$(PY) -m benchmarks.run
+	$(PY) -m benchmarks.store
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage htmlcov

@@ -125,7 +125,7 @@ def _broker(prepared: Prepared, event_order: EventOrder) -> FuturesBroker:
         timeframe_ms=settings.timeframe_ms,
         matching_bars=prepared.matching,
         matching_ms=milliseconds(fine) if fine else settings.timeframe_ms,
-        has_mark=keys.data.mark_path is not None,
+        has_mark=keys.data.mark or keys.data.mark_path is not None,
         margin_mode=keys.trading.margin_mode,
         venue_rules=VenueRules(
             max_contracts=keys.instrument.max_contracts,

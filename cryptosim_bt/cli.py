@@ -15,6 +15,7 @@ import click
 import yaml
 from rich.console import Console
 
+from cryptosim_bt import cli_data
 from cryptosim_bt._version import __version__
 from cryptosim_bt.config import Settings, load_settings
 from cryptosim_bt.console import plugin_table, progress_bar, summary_table
@@ -38,6 +39,9 @@ def commands() -> None:
     """Backtest crypto futures strategies: inverse and linear, long and short at once."""
 
 
+cli_data.register(commands)
+
+
 @commands.command()
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("--output", type=click.Path(path_type=Path), help="Write to exactly this folder.")
@@ -46,11 +50,13 @@ def commands() -> None:
     "--ambiguity", is_flag=True, help="Also run the best and the worst order of events in a bar."
 )
 @SET_OPTION
+@cli_data.OFFLINE
 def run(
-    config: Path, output: Path | None, force: bool, ambiguity: bool, overrides: Sequence[str]
+    config: Path, output: Path | None, force: bool, ambiguity: bool, overrides: Sequence[str],
+    offline: bool,
 ) -> None:
     """Run a backtest and write its report."""
-    settings = load_settings(config, overrides)
+    settings = cli_data.settings_for_run(config, overrides, offline=offline)
     errors = Console(stderr=True)
     log_to_console(errors, settings.keys.logging.level)
     target = output or default_target(

@@ -36,6 +36,10 @@ Rate = Annotated[float, Field(gt=-1, lt=1)]
 Timeframe = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d"]
 
 
+VENUE_TIERS = "venue"
+"""The word for `instrument.tiers` that names no file: the tiers that the venue gave."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -46,6 +50,7 @@ class ExchangeSection(_Section):
     name: str = "okx"
     trade_type: Literal[1, 2, 3] | None = None
     trade_mode: Literal["demo", "real"] = "demo"
+    rest_url: str | None = None
 
 
 class DataSection(_Section):
@@ -58,6 +63,9 @@ class DataSection(_Section):
     fill_timeframe: Timeframe | None = None
     fill_path: str | None = None
     mark_path: str | None = None
+    directory: str | None = None
+    offline: bool = False
+    mark: bool = False
     volume_unit: Literal["contracts", "base", "quote"] | None = None
 
 
@@ -245,6 +253,17 @@ class Settings:
     document: Document
 
     @property
+    def tiers(self) -> str | None:
+        """The file of margin tiers, or "venue" for those that the venue gave.
+
+        The venue's apply to `data.source: ccxt` where nothing is said of maintenance.
+        """
+        given = self.keys.instrument
+        if given.tiers is None and given.maintenance_margin_rate is None:
+            return VENUE_TIERS if self.keys.data.source == "ccxt" else None
+        return given.tiers
+
+    @property
     def timeframe_ms(self) -> int:
         """Length of a bar in milliseconds."""
         return milliseconds(self.keys.data.timeframe)
@@ -267,8 +286,26 @@ class Settings:
             for name in ("contract_size", "lot", "tick", "min_contracts",
                          "maintenance_margin_rate", "liquidation_fee_rate")
         }  # fmt: skip
+        keys["instrument"]["tiers"] = self.tiers
         keys["backtest"]["fees"] = {"maker": self.maker, "taker": self.taker}
         return _without_nones(keys, keep=("max_concurrent_positions", "daily_loss_limit_pct"))
+
+
+def data_directory(directory: str | None) -> Path:
+    """Return where market data are kept: `directory`, or the user's own folder for such data."""
+    if directory:
+        return Path(directory)
+    import platformdirs
+
+    return platformdirs.user_data_path("cryptosim-bt", False)
+
+
+def load_keys(path: Path | str, overrides: Sequence[str] = ()) -> Keys:
+    """Read and check a configuration's keys, without what a venue says of the market."""
+    document = read_document(Path(path))
+    for assignment in overrides:
+        document.override(assignment)
+    return _checked_keys(document, Path(path).resolve().parent)
 
 
 def load_settings(path: Path | str, overrides: Sequence[str] = ()) -> Settings:
@@ -294,17 +331,7 @@ def load_settings(path: Path | str, overrides: Sequence[str] = ()) -> Settings:
 
 def settings_of(document: Document, directory: Path) -> Settings:
     """Check a document's values; ``directory`` is what its relative paths start from."""
-    _settle_alternatives(document)
-    _resolve_paths(document, directory)
-    try:
-        keys = Keys.model_validate(document.values)
-    except ValidationError as error:
-        raise ConfigError(sentences(error, Keys, document)) from error
-    problems = unavailable(keys) or agreement_errors(keys)
-    if problems:
-        raise ConfigError(
-            "\n".join(f"{document.place(where)}: {message}" for where, message in problems)
-        )
+    keys = _checked_keys(document, directory)
     instrument = _instrument(keys, document)
     maker, taker = _fees(keys, instrument, document)
     zone = ZoneInfo(keys.timezone)
@@ -320,6 +347,21 @@ def settings_of(document: Document, directory: Path) -> Settings:
         directory=directory,
         document=document,
     )
+
+
+def _checked_keys(document: Document, directory: Path) -> Keys:
+    _settle_alternatives(document)
+    _resolve_paths(document, directory)
+    try:
+        keys = Keys.model_validate(document.values)
+    except ValidationError as error:
+        raise ConfigError(sentences(error, Keys, document)) from error
+    problems = unavailable(keys) or agreement_errors(keys)
+    if problems:
+        raise ConfigError(
+            "\n".join(f"{document.place(where)}: {message}" for where, message in problems)
+        )
+    return keys
 
 
 # Keys that exclude each other: what --set gives takes the place of what the file says.
@@ -350,11 +392,14 @@ def _settle_alternatives(document: Document) -> None:
 def _resolve_paths(document: Document, directory: Path) -> None:
     """Make paths absolute: the file's from its own folder, --set's from the working directory."""
     for path in (("data", "path"), ("data", "fill_path"), ("data", "mark_path"),
-                 ("backtest", "funding", "path"), ("instrument", "tiers")):  # fmt: skip
+                 ("data", "directory"), ("backtest", "funding", "path"),
+                 ("instrument", "tiers")):  # fmt: skip
         values: Any = document.values
         for part in path[:-1]:
             values = values.get(part) if isinstance(values, dict) else None
         if isinstance(values, dict) and isinstance(values.get(path[-1]), str):
+            if path == ("instrument", "tiers") and values["tiers"] == VENUE_TIERS:
+                continue
             base = Path.cwd() if path in document.overridden else directory
             values[path[-1]] = str((base / Path(values[path[-1]]).expanduser()).resolve())
 
@@ -362,6 +407,12 @@ def _resolve_paths(document: Document, directory: Path) -> None:
 def _instrument(keys: Keys, document: Document) -> Instrument:
     symbol, given = keys.trading.symbol, keys.instrument
     known = known_instrument(keys.exchange.name, symbol)
+    if keys.data.source == "ccxt":
+        from cryptosim_bt.store import Store
+        from cryptosim_bt.store.records import kept_instrument
+
+        store = Store(data_directory(keys.data.directory))
+        known = kept_instrument(store, keys.exchange.name, symbol, known)
 
     needed = ("contract_size", "lot", "tick", "maintenance_margin_rate")
     missing = [name for name in needed if getattr(given, name) is None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -40,6 +41,7 @@ def agreement_errors(keys: Keys) -> list[Problem]:
         *_symbol_problems(keys),
         *_data_problems(keys),
         *_mode_problems(keys),
+        *_venue_problems(keys),
         *_fee_and_funding_problems(keys),
         *_time_problems(keys),
     ]
@@ -70,7 +72,8 @@ def _data_problems(keys: Keys) -> Iterator[Problem]:
     data, fill = keys.data, keys.backtest.fill
     if data.source == "file" and data.path is None:
         yield ("data", "path"), "missing; data.source: file needs the file's path"
-    if (data.fill_timeframe is None) != (data.fill_path is None):
+    from_venue = data.source == "ccxt" and data.fill_path is None  # it has finer bars itself
+    if (data.fill_timeframe is None) != (data.fill_path is None) and not from_venue:
         missing = "fill_path" if data.fill_path is None else "fill_timeframe"
         yield ("data", missing), "missing; finer bars need fill_timeframe and fill_path"
     if data.fill_timeframe is not None:
@@ -92,6 +95,17 @@ def _data_problems(keys: Keys) -> Iterator[Problem]:
             ("data", "volume_unit"),
             "missing; backtest.fill.max_volume_share needs to know what a volume counts: "
             "contracts, base (coin) or quote (currency)",
+        )
+
+
+def _venue_problems(keys: Keys) -> Iterator[Problem]:
+    url, data = keys.exchange.rest_url, keys.data
+    if url is not None and not re.fullmatch(r"https?://[^/\s]+/?", url):
+        yield ("exchange", "rest_url"), f"was {url!r}; allowed: http://HOST:PORT or https://HOST"
+    if data.mark and (data.mark_path is not None or data.source != "ccxt"):
+        yield (
+            ("data", "mark"),
+            "was true; allowed: with data.source: ccxt, and without mark_path, which is a file's",
         )
 
 

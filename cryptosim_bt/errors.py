@@ -7,7 +7,11 @@
     │   ├── ConfigError       a key of the configuration (or of --set)
     │   ├── DataError         bars or funding rates
     │   ├── PluginError       a strategy, feed or analyzer
-    │   └── OutputError       the directory or a file that a run writes
+    │   ├── OutputError       the directory or a file that a run writes
+    │   ├── StoreError        the folder of kept market data
+    │   └── VenueError        the venue, or the way to it
+    │       ├── VenueUnavailable  for now: asked again by itself, then said
+    │       └── VenueRefused      for good: the question has to change
     └── BooksDisagree         the two books of R21 part: a defect of ours, exit code 1
 
 Every message says where, what was found, and what is allowed or what to do about it.
@@ -41,6 +45,28 @@ class PluginError(InputError):
 
 class OutputError(InputError):
     """An output directory or file cannot be written, or would overwrite an earlier run."""
+
+
+class StoreError(InputError):
+    """The folder of kept market data cannot be read or written, or a file in it is damaged.
+
+    What is damaged is never read as if it were whole: `verify-data` names and mends it.
+    """
+
+
+class VenueError(InputError):
+    """A venue gave no usable answer. Nothing was computed; what was stored before is kept."""
+
+
+class VenueUnavailable(VenueError):
+    """The venue or the way to it fails for now: no connection, time-out, rate limit, maintenance.
+
+    Retry: downloads do so by themselves, with growing pauses, before they raise it.
+    """
+
+
+class VenueRefused(VenueError):
+    """The venue does not know or does not allow what was asked. Do not repeat it unchanged."""
 
 
 class BooksDisagree(CryptoSimError):

@@ -14,6 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -36,6 +37,16 @@ class DataRequest:
         How many bars before `start` are needed too (R3).
     path : pathlib.Path, optional
         ``data.path``, absolute or relative to the working directory; None where none was given.
+    exchange : str
+        ``exchange.name``: whose bars they are.
+    rest_url : str, optional
+        ``exchange.rest_url``: asked in place of the exchange's own host.
+    directory : pathlib.Path, optional
+        ``data.directory``: where market data are kept.
+    offline : bool
+        ``data.offline``: nothing may be asked of a network.
+    price : str
+        ``trade``, or ``mark`` for bars of the mark price.
     """
 
     symbol: str
@@ -44,6 +55,11 @@ class DataRequest:
     end: pd.Timestamp
     warmup: int
     path: Path | None = None
+    exchange: str = "okx"
+    rest_url: str | None = None
+    directory: Path | None = None
+    offline: bool = False
+    price: Literal["trade", "mark"] = "trade"
 
     @property
     def first(self) -> pd.Timestamp:
@@ -91,3 +107,12 @@ class Feed(ABC):
     def describe(self, request: DataRequest) -> DataSource:
         """Return where the bars of `load` come from; by default: a market, by way of this class."""
         return DataSource(source=type(self).__name__)
+
+    def funding(self, request: DataRequest) -> pd.Series[float] | None:
+        """Return the funding rates of ``start <= time < end``, or None: by default there are none.
+
+        Asked where the configuration gives neither ``backtest.funding.rate`` nor ``path``. In the
+        form of `cryptosim_bt.funding.read_funding_file`; an empty series says that the venue has
+        none of that time.
+        """
+        return None

@@ -30,6 +30,7 @@ _LAYOUT: Final = Layout(
     headerless=("funding_rate",),
 )
 _MINUTE_MS: Final = 60_000
+_USUAL_MS: Final = 8 * 60 * _MINUTE_MS
 _STAMP_TOLERANCE_MS: Final = 1_000
 
 logger = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ def read_funding_file(path: Path) -> pd.Series[float]:
         is one rate only.
     """
     table = read_table(path, _LAYOUT)
-    times = _to_full_minutes(pd.DatetimeIndex(table.index).asi8)
+    times = to_full_minutes(pd.DatetimeIndex(table.index).asi8)
     rates = table["funding_rate"].to_numpy()
     check_order(times, str(path))
     unknown = ~np.isfinite(rates)
@@ -203,6 +204,46 @@ def series_funding(
     )
 
 
+def venue_funding(
+    series: pd.Series[float], start: pd.Timestamp, end: pd.Timestamp, missing: Missing, source: str
+) -> FundingSchedule:
+    """Cut the funding times of a window out of what a venue gave, which may be nothing.
+
+    A venue keeps its rates for some months only, so of an older window it has none: no funding time
+    is known then either, and only ``missing: zero`` lets such a run go on.
+
+    Raises
+    ------
+    DataError
+        If rates are missing and `missing` does not allow it.
+    """
+    if len(series) >= 2:
+        return series_funding(series, start, end, missing, source)
+    found = (
+        f"{source}: the venue has {len(series) or 'none'} from {iso_utc(start)} to {iso_utc(end)} "
+        "(OKX keeps about three months)"
+    )
+    if missing != "zero":
+        raise DataError(
+            f"{found}; give backtest.funding.rate (0 = none) or path, import rates with "
+            "`import-data --kind funding`, or set backtest.funding.missing: zero"
+        )
+    logger.warning("%s: nobody pays, backtest.funding.missing: zero", found)
+    # When it would have been paid is not known either: every 8 hours, as most venues do.
+    first, end_ms = to_milliseconds(start), to_milliseconds(end)
+    times = np.arange(-(-first // _USUAL_MS) * _USUAL_MS, end_ms, _USUAL_MS, dtype=np.int64)
+    return FundingSchedule(
+        times_ms=times,
+        rates=np.zeros(len(times)),
+        expected=len(times),
+        missing=len(times),
+        first_missing=from_milliseconds(int(times[0])) if len(times) else None,
+        missing_ms=times,
+        lowest=0.0,
+        highest=0.0,
+    )
+
+
 def _expected_times(
     times_ms: npt.NDArray[np.int64], start_ms: int, end_ms: int
 ) -> npt.NDArray[np.int64]:
@@ -224,7 +265,8 @@ def _expected_times(
     return every[(every >= start_ms) & (every < end_ms)]
 
 
-def _to_full_minutes(times_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def to_full_minutes(times_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Take times within a second of a full minute as that minute: venues stamp them a bit off."""
     minutes = (times_ms + _MINUTE_MS // 2) // _MINUTE_MS * _MINUTE_MS
     return np.where(np.abs(times_ms - minutes) < _STAMP_TOLERANCE_MS, minutes, times_ms)
 

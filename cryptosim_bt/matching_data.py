@@ -1,15 +1,16 @@
-"""Loading the bars that match orders: finer ones (`fill_path`) and marks (`mark_path`)."""
+"""Loading the bars that match orders: finer ones and marks, of files or of the venue."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from cryptosim_bt.bars import select_window
-from cryptosim_bt.config import Settings
+from cryptosim_bt.config import Settings, data_directory
 from cryptosim_bt.feed import DataRequest
 from cryptosim_bt.matching_bars import (
     MatchingBars,
@@ -19,7 +20,26 @@ from cryptosim_bt.matching_bars import (
 )
 from cryptosim_bt.plugins import Kind, Registry
 
+_VENUE = "data.source ccxt"
+
 logger = logging.getLogger(__name__)
+
+
+def data_request(settings: Settings, timeframe: str, warmup: int) -> DataRequest:
+    """Return the request for bars of the trading window, and of a warm-up before it."""
+    keys = settings.keys
+    return DataRequest(
+        symbol=keys.trading.symbol,
+        timeframe=timeframe,
+        start=settings.start,
+        end=settings.end,
+        warmup=warmup,
+        path=None if keys.data.path is None else Path(keys.data.path),
+        exchange=keys.exchange.name,
+        rest_url=keys.exchange.rest_url,
+        directory=data_directory(keys.data.directory),
+        offline=keys.data.offline,
+    )
 
 
 def matching_bars(
@@ -38,17 +58,17 @@ def matching_bars(
         If finer bars or marks are not there for the whole window.
     """
     data, share = settings.keys.data, settings.keys.backtest.fill.max_volume_share
-    if data.fill_path is None and data.mark_path is None and share is None:
+    has_mark = data.mark or data.mark_path is not None
+    if data.fill_timeframe is None and not has_mark and share is None:
         return None
-    bars = window
-    if data.fill_path is not None and data.fill_timeframe is not None:
-        bars = _load(settings, registry, "fill_path", data.fill_path, data.fill_timeframe, window)
-        check_cover(window, bars, settings.timeframe_ms, data.fill_path)
+    bars, timeframe = window, data.fill_timeframe or data.timeframe
+    if data.fill_timeframe is not None:
+        bars = _load(settings, registry, "fill_path", data.fill_path, timeframe, window)
+        check_cover(window, bars, settings.timeframe_ms, data.fill_path or _VENUE)
     mark = None
-    if data.mark_path is not None:
-        timeframe = data.fill_timeframe or data.timeframe
+    if has_mark:
         mark = _load(settings, registry, "mark_path", data.mark_path, timeframe, window)
-        mark = aligned_mark(mark, bars, data.mark_path)
+        mark = aligned_mark(mark, bars, data.mark_path or _VENUE)
     volume: np.ndarray | None = None
     if share is not None and data.volume_unit is not None:
         volume = volume_in_contracts(bars, settings.instrument, data.volume_unit)
@@ -59,15 +79,22 @@ def _load(
     settings: Settings,
     registry: Registry,
     key: str,
-    path: str,
+    path: str | None,
     timeframe: str,
     window: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Load bars of the window from a file, by the same road as the strategy's own."""
-    feed = registry.get(Kind.FEED, "file", settings.place("data", key)).cls()
+    """Load bars of the window from a file or the venue, by the same road as the strategy's own."""
+    name = settings.keys.data.source if path is None else "file"
+    feed = registry.get(Kind.FEED, name, settings.place("data", key)).cls()
     end = window.index[-1] + pd.Timedelta(settings.timeframe_ms, unit="ms")
     start = window.index[0]
-    request = DataRequest(settings.keys.trading.symbol, timeframe, start, end, 0, Path(path))
+    request = replace(
+        data_request(settings, timeframe, 0),
+        start=start,
+        end=end,
+        path=None if path is None else Path(path),
+        price="mark" if key == "mark_path" else "trade",
+    )
     bars, _ = select_window(
         feed.load(request),
         start=start,
@@ -75,7 +102,7 @@ def _load(
         warmup=0,
         timeframe=timeframe,
         gaps=settings.keys.data.gaps,
-        source=path,
+        source=path or _VENUE,
     )
     logger.info("data.%s: %d bars of %s", key, len(bars), timeframe)
     return bars

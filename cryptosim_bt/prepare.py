@@ -12,20 +12,23 @@ import numpy as np
 import pandas as pd
 
 from cryptosim_bt.bars import select_window
-from cryptosim_bt.config import Settings
+from cryptosim_bt.config import VENUE_TIERS, Settings, data_directory
 from cryptosim_bt.errors import PluginError
-from cryptosim_bt.feed import DataRequest, DataSource, Feed
+from cryptosim_bt.feed import DataSource, Feed
 from cryptosim_bt.funding import (
     FundingSchedule,
     constant_funding,
     read_funding_file,
     series_funding,
+    venue_funding,
 )
 from cryptosim_bt.indicators import IndicatorPanel, panels_of
 from cryptosim_bt.matching_bars import MatchingBars
-from cryptosim_bt.matching_data import matching_bars
+from cryptosim_bt.matching_data import data_request, matching_bars
 from cryptosim_bt.plugins import Kind, Registry, checked_parameters
 from cryptosim_bt.report import ReportAnalyzer
+from cryptosim_bt.store import Store
+from cryptosim_bt.store.records import kept_maintenance
 from cryptosim_bt.strategy import SIGNALS, SignalStrategy
 from cryptosim_bt.tiers import MaintenanceTiers, read_tiers
 from cryptosim_bt.timeframe import iso_utc, milliseconds
@@ -93,14 +96,7 @@ def prepare(settings: Settings, registry: Registry) -> Prepared:
     keys = settings.keys
     plugins = resolve_plugins(settings, registry)
     feed = plugins.feed()
-    request = DataRequest(
-        symbol=keys.trading.symbol,
-        timeframe=keys.data.timeframe,
-        start=settings.start,
-        end=settings.end,
-        warmup=max(plugins.strategy.warmup(plugins.params), _atr_warmup(settings)),
-        path=None if keys.data.path is None else Path(keys.data.path),
-    )
+    request = data_request(settings, keys.data.timeframe, warmup_of(settings, plugins))
     source = feed.describe(request)
     bars, warmup = select_window(
         feed.load(request),
@@ -113,7 +109,9 @@ def prepare(settings: Settings, registry: Registry) -> Prepared:
     )
     logger.info("%d bars from %s, %d of them before the window", len(bars), source.source, warmup)
     matching = matching_bars(settings, registry, bars.iloc[warmup:])
-    return prepare_bars(settings, plugins, bars, warmup, source, matching)
+    funding = keys.backtest.funding
+    rates = feed.funding(request) if funding.rate is None and funding.path is None else None
+    return prepare_bars(settings, plugins, bars, warmup, source, matching, rates)
 
 
 def prepare_bars(
@@ -123,13 +121,16 @@ def prepare_bars(
     warmup: int,
     source: DataSource,
     matching: MatchingBars | None = None,
+    rates: pd.Series[float] | None = None,
 ) -> Prepared:
     """Compute signals and funding for bars that are loaded and checked.
 
-    ``warmup`` of the bars come before the trading window; ``matching`` are finer bars or marks.
+    ``warmup`` of the bars come before the trading window; ``matching`` are finer bars or marks;
+    ``rates`` are the funding rates of a feed that has them, used where the configuration gives
+    none.
     """
     keys = settings.keys
-    funding, funding_series = _funding(settings, bars.index[-1])
+    funding, funding_series = _funding(settings, bars.index[-1], rates)
     signals, panels = _signals(plugins.strategy, plugins.params, bars, keys.strategy.name)
     matching_ms = milliseconds(keys.data.fill_timeframe or keys.data.timeframe)
     if matching_ms > keys.trading.order_cancel_timeout * 1000:
@@ -153,6 +154,11 @@ def prepare_bars(
         tiers=_tiers(settings),
         analyzers=plugins.analyzers,
     )
+
+
+def warmup_of(settings: Settings, plugins: ResolvedPlugins) -> int:
+    """Return how many bars before the window a run needs."""
+    return max(plugins.strategy.warmup(plugins.params), _atr_warmup(settings))
 
 
 def _atr_warmup(settings: Settings) -> int:
@@ -211,7 +217,7 @@ def _signals(
 
 
 def _funding(
-    settings: Settings, last_open: pd.Timestamp
+    settings: Settings, last_open: pd.Timestamp, rates: pd.Series[float] | None
 ) -> tuple[list[tuple[int, float]], FundingSchedule | None]:
     """Return the funding times with their rates, and the series that they come from, if any."""
     funding = settings.keys.backtest.funding
@@ -220,9 +226,11 @@ def _funding(
         schedule = series_funding(
             read_funding_file(Path(funding.path)), settings.start, end, funding.missing
         )
-        return list(
-            zip(schedule.times_ms.tolist(), schedule.rates.tolist(), strict=True)
-        ), schedule
+        return _dated(schedule), schedule
+    if rates is not None:
+        source = f"funding rates of {settings.keys.exchange.name} {settings.instrument.symbol}"
+        schedule = venue_funding(rates, settings.start, end, funding.missing, source)
+        return _dated(schedule), schedule
     if funding.rate is None:
         logger.warning(
             "no funding is configured: none is paid or received, which is optimistic for a "
@@ -232,8 +240,17 @@ def _funding(
     return constant_funding(funding.rate, funding.times, settings.start, end), None
 
 
+def _dated(schedule: FundingSchedule) -> list[tuple[int, float]]:
+    return list(zip(schedule.times_ms.tolist(), schedule.rates.tolist(), strict=True))
+
+
 def _tiers(settings: Settings) -> MaintenanceTiers:
-    path = settings.keys.instrument.tiers
-    if path is not None:
+    path = settings.tiers
+    if path == VENUE_TIERS:
+        store = Store(data_directory(settings.keys.data.directory))
+        kept = kept_maintenance(store, settings.keys.exchange.name, settings.instrument.symbol)
+        if kept is not None:
+            return kept
+    elif path is not None:
         return read_tiers(Path(path))
     return MaintenanceTiers.single(settings.instrument.maintenance_margin_rate)

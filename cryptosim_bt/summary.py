@@ -58,7 +58,8 @@ def summarize(
         "liquidations": exchange.liquidations,
         "shortfall": account.shortfall,
         "margin_mode": settings.keys.trading.margin_mode,
-        "mark": settings.keys.data.mark_path or "last price",
+        "mark": settings.keys.data.mark_path
+        or ("venue" if settings.keys.data.mark else "last price"),
         "min_liquidation_distance": _liquidation_distance(
             prepared, bars, exchange.liquidations
         ),

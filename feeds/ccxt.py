@@ -1,0 +1,60 @@
+"""Bars of any exchange that ccxt knows, kept on disk: asked of the venue once."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pandas as pd
+
+from cryptosim_bt.errors import DataError
+from cryptosim_bt.feed import DataRequest, DataSource, Feed
+from cryptosim_bt.fetch import Access, Need, require
+from cryptosim_bt.funding import to_full_minutes
+from cryptosim_bt.plugins import register_feed
+from cryptosim_bt.store import Series, Store
+from cryptosim_bt.timeframe import iso_utc, to_milliseconds, utc_index
+
+
+@register_feed("ccxt")
+class CcxtFeed(Feed):
+    """Read bars and funding rates of ``exchange.name`` from the store; download what it lacks.
+
+    With ``data.offline`` (``run --offline``) nothing is asked of a network: what lacks is an error
+    that says how to get it. Bars that the venue never had are holes, never made up; ``data.gaps``
+    decides about them.
+    """
+
+    def load(self, request: DataRequest) -> pd.DataFrame:
+        series = Series.bars(request.exchange, request.symbol, request.timeframe, request.price)
+        need = Need(series, to_milliseconds(request.first), to_milliseconds(request.end))
+        bars = _rows(request, need)
+        if bars.empty:
+            raise DataError(
+                f"{series}: the venue has no bars from {iso_utc(request.first)} to "
+                f"{iso_utc(request.end)}; change backtest.trading_period, or ask once more with "
+                "`verify-data --ask-again`"
+            )
+        return bars
+
+    def describe(self, request: DataRequest) -> DataSource:
+        """Return the checksum of the bars themselves: times and figures, one after the other."""
+        bars = self.load(request)
+        digest = hashlib.sha256(pd.DatetimeIndex(bars.index).asi8.tobytes())
+        digest.update(bars.to_numpy().tobytes())
+        return DataSource(source="ccxt", sha256=digest.hexdigest())
+
+    def funding(self, request: DataRequest) -> pd.Series[float]:
+        series = Series.funding(request.exchange, request.symbol)
+        need = Need(series, to_milliseconds(request.start), to_milliseconds(request.end))
+        rates = _rows(request, need)["funding_rate"]
+        times = to_full_minutes(pd.DatetimeIndex(rates.index).asi8)
+        return rates.set_axis(utc_index(times), axis="index")
+
+
+def _rows(request: DataRequest, need: Need) -> pd.DataFrame:
+    if request.directory is None:
+        raise DataError("data.directory: missing; source: ccxt needs the folder of kept data")
+    store = Store(request.directory)
+    require(Access(store, request.exchange, request.rest_url, request.offline), [need])
+    start, end = (pd.Timestamp(at, unit="ms", tz="UTC") for at in (need.start_ms, need.end_ms))
+    return store.read(need.series, start, end)
