@@ -183,8 +183,10 @@ class Account:
         Fees, funding and the losses of closes go to the wallet; when it has nothing left, margins
         that exceed the balance would be money that nobody has, and the account could owe.
         """
+        if not self.isolated:
+            return
         needed = sum(leg.margin for leg in self.legs.values())
-        if self.isolated and 0.0 < needed > self.balance:
+        if 0.0 < needed > self.balance:
             for leg in self.legs.values():
                 leg.margin *= max(0.0, self.balance) / needed
             self._changed()
