@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from cryptosim_bt.account import Account, LiquidationUnit
-from cryptosim_bt.ambiguity import ambiguities
+from cryptosim_bt.ambiguity import ENTRY_AND_EXIT, ambiguities
 from cryptosim_bt.contracts import SIDES, Side
 from cryptosim_bt.exchange_ports import ExchangeListener, StrategyOrders
 from cryptosim_bt.instrument import Instrument
@@ -269,6 +269,16 @@ class SimulatedExchange:
                 price, liquidity = self._matcher.limit_price(order, self._bar, self._previous_ms)
                 if self._fill(order, price, liquidity):
                     self._walk_after_entry(order, price)
+                    self._take_own_profit(order)
+
+    def _take_own_profit(self, entry: WorkingOrder) -> None:
+        """Note that a bar reaches what its own entry was entered for; R12 leaves it untaken."""
+        for order in list(self._book.exits.values()):
+            if order.group == entry.group and self._matcher.touched(order, self._bar):
+                if (self._time_ms, ENTRY_AND_EXIT) not in self.ambiguous[-2:]:
+                    self.ambiguous.append((self._time_ms, ENTRY_AND_EXIT))
+                if self._rules.event_order == "best":
+                    self._fill(order, order.price, Liquidity.MAKER)
 
     # ------------------------------------------------------------------ stops and liquidation
     def _adverse_walks(self) -> None:

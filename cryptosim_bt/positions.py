@@ -203,8 +203,10 @@ class PositionBook:
             return self._entered(fill)
         return self._exited(fill)
 
-    def order_ended(self, number: int, end: OrderEnd) -> list[Command]:
-        """Take in that an order ended without (further) fills.
+    def order_ended(
+        self, number: int, end: OrderEnd, time_ms: int | None = None
+    ) -> list[Command]:
+        """Take in that an order ended, at a time, without (further) fills.
 
         An entry with something filled counts from now on as a Transaction; a signal exit gives
         its place back to the take-profit (R11). The end of an order that the book cancelled
@@ -214,7 +216,7 @@ class PositionBook:
         if entry is not None:
             entry.ended = True
             transaction = entry.transaction
-            return [] if transaction is None else self._completed(transaction)
+            return [] if transaction is None else self._completed(transaction, time_ms, grew=False)
         order = self._orders.find(number)
         group = None if order is None else self._group_of(order.group, order.side)
         commands: list[Command] = []
@@ -267,13 +269,15 @@ class PositionBook:
         if whole:
             del self._entries[fill.number]
         if whole or entry.ended:
-            commands = self._completed(transaction, fill.time_ms)
+            commands = self._completed(transaction, fill.time_ms, grew=True)
         else:
             commands = []
             self._orders.protect(position, commands)
         return FillOutcome(name, 0.0, commands)
 
-    def _completed(self, transaction: Transaction, time_ms: int | None = None) -> list[Command]:
+    def _completed(
+        self, transaction: Transaction, time_ms: int | None, *, grew: bool
+    ) -> list[Command]:
         """Count a finished Transaction; make a set when the Position is full (R18)."""
         transaction.complete = True
         commands: list[Command] = []
@@ -283,7 +287,7 @@ class PositionBook:
         if self._makes_set(position):
             born_ms = transaction.entry_time_ms if time_ms is None else time_ms
             self._orders.protect(self._make_set(position, born_ms, commands), commands)
-        elif time_ms is not None:
+        elif grew:
             # R19: replaced when the contents grow; the end of an order is no growth.
             self._orders.protect(position, commands)
         return commands

@@ -345,7 +345,7 @@ class SignalStrategy(bt.Strategy):
         """Take the end of an order into the book and the record."""
         self._working.pop(number, None)
         self.order_lives[number].ended(end, reason, time_ms)
-        self._carry_out(self.book.order_ended(number, end))
+        self._carry_out(self.book.order_ended(number, end, time_ms))
 
     def on_funding(self, side: Side, payment: float) -> None:
         """Share a funding cash flow among the leg's Transactions (R22)."""
