@@ -268,6 +268,9 @@ class Settings:
                          "maintenance_margin_rate", "liquidation_fee_rate")
         }  # fmt: skip
         keys["backtest"]["fees"] = {"maker": self.maker, "taker": self.taker}
+        keys["plugins"] = [
+            str((self.directory / Path(path).expanduser()).resolve()) for path in self.keys.plugins
+        ]
         return _without_nones(keys, keep=("max_concurrent_positions", "daily_loss_limit_pct"))
 
 

@@ -63,6 +63,7 @@ class Prepared:
     matching: MatchingBars | None
     tiers: MaintenanceTiers
     analyzers: Mapping[str, type[ReportAnalyzer]]
+    feed: type[Feed] | None = None
 
     @property
     def window(self) -> pd.DataFrame:
@@ -152,6 +153,7 @@ def prepare_bars(
         matching=matching,
         tiers=_tiers(settings),
         analyzers=plugins.analyzers,
+        feed=plugins.feed,
     )
 
 
