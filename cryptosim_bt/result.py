@@ -143,7 +143,7 @@ def iso_times(times: pd.Series) -> pd.Series:
 
 
 def _read_table(path: Path, name: str) -> pd.DataFrame:
-    table = pd.read_csv(path, **EXACT_FLOATS)
+    table: pd.DataFrame = pd.read_csv(path, **EXACT_FLOATS)
     for column in _TIMES[name]:
         table[column] = pd.to_datetime(table[column], utc=True).astype("datetime64[ms, UTC]")
     for column in _COUNTS.get(name, ()):
