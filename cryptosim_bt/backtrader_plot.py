@@ -67,7 +67,11 @@ with _backend_untouched():
 
 
 def draw_backtrader_plot(
-    result: Result, path: Path, korean: str | None = None, most_bars: int = MOST_BARS
+    result: Result,
+    path: Path,
+    korean: str | None = None,
+    most_bars: int = MOST_BARS,
+    style: str = "candle",
 ) -> Path:
     """Draw a run with backtrader's plotter; return the picture's path.
 
@@ -77,6 +81,21 @@ def draw_backtrader_plot(
         Font with Korean letters. Without one the labels are English in any language.
     most_bars
         A longer run is drawn with several bars joined into one, and its title says how many.
+    style
+        ``"candle"``, ``"line"`` or ``"bar"``.
+    """
+    with backtrader_figure(result, korean, most_bars, style) as figure:
+        figure.savefig(path, dpi=_DPI)
+    return path
+
+
+@contextmanager
+def backtrader_figure(
+    result: Result, korean: str | None = None, most_bars: int = MOST_BARS, style: str = "candle"
+) -> Iterator[Figure]:
+    """Give a run as backtrader's plotter draws it, to be saved or shown within the block.
+
+    Parameters as in `draw_backtrader_plot`.
     """
     facts = RunFacts.of(result)
     font = korean if facts.language == "ko" else None
@@ -93,14 +112,13 @@ def draw_backtrader_plot(
     cerebro.run()
     handlers = dict(Legend.get_default_handler_map())
     with lettering(font):
-        plotter = HeadlessPlot(replay.local, title, style="candle", volume=False)
+        plotter = HeadlessPlot(replay.local, title, style=style, volume=False)
         try:
             ((figures,),) = [cerebro.plot(plotter=plotter, iplot=False)]
-            figures[0].savefig(path, dpi=_DPI)
+            yield figures[0]
         finally:
             # Every candle plot of backtrader leaves itself in matplotlib's table of legends.
             Legend.set_default_handler_map(handlers)
-    return path
 
 
 # ---------------------------------------------------------------------- replay

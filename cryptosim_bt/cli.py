@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import yaml
@@ -17,6 +18,7 @@ from rich.console import Console
 
 from cryptosim_bt import cli_data
 from cryptosim_bt._version import __version__
+from cryptosim_bt.cli_reports import add_report_commands, plot_result
 from cryptosim_bt.config import Settings, load_settings
 from cryptosim_bt.console import plugin_table, progress_bar, summary_table
 from cryptosim_bt.errors import InputError
@@ -24,6 +26,9 @@ from cryptosim_bt.logs import close_file, log_to_console, log_to_file
 from cryptosim_bt.plugins import Kind, Registry, discover
 from cryptosim_bt.run_directory import RunDirectory, default_target
 from cryptosim_bt.scaffold import write_config, write_strategy
+
+if TYPE_CHECKING:
+    from cryptosim_bt.result import Result
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +54,16 @@ cli_data.register(commands)
 @click.option(
     "--ambiguity", is_flag=True, help="Also run the best and the worst order of events in a bar."
 )
+@click.option("--plot", is_flag=True, help="Show backtrader's own plot, or write it to plot.png.")
 @SET_OPTION
 @cli_data.OFFLINE
 def run(
-    config: Path, output: Path | None, force: bool, ambiguity: bool, overrides: Sequence[str],
+    config: Path,
+    output: Path | None,
+    force: bool,
+    ambiguity: bool,
+    plot: bool,
+    overrides: Sequence[str],
     offline: bool,
 ) -> None:
     """Run a backtest and write its report."""
@@ -72,7 +83,7 @@ def run(
         directory.abandon()
         raise
     try:
-        summary = _run_into(settings, directory.staging, errors, ambiguity)
+        result = _run_into(settings, directory.staging, errors, ambiguity)
     except InputError as error:
         logger.debug("wrong input", exc_info=True)
         close_file(log)
@@ -85,13 +96,16 @@ def run(
         raise
     close_file(log)
     directory.publish()
-    Console().print(summary_table(summary, settings.keys.report.language, directory.target))
+    language = settings.keys.report.language
+    Console().print(summary_table(result.summary, language, directory.target))
+    if plot:
+        plot_result(result, directory.target / "plot.png")
 
 
 def _run_into(
     settings: Settings, directory: Path, errors: Console, ambiguity: bool
-) -> dict[str, object]:
-    """Run and write everything into a folder; return the summary."""
+) -> Result:
+    """Run and write everything into a folder; return the result."""
     # backtrader and pandas take their time to import: not before they are needed.
     from cryptosim_bt.backtest import run_backtest
 
@@ -102,7 +116,7 @@ def _run_into(
     result.write_summary(directory)
     for analyzer in analyzers:
         analyzer.write(result, directory)
-    return dict(result.summary)
+    return result
 
 
 @commands.command("list")
@@ -160,6 +174,9 @@ def plugins_for(settings: Settings) -> Registry:
 def as_yaml(settings: Settings) -> str:
     """Return the settings as resolved, as YAML that can be run again."""
     return yaml.safe_dump(settings.resolved(), sort_keys=False, allow_unicode=True)
+
+
+add_report_commands(commands)
 
 
 def main() -> None:

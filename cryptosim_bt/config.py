@@ -207,7 +207,7 @@ class ReportSection(_Section):
 
     output_dir: str = "logs"
     language: Literal["ko", "en"] = "ko"
-    analyzers: list[str] = ["ledger", "performance", "excel", "picture", "page"]
+    analyzers: list[str] = ["ledger", "performance", "excel", "picture", "charts", "page"]
 
 
 class LoggingSection(_Section):
@@ -288,6 +288,9 @@ class Settings:
         }  # fmt: skip
         keys["instrument"]["tiers"] = self.tiers
         keys["backtest"]["fees"] = {"maker": self.maker, "taker": self.taker}
+        keys["plugins"] = [
+            str((self.directory / Path(path).expanduser()).resolve()) for path in self.keys.plugins
+        ]
         return _without_nones(keys, keep=("max_concurrent_positions", "daily_loss_limit_pct"))
 
 

@@ -10,11 +10,16 @@ import numpy as np
 import pandas as pd
 
 from cryptosim_bt.groups import PositionSet, Trade
+from cryptosim_bt.performance import Market, performance
 from cryptosim_bt.prepare import Prepared
 from cryptosim_bt.records import Fill, OrderLife
 from cryptosim_bt.result import Result
 from cryptosim_bt.strategy import SignalStrategy
 from cryptosim_bt.summary import summarize
+from cryptosim_bt.timeframe import DAY_MS, utc_index
+
+# 1970-01-01 as backtrader counts days.
+_EPOCH_DAY = 719_163.0
 
 
 def gather(prepared: Prepared, strategy: SignalStrategy) -> Result:
@@ -35,6 +40,28 @@ def gather(prepared: Prepared, strategy: SignalStrategy) -> Result:
     summary = summarize(prepared, strategy, bars, tables["trades"])
     settings = prepared.settings.resolved()
     return Result(settings=settings, summary=summary, panels=panels, **tables)
+
+
+def performance_so_far(strategy: SignalStrategy) -> dict[str, Any]:
+    """Return all figures of a strategy that runs or has run; {} before its first bar.
+
+    In the middle of a run, the bars are those up to the last one that is over.
+    """
+    context, book = strategy._context, strategy.book
+    bars = strategy.analyzers.bar_recorder.table()
+    rows = slice(context.warmup, context.warmup + len(bars))
+    for column in ("open", "close"):
+        bars[column] = np.array(getattr(strategy.data, column).array[rows], dtype=np.float64)
+    days = np.array(strategy.data.datetime.array[rows], dtype=np.float64) - _EPOCH_DAY
+    bars["time"] = utc_index(np.rint(days * DAY_MS).astype(np.int64))
+    market = Market(
+        symbol=context.instrument.symbol,
+        contract=book._contract,
+        initial=context.initial_balance,
+        timeframe_ms=context.timeframe_ms,
+        zone=context.zone,
+    )
+    return performance(bars, _rows(Trade, book.trades), _sets_table(book.sets), market)
 
 
 def _bars_table(

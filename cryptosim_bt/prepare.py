@@ -66,6 +66,7 @@ class Prepared:
     matching: MatchingBars | None
     tiers: MaintenanceTiers
     analyzers: Mapping[str, type[ReportAnalyzer]]
+    feed: type[Feed] | None = None
 
     @property
     def window(self) -> pd.DataFrame:
@@ -153,6 +154,7 @@ def prepare_bars(
         matching=matching,
         tiers=_tiers(settings),
         analyzers=plugins.analyzers,
+        feed=plugins.feed,
     )
 
 

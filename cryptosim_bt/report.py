@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import backtrader as bt
 
@@ -21,6 +21,17 @@ class ReportAnalyzer(bt.Analyzer):
 
     def prenext(self) -> None:
         """Do nothing in the warm-up; backtrader's own would call ``next``."""
+
+    @classmethod
+    def without_run(cls) -> Self:
+        """Return an analyzer that heard nothing, with its parameters: it can only `write`.
+
+        backtrader makes analyzers inside of a strategy; for a run that was read back there is
+        none.
+        """
+        analyzer = cls.__new__(cls)
+        analyzer.p = analyzer.params = cls.params()
+        return analyzer
 
     def write(self, result: Result, directory: Path) -> list[Path]:
         """Write files of a finished run into a directory; return their paths."""

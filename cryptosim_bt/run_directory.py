@@ -48,12 +48,7 @@ class RunDirectory:
             raise OutputError(
                 f"{self.target}: is the working directory; name a folder of its own with --output"
             )
-        for pattern in _LOCK_PATTERNS:
-            for lock in self.target.glob(pattern):
-                raise OutputError(
-                    f"{self.target}: {lock.name} shows that a workbook in it is open in another "
-                    "program; close it there, or name another folder"
-                )
+        check_not_open(self.target)
 
     def publish(self) -> None:
         """Put the run in place.
@@ -89,6 +84,16 @@ class RunDirectory:
         return failed
 
 
+def check_not_open(folder: Path) -> None:
+    """Raise `OutputError` where a workbook in a folder is open in another program."""
+    for pattern in _LOCK_PATTERNS:
+        for lock in folder.glob(pattern):
+            raise OutputError(
+                f"{folder}: {lock.name} shows that a workbook in it is open in another program; "
+                "close it there, or name another folder"
+            )
+
+
 def default_target(output_dir: Path, strategy: str, now: datetime) -> Path:
     """Return ``<output_dir>/<timestamp>_<strategy>``, numbered if it exists."""
     return _unused(output_dir / f"{now:%Y%m%d_%H%M%S}_{strategy}")
@@ -104,8 +109,8 @@ def _unused(path: Path) -> Path:
 
 _RUN_FILES = {
     "summary.json", "bars.csv", "fills.csv", "trades.csv", "orders.csv", "sets.csv",
-    "ambiguous.csv",
-    "report.xlsx", "report.html", "chart.png", "plot.png", "config.yaml", "run.log",
+    "ambiguous.csv", "performance.json", "charts", "report.xlsx", "report.html", "chart.png",
+    "plot.png", "config.yaml", "run.log",
 }  # fmt: skip
 
 

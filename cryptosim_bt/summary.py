@@ -12,6 +12,7 @@ import pandas as pd
 from cryptosim_bt import metrics
 from cryptosim_bt._version import __version__
 from cryptosim_bt.prepare import Prepared
+from cryptosim_bt.provenance import provenance
 from cryptosim_bt.strategy import SignalStrategy
 from cryptosim_bt.timeframe import iso_utc
 
@@ -74,6 +75,7 @@ def summarize(
             "synthetic": prepared.source.synthetic,
         },
         "version": __version__,
+        "provenance": provenance(prepared),
     }  # fmt: skip
 
 

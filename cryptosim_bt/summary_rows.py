@@ -42,6 +42,7 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "section_data": ("data.source", "data.file", "data.sha256", "data.synthetic"),
 }  # fmt: skip
+_MADE_OF = "provenance."
 _KINDS: dict[FigureKind, tuple[str, ...]] = {
     "time": ("start", "end"),
     "money": ("initial_balance", "final_balance", "final_equity", "unrealized_pnl", "fees_paid",
@@ -79,6 +80,11 @@ def summary_sections(
                 for row in _rows(name, figures.pop(name), facts, words)]  # fmt: skip
         if rows:
             yield words.term(section), rows
+    made_of = [SummaryRow(name.removeprefix(_MADE_OF), _shown(figures.pop(name), "-", words),
+                          "plain", "")
+               for name in list(figures) if name.startswith(_MADE_OF)]  # fmt: skip
+    if made_of:
+        yield words.term("section_made_of"), made_of
     if figures:
         rest = [row for name, value in figures.items() for row in _rows(name, value, facts, words)]
         yield words.term("section_other"), rest

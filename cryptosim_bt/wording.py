@@ -29,6 +29,7 @@ _TERMS: dict[str, tuple[str, str]] = {
     "section_costs": ("Costs", "비용"),
     "section_risk": ("Margin and risk", "증거금과 위험"),
     "section_data": ("Data", "데이터"),
+    "section_made_of": ("Made of (for verify)", "실행 구성 (검증용)"),
     "section_other": ("Other", "기타"),
     "section_settings": ("Settings", "설정"),
     "section_sheets": ("Sheets", "시트"),

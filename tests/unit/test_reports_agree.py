@@ -1,0 +1,119 @@
+"""No report holds a number that disagrees with summary.json: every analyzer that is registered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cryptosim_bt import Result
+from cryptosim_bt.plugins import Kind, discover
+from cryptosim_bt.stored_run import flat
+from tests.report_runs import LINEAR, sample_settings, store
+
+pytestmark = pytest.mark.usefixtures("quiet_framework")
+
+# Where performance.json says again what the summary says: its block, and names that differ.
+BLOCKS = ("result", "account", "trades.all")
+RENAMED = {
+    "holding.total_return": "buy_and_hold_return",
+    "in_quote.total_return": "total_return_usd",
+    "bars": "bars_traded",
+    "currency": "currency",
+    "sets.all.open": "open_sets",
+}
+# Sums over closed trades; the summary's are over fills and funding times.
+OTHERWISE = {"fees", "funding_paid"}
+
+
+def analyzers() -> list[str]:
+    return discover().names(Kind.ANALYZER)
+
+
+@pytest.fixture(scope="module", params=["coin", "linear"])
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("runs") / request.param
+    overrides = LINEAR if request.param == "linear" else ()
+    everything = f"report.analyzers=[{', '.join(analyzers())}]"
+    store(sample_settings(everything, *overrides), directory)
+    return directory
+
+
+def read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def summary_of(run: Path) -> dict[str, Any]:
+    summary = read(run / "summary.json")
+    return {name: value for name, value in flat(summary).items()
+            if not name.startswith(("settings.", "panels.", "provenance."))}  # fmt: skip
+
+
+def told_again(performance: Mapping[str, Any], summary: Mapping[str, Any]) -> Iterator[tuple]:
+    """Yield (name here, name there) of each figure that both files hold."""
+    for name in flat(performance):
+        block, _, last = name.rpartition(".")
+        if name in RENAMED:
+            yield name, RENAMED[name]
+        elif block in BLOCKS and last in summary and last not in OTHERWISE:
+            yield name, last
+
+
+def test_performance_agrees_with_the_summary(run: Path) -> None:
+    performance, summary = flat(read(run / "performance.json")), summary_of(run)
+    pairs = list(told_again(read(run / "performance.json"), summary))
+    told = {there for _, there in pairs}
+    assert {"total_return", "annual_return", "max_drawdown", "sharpe", "sortino", "trades",
+            "win_rate", "profit_factor", "final_equity", "open_sets"} <= told  # fmt: skip
+    for here, there in pairs:
+        # A linear account has no total_return_usd: its own return is in that money.
+        if summary[there] is not None or there != "total_return_usd":
+            assert performance[here] == summary[there], here
+
+
+def test_summary_agrees_with_the_tables(run: Path) -> None:
+    result, summary = Result.read(run), summary_of(run)
+    last = result.bars.iloc[-1]
+    assert summary["bars_traded"] == len(result.bars)
+    assert summary["fills"] == len(result.fills)
+    assert summary["trades"] == len(result.trades)
+    assert summary["final_balance"] == last["balance"]
+    assert summary["final_equity"] == last["equity"]
+    assert summary["unrealized_pnl"] == last["unrealized_pnl"]
+    assert summary["fees_paid"] == pytest.approx(result.fills["fee"].sum(), rel=1e-9)
+    assert summary["orders_expired"] == (result.orders["status"] == "expired").sum()
+    assert summary["open_sets"] == (result.sets["status"] == "open").sum()
+    for side in ("long", "short"):
+        assert summary[f"open_contracts.{side}"] == last[f"{side}_contracts"]
+
+
+def test_workbook_agrees_with_the_summary(run: Path) -> None:
+    if "excel" not in analyzers():
+        pytest.skip("no analyzer writes a workbook")
+    openpyxl = pytest.importorskip("openpyxl")
+    from cryptosim_bt.run_facts import RunFacts
+    from cryptosim_bt.wording import Words
+
+    words = Words.of(RunFacts.of(Result.read(run)))
+    book = openpyxl.load_workbook(run / "report.xlsx", read_only=True)
+    labels: dict[str, list[Any]] = {}
+    for row in book[book.sheetnames[0]].iter_rows(values_only=True):
+        cells = [cell for cell in row if cell is not None]
+        if len(cells) > 1:
+            labels.setdefault(str(cells[0]), []).append(cells[1])
+    book.close()
+    compared = 0
+    for name, value in summary_of(run).items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        label, _ = words.figure(name)
+        # A figure that another section counts in its own way, such as refusals, has another label.
+        if not is_number or label not in labels:
+            continue
+        cells = [cell for cell in labels[label] if isinstance(cell, int | float)]
+        near = pytest.approx(value, rel=1e-12, abs=0.0)
+        assert any(cell == near for cell in cells), f"{name}: {labels[label]}, not {value}"
+        compared += 1
+    assert compared >= 20
