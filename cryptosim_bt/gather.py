@@ -9,6 +9,7 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 
+from cryptosim_bt.commission import FuturesCommission
 from cryptosim_bt.groups import PositionSet, Trade
 from cryptosim_bt.performance import Market, performance
 from cryptosim_bt.prepare import Prepared
@@ -54,9 +55,11 @@ def performance_so_far(strategy: SignalStrategy) -> dict[str, Any]:
         bars[column] = np.array(getattr(strategy.data, column).array[rows], dtype=np.float64)
     days = np.array(strategy.data.datetime.array[rows], dtype=np.float64) - _EPOCH_DAY
     bars["time"] = utc_index(np.rint(days * DAY_MS).astype(np.int64))
+    scheme = strategy.broker.getcommissioninfo(strategy.data)
+    known = isinstance(scheme, FuturesCommission)
     market = Market(
         symbol=context.instrument.symbol,
-        contract=book._contract,
+        contract=scheme.p.contract if known else context.instrument.contract(),
         initial=context.initial_balance,
         timeframe_ms=context.timeframe_ms,
         zone=context.zone,

@@ -22,8 +22,8 @@ SCHEMES = [
 def test_plain_scheme_liquidation_closed_form_is_what_a_search_finds(params, rate, side):
     scheme = PlainScheme(bt.CommInfoBase(**params), rate)
     legs = [Leg(side, 4.0, 100.0)]
-    found = search_region(scheme, legs, 150.0, rate)
-    assert scheme.liquidation_region(legs, 150.0) == pytest.approx(tuple(found), rel=1e-9)
+    found = search_region(scheme, legs, 150.0, 100.0)
+    assert scheme.liquidation_region(legs, 150.0, 100.0) == pytest.approx(tuple(found), rel=1e-9)
 
 
 def test_plain_scheme_overridden_pnl_is_searched():
@@ -33,4 +33,5 @@ def test_plain_scheme_overridden_pnl_is_searched():
 
     scheme = PlainScheme(Halved())
     # 150 + 0.5 * 4 * (P - 100) = 0 at P = 25.
-    assert scheme.liquidation_region([Leg("long", 4.0, 100.0)], 150.0).lower == pytest.approx(25.0)
+    legs = [Leg("long", 4.0, 100.0)]
+    assert scheme.liquidation_region(legs, 150.0, 100.0).lower == pytest.approx(25.0)
