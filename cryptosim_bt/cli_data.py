@@ -85,11 +85,9 @@ def download(
     exchange: str, mark: bool, no_funding: bool, config: Path | None, overrides: Sequence[str],
     directory: Path | None, rest_url: str | None,
 ) -> None:  # fmt: skip
-    r"""Download bars, funding rates, instruments and margin tiers, and keep them.
+    """Download bars, funding rates, instruments and margin tiers, and keep them.
 
-    \b
-    cryptosim-bt download BTC/USD:BTC --timeframe 1h --from 2024-12-01 --to 2025-02-01
-    cryptosim-bt download --config config.yaml
+    Name SYMBOLS such as BTC/USD:BTC with --from, or give --config: exactly what that run needs.
     """
     from cryptosim_bt.fetch import Access
 
