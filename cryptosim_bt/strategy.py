@@ -197,14 +197,17 @@ class SignalStrategy(bt.Strategy):
         self._row += 1
         self._bar_ms = self.broker.now_ms
         close: float = self.broker.last_price
-        context.daily_loss.check(self._bar_ms, self.broker.getvalue())
+        equity = self.broker.getvalue()
+        context.daily_loss.check(self._bar_ms, equity)
+        before = self.broker.account.version
         signal = self.last_signal = self.signal()
         if signal:
             self._act(signal, close)
         if context.close_at_end and len(self.data) == self.data.buflen():
             self.broker.exchange.close_everything(Role.CLOSE_AT_END, close)
         self._compare_books(self.broker.mark_price)
-        context.daily_loss.settle(self.broker.getvalue())
+        acted = self.broker.account.version != before
+        context.daily_loss.settle(self.broker.getvalue() if acted else equity)
 
     def _addnotification(self, order: bt.Order, quicknotify: bool = False) -> None:
         # A Trade of ours in the place where backtrader would make its own, which averages

@@ -228,7 +228,12 @@ def test_download_of_a_config_that_is_not_for_ccxt_says_so(command, tmp_path):
 
 def test_download_stopped_with_ctrl_c_keeps_its_rows_and_goes_on(tmp_path, kept, server, exchange):
     exchange.markets["BTC-USD-SWAP"].bars["1m"] = synthetic_bars(FIRST_MS, 20_000, 60_000)
-    arguments = [sys.executable, "-m", "cryptosim_bt", "download", "BTC/USD:BTC", "--timeframe",
+    # A shell that runs the tests in its background has them ignore Ctrl-C; a user's does not.
+    as_in_a_terminal = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from cryptosim_bt.cli import main; main()"
+    )
+    arguments = [sys.executable, "-c", as_in_a_terminal, "download", "BTC/USD:BTC", "--timeframe",
                  "1m", "--from", "2025-01-01", "--to", "2025-01-14", "--no-funding", "--rest-url",
                  server.url]  # fmt: skip
     process = subprocess.Popen(
