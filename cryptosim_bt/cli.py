@@ -5,6 +5,7 @@ The table goes to stdout, everything else to stderr. What is computed is compute
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from cryptosim_bt._version import __version__
 from cryptosim_bt.cli_reports import add_report_commands, plot_result
 from cryptosim_bt.config import Settings, load_settings
 from cryptosim_bt.console import plugin_table, progress_bar, summary_table
-from cryptosim_bt.errors import InputError
+from cryptosim_bt.errors import InputError, PluginError
 from cryptosim_bt.logs import close_file, log_to_console, log_to_file
 from cryptosim_bt.plugins import Kind, Registry, discover
 from cryptosim_bt.run_directory import RunDirectory, default_target
@@ -152,6 +153,9 @@ def check(config: Path, overrides: Sequence[str]) -> None:
 @click.argument("name")
 def new_strategy(name: str) -> None:
     """Write strategies/NAME.py, a strategy that runs as it is."""
+    mine = Path("strategies", f"{name}.py")
+    if not mine.exists() and name in discover([Path.cwd()]).names(Kind.STRATEGY):
+        raise PluginError(f"new-strategy {name}: there is a strategy of that name; choose another")
     path = write_strategy(name, Path.cwd())
     click.echo(f"{path}\nrun it: python -m cryptosim_bt run CONFIG --set strategy.name={name}")
 
@@ -181,6 +185,10 @@ add_report_commands(commands)
 
 def main() -> None:
     """Run the command line; the console script ``cryptosim-bt``."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without these letters shows "?" for them; it must not end a finished run.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         commands(standalone_mode=False)
     except InputError as error:

@@ -320,8 +320,15 @@ def parameters(cls: type) -> dict[str, Any]:
     return {name: value for name, value in pairs.items() if name not in _FRAMEWORK_PARAMS}
 
 
-def checked_parameters(plugin: Plugin, given: Mapping[str, Any], place: str) -> SimpleNamespace:
+def checked_parameters(
+    plugin: Plugin,
+    given: Mapping[str, Any],
+    place: str,
+    place_of: Callable[[str], str] | None = None,
+) -> SimpleNamespace:
     """Return a plugin's parameters, given ones over defaults, as attributes.
+
+    ``place`` says where they were given, ``place_of`` where each of them was (default: in it).
 
     Raises
     ------
@@ -334,13 +341,15 @@ def checked_parameters(plugin: Plugin, given: Mapping[str, Any], place: str) -> 
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
+            where = place_of(name) if place_of else place
             raise PluginError(
-                f"{place}: unknown parameter {name!r} for {plugin.cls.__name__}; {hint}"
+                f"{where}: unknown parameter {name!r} for {plugin.cls.__name__}; {hint}"
                 f"known: {', '.join(known) or 'none'}"
             )
         expected = _expected(known[name])
         if expected is not None and not _is_a(value, known[name]):
-            raise PluginError(f"{place}.{name}: was {value!r}; allowed: {expected}")
+            where = place_of(name) if place_of else f"{place}.{name}"
+            raise PluginError(f"{where}: was {value!r}; allowed: {expected}")
     values = SimpleNamespace(**{**known, **given})
     complaint = plugin.cls.check_params(values) if hasattr(plugin.cls, "check_params") else None
     if complaint:

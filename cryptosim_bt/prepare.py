@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -186,7 +187,9 @@ def _strategy(
                 f"{settings.place('strategy', name)}: was {block!r}; allowed: parameters below it"
             )
     place = settings.place("strategy", section.name)
-    return plugin.cls, checked_parameters(plugin, section.parameters, place)
+    return plugin.cls, checked_parameters(
+        plugin, section.parameters, place, partial(settings.place, "strategy", section.name)
+    )
 
 
 def _signals(

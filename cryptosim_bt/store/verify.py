@@ -80,7 +80,10 @@ def _require_venue(series: Series, path: Path) -> None:
     """Check that every row names its venue."""
     import pyarrow.parquet as pq
 
-    venues = pq.read_table(path, columns=["venue"]).column("venue").unique().to_pylist()
+    try:
+        venues = pq.read_table(path, columns=["venue"]).column("venue").unique().to_pylist()
+    except (OSError, ValueError, KeyError) as error:
+        raise StoreError(f"{path}: is damaged: {error}") from error
     if any(venue != series.venue for venue in venues):
         raise StoreError(f"{path}: holds rows of {venues}, not of {series.venue}")
 

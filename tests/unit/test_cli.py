@@ -321,3 +321,20 @@ def test_wrong_command_and_option_are_told(tmp_path: Path) -> None:
 def test_help_and_version_end_well(tmp_path: Path) -> None:
     assert "run" in cryptosim(tmp_path, "--help").stdout
     assert re.search(r"\d+\.\d+", cryptosim(tmp_path, "--version").stdout)
+
+
+def test_terminal_without_korean_letters_does_not_end_a_finished_run(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cryptosim_bt", "list", "strategies"],
+        cwd=folder, capture_output=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii",
+             "PYTHONUTF8": "0"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert b"simple_ma" in done.stdout
+
+
+def test_new_strategy_of_a_known_name_is_refused(folder: Path) -> None:
+    done = cryptosim(folder, "new-strategy", "simple_ma", code=2)
+    assert "there is a strategy of that name" in done.stderr
+    assert not (folder / "strategies" / "simple_ma.py").exists()
