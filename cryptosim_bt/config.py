@@ -98,7 +98,7 @@ class TradingSection(_Section):
     use_tp: bool = True
     take_profit_pct: Share = 0.02
     use_sl: bool = True
-    stop_loss_pct: Annotated[float, Field(gt=0, le=1)] = 1.0
+    stop_loss_pct: Positive = 1.0  # 1 or more: no stop (R19)
     order_cancel_timeout: Positive = 3600.0
     sizing: SizingSection = SizingSection()
     stop: StopSection = StopSection()

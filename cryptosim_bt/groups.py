@@ -5,7 +5,6 @@ Values with their life; what happens to them is decided in `positions.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cryptosim_bt.contracts import Side
@@ -74,12 +73,6 @@ class Group:
     def name(self) -> str:
         """The name that results show."""
         raise NotImplementedError
-
-    def working_orders(self) -> Iterator[PlaceOrder]:
-        """Yield the group's working orders, take-profit first."""
-        for order in (self.take_profit, self.stop_loss, self.signal_exit):
-            if order is not None:
-                yield order
 
 
 @dataclass(slots=True, eq=False)

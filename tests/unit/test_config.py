@@ -135,7 +135,6 @@ WRONG: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("trading.use_tp=1", ("trading.use_tp", "was 1", "true or false")),
     ("trading.use_tp=yes please", ("trading.use_tp", "'yes please'", "true or false")),
     ("trading.take_profit_pct=2", ("trading.take_profit_pct", "was 2", "below 1")),
-    ("trading.stop_loss_pct=2", ("trading.stop_loss_pct", "was 2", "1 or below")),
     ("trading.stop_loss_pct=0", ("trading.stop_loss_pct", "was 0", "above 0")),
     ("trading.order_cancel_timeout=-1", ("order_cancel_timeout", "was -1", "above 0")),
     ("trading.margin_mode=crossed", ("trading.margin_mode", "'crossed'", "'cross'")),
