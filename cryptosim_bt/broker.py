@@ -26,7 +26,7 @@ from cryptosim_bt.order_book import WorkingOrder
 from cryptosim_bt.order_desk import OrderDesk
 from cryptosim_bt.order_margin import OrderMargin
 from cryptosim_bt.order_types import Market
-from cryptosim_bt.orders import Execution, OrderEnd, Role
+from cryptosim_bt.orders import Execution, FundingPayment, OrderEnd, Role
 from cryptosim_bt.stock_broker import (
     PLAIN_INSTRUMENT,
     StockBrokerCalls,
@@ -65,8 +65,8 @@ class Follower(Protocol):
     def on_order_end(self, number: int, end: OrderEnd, reason: str, time_ms: int) -> None:
         """Hear of an order that left the book."""
 
-    def on_funding(self, side: Side, payment: float) -> None:
-        """Hear of a funding cash flow, + = received."""
+    def on_funding(self, funding: FundingPayment) -> None:
+        """Hear of a funding cash flow."""
 
     def on_shortfall(self, amount: float) -> None:
         """Hear of money that the exchange forgave."""
@@ -417,10 +417,10 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         if self.follower is not None and working.number is not None:
             self.follower.on_order_end(working.number, end, reason, self.now_ms)
 
-    def funded(self, side: Side, payment: float) -> None:
+    def funded(self, funding: FundingPayment) -> None:
         """Tell the follower of a funding cash flow."""
         if self.follower is not None:
-            self.follower.on_funding(side, payment)
+            self.follower.on_funding(funding)
 
     def forgiven(self, shortfall: float) -> None:
         """Tell the follower of a shortfall."""

@@ -19,7 +19,7 @@ from cryptosim_bt.exchange_ports import ExchangeListener, StrategyOrders
 from cryptosim_bt.instrument import Instrument
 from cryptosim_bt.matching import Bar, BarValues, FillRules, Matcher
 from cryptosim_bt.order_book import OrderBook, WorkingOrder
-from cryptosim_bt.orders import Execution, Liquidity, OrderEnd, Role
+from cryptosim_bt.orders import Execution, FundingPayment, Liquidity, OrderEnd, Role
 from cryptosim_bt.venue_rules import VenueRules
 
 
@@ -231,7 +231,11 @@ class SimulatedExchange:
             for leg in self.account.legs.values():
                 if leg.contracts:
                     payment = self.account.fund(leg.side, mark_open, rate)
-                    self._listener.funded(leg.side, payment)
+                    self._listener.funded(
+                        FundingPayment(
+                            self._time_ms, due_ms, leg.side, rate, mark_open, leg.contracts, payment
+                        )
+                    )
             self.account.back_margins()
             self._quiet = None
 

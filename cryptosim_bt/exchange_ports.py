@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from cryptosim_bt.contracts import Side
 from cryptosim_bt.order_book import WorkingOrder
-from cryptosim_bt.orders import Execution, OrderEnd
+from cryptosim_bt.orders import Execution, FundingPayment, OrderEnd
 
 
 class ExchangeListener(Protocol):
@@ -21,8 +20,8 @@ class ExchangeListener(Protocol):
     def ended(self, order: WorkingOrder, end: OrderEnd, reason: str) -> None:
         """Hear of an order that left the book."""
 
-    def funded(self, side: Side, payment: float) -> None:
-        """Hear of a funding cash flow of a leg, + = received."""
+    def funded(self, funding: FundingPayment) -> None:
+        """Hear of a funding cash flow of a leg."""
 
     def forgiven(self, shortfall: float) -> None:
         """Hear of a loss that the exchange bore."""

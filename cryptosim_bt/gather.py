@@ -11,6 +11,7 @@ import pandas as pd
 
 from cryptosim_bt.commission import FuturesCommission
 from cryptosim_bt.groups import PositionSet, Trade
+from cryptosim_bt.orders import FundingPayment
 from cryptosim_bt.performance import Market, performance
 from cryptosim_bt.prepare import Prepared
 from cryptosim_bt.records import Fill, OrderLife
@@ -33,6 +34,7 @@ def gather(prepared: Prepared, strategy: SignalStrategy) -> Result:
         "trades": _rows(Trade, book.trades),
         "orders": _rows(OrderLife, list(strategy.order_lives.values())),
         "sets": _sets_table(book.sets),
+        "funding": _rows(FundingPayment, strategy.funding),
         "ambiguous": _with_times(
             pd.DataFrame(strategy.broker.exchange.ambiguous, columns=["time_ms", "kind"])
         ),
@@ -72,7 +74,7 @@ def _bars_table(
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     window = prepared.window
     table = pd.DataFrame({"time": window.index})
-    for column in ("open", "high", "low", "close"):
+    for column in ("open", "high", "low", "close", "volume"):
         table[column] = window[column].to_numpy()
     panels = {}
     columns = [(column, panel.name, values) for panel in prepared.panels

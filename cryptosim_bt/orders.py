@@ -104,3 +104,32 @@ class Execution:
     liquidity: Liquidity
     realized_pnl: float
     fill_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FundingPayment:
+    """One leg's funding at one funding time (R22).
+
+    Parameters
+    ----------
+    time_ms
+        Open of the bar in which it was charged.
+    due_ms
+        The funding time.
+    rate
+        A fraction of the notional; a positive one is paid by longs.
+    price
+        What the notional was taken at: the bar's open, of the mark where there is one.
+    contracts
+        Held by the leg, before the bar's fills.
+    payment
+        Cash flow in settlement currency, + = received.
+    """
+
+    time_ms: int
+    due_ms: int
+    side: Side
+    rate: float
+    price: float
+    contracts: float
+    payment: float

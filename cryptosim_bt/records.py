@@ -10,7 +10,10 @@ from cryptosim_bt.positions import CONTRACT_TOLERANCE, FillOutcome
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One fill, seen by both books (R21): ``realized_pnl`` and ``group_pnl``."""
+    """One fill, seen by both books (R21): ``realized_pnl`` and ``group_pnl``.
+
+    ``shortfall`` is what the exchange forgave right after it (R23).
+    """
 
     time_ms: int
     order_id: int | None
@@ -23,6 +26,7 @@ class Fill:
     group: str
     realized_pnl: float
     group_pnl: float
+    shortfall: float = 0.0
 
     @classmethod
     def of(cls, execution: Execution, outcome: FillOutcome) -> Fill:

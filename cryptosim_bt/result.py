@@ -18,7 +18,7 @@ import pandas as pd
 from cryptosim_bt.errors import OutputError
 from cryptosim_bt.tabular import EXACT_FLOATS
 
-TABLES = ("bars", "fills", "trades", "orders", "sets", "ambiguous")
+TABLES = ("bars", "fills", "trades", "orders", "sets", "funding", "ambiguous")
 
 _TIMES = {
     "bars": ("time",),
@@ -26,12 +26,13 @@ _TIMES = {
     "trades": ("entry_time", "exit_time"),
     "orders": ("created", "ended"),
     "sets": ("born", "ended"),
+    "funding": ("time", "due"),
     "ambiguous": ("time",),
 }
 # Columns with blanks among whole numbers; pandas would turn them into 1.0.
 _COUNTS = {"fills": ("order_id",)}
 
-FIRST_BAR_COLUMNS = ("time", "open", "high", "low", "close")
+FIRST_BAR_COLUMNS = ("time", "open", "high", "low", "close", "volume")
 LAST_BAR_COLUMNS = (
     "signal",
     "mark",
@@ -62,12 +63,15 @@ class Result:
         The figures of R26 and the run's counts (summary.json).
     bars : DataFrame
         One row per bar of the trading window, figures after the bar: ``time`` (UTC), open, high,
-        low, close, indicator columns, signal, mark (price of unrealised PnL and margin), balance,
-        unrealized_pnl, equity, margin (settlement currency), contracts, average entry (NaN for an
-        empty leg) and open sets of each side, the prices below and above which something is
-        liquidated (NaN where there is none).
+        low, close, volume (as the data gives it), indicator columns, signal, mark (price of
+        unrealised PnL and margin), balance, unrealized_pnl, equity, margin (settlement currency),
+        contracts, average entry (NaN for an empty leg) and open sets of each side, the prices
+        below and above which something is liquidated (NaN where there is none).
     fills, trades, orders, sets : DataFrame
         One row per fill, closed Transaction, order, PositionSet; times in UTC.
+    funding : DataFrame
+        One row per leg and funding time: bar in which it was charged, time it was due, side, rate,
+        price, contracts, payment (+ = received).
     ambiguous : DataFrame
         Time and kind of every bar that alone cannot say what came first in it.
     panels : dict
@@ -81,6 +85,7 @@ class Result:
     trades: pd.DataFrame
     orders: pd.DataFrame
     sets: pd.DataFrame
+    funding: pd.DataFrame
     ambiguous: pd.DataFrame
     panels: Mapping[str, str] = field(default_factory=dict)
 

@@ -109,8 +109,8 @@ def _unused(path: Path) -> Path:
 
 _RUN_FILES = {
     "summary.json", "bars.csv", "fills.csv", "trades.csv", "orders.csv", "sets.csv",
-    "ambiguous.csv", "performance.json", "charts", "report.xlsx", "report.html", "chart.png",
-    "plot.png", "config.yaml", "run.log",
+    "funding.csv", "ambiguous.csv", "performance.json", "charts", "report.xlsx", "report.html",
+    "chart.png", "plot.png", "config.yaml", "run.log",
 }  # fmt: skip
 
 

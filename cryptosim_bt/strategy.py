@@ -28,6 +28,7 @@ from cryptosim_bt.orders import (
     CancelOrder,
     Command,
     Execution,
+    FundingPayment,
     OrderEnd,
     PlaceOrder,
     ResizeOrder,
@@ -169,6 +170,7 @@ class SignalStrategy(bt.Strategy):
         self.refused: Counter[str] = Counter()
         self.last_signal = NOTHING
         self.fills: list[Fill] = []
+        self.funding: list[FundingPayment] = []
         self.order_lives: dict[int, OrderLife] = {}
         self._working: dict[int, bt.Order] = {}
         self._row = context.warmup - 1  # of the bar that next() stands on
@@ -350,13 +352,16 @@ class SignalStrategy(bt.Strategy):
         self.order_lives[number].ended(end, reason, time_ms)
         self._carry_out(self.book.order_ended(number, end, time_ms))
 
-    def on_funding(self, side: Side, payment: float) -> None:
+    def on_funding(self, funding: FundingPayment) -> None:
         """Share a funding cash flow among the leg's Transactions (R22)."""
-        self.book.fund(side, payment)
+        self.book.fund(funding.side, funding.payment)
+        self.funding.append(funding)
 
     def on_shortfall(self, amount: float) -> None:
-        """Book what the exchange forgave (R23)."""
+        """Book what the exchange forgave (R23), beside the fill that called for it."""
         self.book.forgive(amount)
+        last = self.fills[-1]
+        self.fills[-1] = replace(last, shortfall=last.shortfall + amount)
 
     # ------------------------------------------------------------------ R21
     def _compare_books(self, mark: float) -> None:

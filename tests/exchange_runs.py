@@ -111,7 +111,7 @@ def happened(result: Result) -> list[tuple[int, str, float, float, str]]:
 
 def assert_same_result(one: Result, other: Result) -> None:
     """Require the same bars, fills, trades, orders and sets, to the last digit."""
-    for name in ("bars", "fills", "trades", "orders", "sets", "ambiguous"):
+    for name in ("bars", "fills", "trades", "orders", "sets", "funding", "ambiguous"):
         pd.testing.assert_frame_equal(
             getattr(one, name), getattr(other, name), check_exact=True, obj=name
         )
@@ -125,6 +125,8 @@ def assert_money_is_kept(result: Result, initial: float) -> None:
     assert summary["final_balance"] == pytest.approx(
         initial + moved + summary["shortfall"], abs=dust
     )
+    assert fills["shortfall"].sum() == pytest.approx(summary["shortfall"], abs=dust)
+    assert -result.funding["payment"].sum() == pytest.approx(summary["funding_paid"], abs=dust)
     assert (table["balance"] + table["unrealized_pnl"] == table["equity"]).all()
     assert table["equity"].min() >= -dust
     assert table[["long_contracts", "short_contracts"]].min().min() >= 0.0

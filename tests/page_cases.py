@@ -11,6 +11,7 @@ from benchmarks.market import hourly_bars
 from cryptosim_bt.result import Result
 
 HOUR_SECONDS = 3600
+_MARKET = ("open", "high", "low", "close", "volume")
 
 
 def page_result(
@@ -32,7 +33,7 @@ def page_result(
     close = market["close"].to_numpy()
     times = pd.Series(pd.DatetimeIndex(market.index).astype("datetime64[ms, UTC]"))
     bars = pd.DataFrame({"time": times, **{name: market[name].to_numpy()
-                                           for name in ("open", "high", "low", "close")}})
+                                           for name in _MARKET}})
     panels = {}
     for name, (panel, values) in (indicators or _indicators(close)).items():
         bars[name], panels[name] = values, panel
@@ -56,6 +57,7 @@ def page_result(
         trades=table,
         orders=pd.DataFrame({"order_id": []}),
         sets=sets,
+        funding=pd.DataFrame({"time": [], "due": []}),
         ambiguous=pd.DataFrame({"time": [], "kind": []}),
         panels=panels,
     )
