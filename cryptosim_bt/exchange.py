@@ -349,6 +349,8 @@ class SimulatedExchange:
             self._quiet = None  # it trades in every bar from now on
             slipped = self._matcher.slipped(here, self._bar, is_buy=stop.is_buy)
             self._fill(stop, slipped, Liquidity.TAKER)
+            if stop.alive:  # R37
+                self._listener.triggered(stop)
 
     def _first_liquidation(
         self, here: float, end: float, towards: float, falling: bool
