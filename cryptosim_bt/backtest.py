@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -23,6 +24,8 @@ from cryptosim_bt.strategy import StrategyContext
 from cryptosim_bt.timeframe import milliseconds
 from cryptosim_bt.venue_rules import VenueRules
 from cryptosim_bt.volatility import average_true_range
+
+logger = logging.getLogger(__name__)
 
 
 def run_backtest(
@@ -57,6 +60,12 @@ def run_backtest(
     """
     prepared = prepare(settings, registry)
     result, analyzers = execute(prepared, progress)
+    if late := result.summary.get("funding_late"):
+        logger.warning(
+            "funding fell due in holes of the bars %d times while something was held; each was "
+            "charged at the open of the first bar after its hole (R22)",
+            late,
+        )
     if ambiguity:
         summary = {**result.summary, "ambiguity": ambiguity_band(prepared, result)}
         result = replace(result, summary=summary)

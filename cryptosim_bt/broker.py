@@ -65,6 +65,9 @@ class Follower(Protocol):
     def on_order_end(self, number: int, end: OrderEnd, reason: str, time_ms: int) -> None:
         """Hear of an order that left the book."""
 
+    def on_trigger(self, number: int) -> None:
+        """Hear of a stop that goes on as a market order."""
+
     def on_funding(self, funding: FundingPayment) -> None:
         """Hear of a funding cash flow."""
 
@@ -404,6 +407,11 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self._notify(order)
         if self.follower is not None:
             self.follower.on_execution(execution)
+
+    def triggered(self, working: WorkingOrder) -> None:
+        """Tell the follower of a stop that goes on as a market order."""
+        if self.follower is not None and working.number is not None:
+            self.follower.on_trigger(working.number)
 
     def ended(self, working: WorkingOrder, end: OrderEnd, reason: str) -> None:
         """Turn a cancel or an expiry into a backtrader notification and tell the follower."""

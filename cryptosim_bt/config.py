@@ -27,6 +27,7 @@ from cryptosim_bt.instrument import (
     known_symbols,
     trade_type_of,
 )
+from cryptosim_bt.tiers import built_in_tiers
 from cryptosim_bt.timeframe import milliseconds, utc_time
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -38,6 +39,8 @@ Timeframe = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h
 
 VENUE_TIERS = "venue"
 """The word for `instrument.tiers` that names no file: the tiers that the venue gave."""
+BUILT_IN_TIERS = "built-in"
+"""The word for the list that is shipped for the market."""
 
 
 class _Section(BaseModel):
@@ -254,14 +257,18 @@ class Settings:
 
     @property
     def tiers(self) -> str | None:
-        """The file of margin tiers, or "venue" for those that the venue gave.
+        """The file of margin tiers, "venue" for those that the venue gave, "built-in" for ours.
 
-        The venue's apply to `data.source: ccxt` where nothing is said of maintenance.
+        Where nothing is said of maintenance, the venue's apply to `data.source: ccxt`, and the
+        built-in ones, if the market has any, to other sources.
         """
         given = self.keys.instrument
-        if given.tiers is None and given.maintenance_margin_rate is None:
-            return VENUE_TIERS if self.keys.data.source == "ccxt" else None
-        return given.tiers
+        if given.tiers is not None or given.maintenance_margin_rate is not None:
+            return given.tiers
+        if self.keys.data.source == "ccxt":
+            return VENUE_TIERS
+        shipped = built_in_tiers(self.keys.exchange.name, self.instrument)
+        return None if shipped is None else BUILT_IN_TIERS
 
     @property
     def timeframe_ms(self) -> int:
@@ -336,6 +343,7 @@ def settings_of(document: Document, directory: Path) -> Settings:
     """Check a document's values; ``directory`` is what its relative paths start from."""
     keys = _checked_keys(document, directory)
     instrument = _instrument(keys, document)
+    _check_tiers(keys, instrument, document)
     maker, taker = _fees(keys, instrument, document)
     zone = ZoneInfo(keys.timezone)
     period = keys.backtest.trading_period
@@ -401,7 +409,7 @@ def _resolve_paths(document: Document, directory: Path) -> None:
         for part in path[:-1]:
             values = values.get(part) if isinstance(values, dict) else None
         if isinstance(values, dict) and isinstance(values.get(path[-1]), str):
-            if path == ("instrument", "tiers") and values["tiers"] == VENUE_TIERS:
+            if path == ("instrument", "tiers") and values["tiers"] in (VENUE_TIERS, BUILT_IN_TIERS):
                 continue
             base = Path.cwd() if path in document.overridden else directory
             values[path[-1]] = str((base / Path(values[path[-1]]).expanduser()).resolve())
@@ -446,6 +454,16 @@ def _instrument(keys: Keys, document: Document) -> Instrument:
         maker=known.maker if known else None,
         taker=known.taker if known else None,
     )
+
+
+def _check_tiers(keys: Keys, instrument: Instrument, document: Document) -> None:
+    asked = keys.instrument.tiers == BUILT_IN_TIERS
+    if asked and built_in_tiers(keys.exchange.name, instrument) is None:
+        raise ConfigError(
+            f"{document.place(('instrument', 'tiers'))}: was '{BUILT_IN_TIERS}', but no list is "
+            f"built in for {instrument.symbol} of {keys.exchange.name} in contracts of "
+            f"{instrument.contract_size:g}; give a file, or maintenance_margin_rate"
+        )
 
 
 def _fees(keys: Keys, instrument: Instrument, document: Document) -> tuple[float, float]:

@@ -63,6 +63,8 @@ class SimulatedExchange:
         self.ambiguous: list[tuple[int, str]] = []
         # What long legs were worth more than short ones at each funding time, as it was charged.
         self.funding_exposure: dict[int, float] = {}
+        # How many funding times fell into holes of the bars and were charged after them.
+        self.late_funding = 0
         self._matcher = Matcher(instrument, rules)
         self._venue = venue or VenueRules()
         self._rules = rules
@@ -217,17 +219,19 @@ class SimulatedExchange:
             self._listener.ended(order, OrderEnd.EXPIRED, "its time had passed")
 
     def _charge_funding(self, mark_open: float) -> None:
-        # R22: the legs held before the bar's fills, at the (mark's) open.
+        # R22: the legs held before the bar's fills, at the (mark's) open. What was due in a hole
+        # of the bars is charged here too: who holds now held then, since nothing fills in a hole.
         end_ms = self._time_ms + self._bar_ms
         while self._funding and self._funding[-1][0] < end_ms:
             due_ms, rate = self._funding.pop()
-            if due_ms < self._time_ms or self.account.flat:
+            if self.account.flat:
                 continue
             notional = self.account.scheme.notional
             long, short = (notional(self.account.legs[side].contracts, mark_open) for side in SIDES)
             self.funding_exposure[due_ms] = long - short
             if rate == 0.0:
                 continue
+            self.late_funding += due_ms < self._time_ms
             for leg in self.account.legs.values():
                 if leg.contracts:
                     payment = self.account.fund(leg.side, mark_open, rate)
@@ -345,6 +349,8 @@ class SimulatedExchange:
             self._quiet = None  # it trades in every bar from now on
             slipped = self._matcher.slipped(here, self._bar, is_buy=stop.is_buy)
             self._fill(stop, slipped, Liquidity.TAKER)
+            if stop.alive:  # R37
+                self._listener.triggered(stop)
 
     def _first_liquidation(
         self, here: float, end: float, towards: float, falling: bool

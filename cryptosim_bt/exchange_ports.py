@@ -17,6 +17,9 @@ class ExchangeListener(Protocol):
     def filled(self, order: WorkingOrder | None, execution: Execution) -> None:
         """Hear of a fill; ``order`` is None for what the exchange did by itself."""
 
+    def triggered(self, order: WorkingOrder) -> None:
+        """Hear of a stop that goes on as a market order: its bar could not fill it whole."""
+
     def ended(self, order: WorkingOrder, end: OrderEnd, reason: str) -> None:
         """Hear of an order that left the book."""
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from cryptosim_bt.contracts import Side
 from cryptosim_bt.groups import Group, PositionSet
 from cryptosim_bt.instrument import Instrument
-from cryptosim_bt.orders import CancelOrder, Command, PlaceOrder, ResizeOrder, Role
+from cryptosim_bt.orders import CancelOrder, Command, Execution, PlaceOrder, ResizeOrder, Role
 
 # A group's orders by name, in the order in which they are cancelled.
 EXIT_NAMES = ("take_profit", "stop_loss", "signal_exit")
+# Contracts that differ by less than this share are the same: sums of lots in floats.
+CONTRACT_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,17 @@ class ExitOrders:
         self._unfilled.pop(number, None)
 
     def place(
-        self, role: Role, group: Group, price: float, commands: list[Command]
+        self,
+        role: Role,
+        group: Group,
+        price: float,
+        commands: list[Command],
+        contracts: float | None = None,
     ) -> PlaceOrder:
-        """Want an order that closes all of a group at a price."""
-        order = PlaceOrder(
-            self.next_number(), role, group.side, group.contracts, price, group.tradeid
-        )
+        """Want an order that closes all of a group, or some contracts of it, at a price."""
+        if contracts is None:
+            contracts = group.contracts
+        order = PlaceOrder(self.next_number(), role, group.side, contracts, price, group.tradeid)
         self._unfilled[order.number] = order
         commands.append(order)
         return order
@@ -74,6 +81,13 @@ class ExitOrders:
             setattr(group, name, None)
             commands.append(CancelOrder(order.number, reason))
 
+    def cancel_all(self, group: Group, reason: str, commands: list[Command]) -> None:
+        """Cancel every order of a group."""
+        for name in EXIT_NAMES:
+            self.cancel(group, name, reason, commands)
+        commands.extend(CancelOrder(order.number, reason) for order in group.triggered)
+        group.triggered = []
+
     def release(self, group: Group, number: int) -> str | None:
         """Take an order that is over off its group; return its name there, None if it had none."""
         for name in EXIT_NAMES:
@@ -81,23 +95,58 @@ class ExitOrders:
             if order is not None and order.number == number:
                 setattr(group, name, None)
                 return name
+        group.triggered = [order for order in group.triggered if order.number != number]
         return None
 
-    def shrink(self, group: Group, filled: int | None, commands: list[Command]) -> None:
+    def set_off(self, group: Group, number: int) -> None:
+        """Keep a stop that has become a market order apart from the group's stop (R37)."""
+        order = group.stop_loss
+        if order is not None and order.number == number:
+            group.stop_loss = None
+            group.triggered.append(order)
+
+    def shrink(self, group: Group, fill: Execution, commands: list[Command]) -> None:
         """Keep a partly closed group's exits as large as what is left.
 
-        The order numbered ``filled`` has shrunk by its fill; the others are resized.
+        The order that filled has shrunk by its fill; the others are resized. Triggered stops go on
+        for what they were sent for, as far as the group still holds it; the stop is for the rest.
         """
-        for name in EXIT_NAMES:
+        for name in ("take_profit", "signal_exit"):
             order: PlaceOrder | None = getattr(group, name)
+            if order is not None:
+                setattr(group, name, self._resize(order, group.contracts, fill, commands))
+        self._shrink_stops(group, fill, commands)
+
+    def _shrink_stops(self, group: Group, fill: Execution, commands: list[Command]) -> None:
+        triggered, stop = group.triggered, group.stop_loss
+        group.triggered, group.stop_loss = [], None
+        for order in (*triggered, stop):
             if order is None:
                 continue
-            # What the group knows of the order follows: a stop of another size is a stale one.
-            kept = replace(order, contracts=group.contracts)
-            setattr(group, name, kept)
-            self._unfilled[order.number] = kept
-            if order.number != filled:
-                commands.append(ResizeOrder(order.number, group.contracts))
+            left = order.contracts
+            if order.number == fill.number:
+                left -= fill.contracts
+                if left <= CONTRACT_TOLERANCE * fill.contracts:
+                    self.forget(order.number)
+                    continue
+            held = _uncovered(group)
+            if not held:
+                commands.append(CancelOrder(order.number, "a triggered stop closes what is left"))
+            elif order is stop:
+                group.stop_loss = self._resize(order, held, fill, commands)
+            else:
+                group.triggered.append(self._resize(order, min(left, held), fill, commands))
+
+    def _resize(
+        self, order: PlaceOrder, contracts: float, fill: Execution, commands: list[Command]
+    ) -> PlaceOrder:
+        """Return an order with other contracts, the venue's as well unless the fill shrank it."""
+        # What the group knows of the order follows: a stop of another size is a stale one.
+        kept = replace(order, contracts=contracts)
+        self._unfilled[order.number] = kept
+        if order.number != fill.number:
+            commands.append(ResizeOrder(order.number, contracts))
+        return kept
 
     def protect(self, group: Group, commands: list[Command]) -> None:
         """Place or replace a group's take-profit and stop for its present contents (R19)."""
@@ -108,14 +157,18 @@ class ExitOrders:
             price = self._take_profit_price(group, self.rules.take_profit_pct)
             group.take_profit = self.place(Role.TAKE_PROFIT, group, price, commands)
         # A take-profit that comes back after a signal exit leaves the stop alone (R11).
-        if group.stop_loss is None or group.stop_loss.contracts != group.contracts:
+        uncovered = _uncovered(group)
+        if group.stop_loss is None or group.stop_loss.contracts != uncovered:
             self.cancel(group, "stop_loss", "replaced: its group grew", commands)
             stop_price = self._stop_price(group)
-            if stop_price is not None:
-                group.stop_loss = self.place(Role.STOP_LOSS, group, stop_price, commands)
+            if stop_price is not None and uncovered:
+                group.stop_loss = self.place(
+                    Role.STOP_LOSS, group, stop_price, commands, uncovered
+                )
         if isinstance(group, PositionSet):
             group.take_profit_price = group.take_profit.price if group.take_profit else None
-            group.stop_loss_price = group.stop_loss.price if group.stop_loss else None
+            stops = [*group.triggered, *([group.stop_loss] if group.stop_loss else [])]
+            group.stop_loss_price = stops[-1].price if stops else None
 
     def _take_profit_price(self, group: Group, distance: float) -> float:
         # R8: a take-profit never earns less than asked.
@@ -137,3 +190,11 @@ class ExitOrders:
         if group.side == "long":
             return self._instrument.price_down(asked)
         return self._instrument.price_up(asked)
+
+
+def _uncovered(group: Group) -> float:
+    """Return the contracts of a group that no triggered stop closes; 0 but for float dust."""
+    contracts = group.contracts
+    for order in group.triggered:
+        contracts -= order.contracts
+    return contracts if contracts > CONTRACT_TOLERANCE * group.contracts else 0.0

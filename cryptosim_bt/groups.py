@@ -57,7 +57,9 @@ class Group:
     """What one take-profit closes: the base of Position and PositionSet.
 
     ``average`` is the entry average of what is held; a partial exit leaves it (R19).
-    ``take_profit``, ``stop_loss`` and ``signal_exit`` are the working orders, if any.
+    ``take_profit``, ``stop_loss`` and ``signal_exit`` are the working orders, if any;
+    ``triggered`` are stops that have become market orders, older first, each with what is left of
+    it (R37).
     """
 
     side: Side
@@ -68,6 +70,7 @@ class Group:
     take_profit: PlaceOrder | None = None
     stop_loss: PlaceOrder | None = None
     signal_exit: PlaceOrder | None = None
+    triggered: list[PlaceOrder] = field(default_factory=list)
 
     @property
     def name(self) -> str:

@@ -169,10 +169,11 @@ def trade_type_of(symbol: str) -> int:
 # OKX perpetual swaps: contract size, lot, tick, maintenance rate of the first tier. Sizes and
 # ticks as OKX's public instruments list gave them (BTC-USD recorded 2026, the others 2022-2025);
 # OKX changes lots by announcement, so the `instrument:` section of a config overrides any of them.
-# Maintenance is one rate, the first tier's, because no complete tier list with a date could be
-# named: BTC 0.4 % from a recorded BTC-USD-SWAP position and the recorded first tiers of BTC-USDT
-# and ETH-USDT (0.4 %); ETH-USD 0.8 % from a recorded position (2021), kept for ETH-USDC as the
-# careful figure. Larger positions need more: give `instrument.tiers`.
+# Maintenance is the first tier's: BTC 0.4 % from a recorded BTC-USD-SWAP position and the recorded
+# first tiers of BTC-USDT and ETH-USDT (0.4 %); ETH-USD 0.8 % from a recorded position (2021), kept
+# for ETH-USDC as the careful figure. Complete lists with a source and a date stand in
+# `assets/tiers_okx_*.yaml` (`tiers.py`); where there is none, larger positions need more than this
+# one rate: give `instrument.tiers`.
 _OKX_SWAPS: dict[str, tuple[float, float, float, float]] = {
     "BTC/USD:BTC": (100.0, 1.0, 0.1, 0.004),
     "ETH/USD:ETH": (10.0, 1.0, 0.01, 0.008),

@@ -16,7 +16,7 @@ from cryptosim_bt.contracts import (
     Leg,
     Side,
 )
-from cryptosim_bt.exit_orders import EXIT_NAMES, BookRules, ExitOrders
+from cryptosim_bt.exit_orders import CONTRACT_TOLERANCE, BookRules, ExitOrders
 from cryptosim_bt.groups import Group, Position, PositionSet, Trade, Transaction
 from cryptosim_bt.instrument import Instrument
 from cryptosim_bt.orders import (
@@ -26,9 +26,6 @@ from cryptosim_bt.orders import (
     PlaceOrder,
     Role,
 )
-
-# Contracts that differ by less than this share are the same: sums of lots in floats.
-CONTRACT_TOLERANCE = 1e-9
 
 
 class PositionMath(Protocol):
@@ -224,6 +221,16 @@ class PositionBook:
             self._orders.protect(group, commands)
         return commands
 
+    def stop_triggered(self, number: int) -> None:
+        """Take in that a stop has become a market order with something left to fill (R37).
+
+        It goes on for what it was sent for; a group that grows gets a stop for the rest.
+        """
+        order = self._orders.find(number)
+        group = None if order is None else self._group_of(order.group, order.side)
+        if group is not None:
+            self._orders.set_off(group, number)
+
     def fund(self, side: Side, payment: float) -> None:
         """Book a funding cash flow of a leg (+ = received), by contracts (R22)."""
         self.balance += payment
@@ -314,6 +321,8 @@ class PositionBook:
             transactions=position.transactions,
             contracts=position.contracts,
             average=position.average,
+            # A market order cannot be called back; the set keeps it, as it keeps the tradeid.
+            triggered=position.triggered,
             number=len(self.sets) + 1,
             born_ms=born_ms,
             entries=len(position.transactions),
@@ -343,7 +352,7 @@ class PositionBook:
             self._end_group(group, fill, commands)
         else:
             group.contracts -= fill.contracts
-            self._orders.shrink(group, fill.number, commands)
+            self._orders.shrink(group, fill, commands)
         return FillOutcome(name, group_pnl, commands)
 
     def _closed_by(self, fill: Execution) -> Group:
@@ -398,8 +407,7 @@ class PositionBook:
         if fill.number is not None:
             self._orders.release(group, fill.number)
             self._orders.forget(fill.number)
-        for name in EXIT_NAMES:
-            self._orders.cancel(group, name, f"{fill.role.value} closed its group", commands)
+        self._orders.cancel_all(group, f"{fill.role.value} closed its group", commands)
         if isinstance(group, PositionSet):
             group.ended_ms, group.exit_price = fill.time_ms, fill.price
             group.exit_reason = fill.role.value

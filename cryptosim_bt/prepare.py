@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cryptosim_bt.bars import select_window
-from cryptosim_bt.config import VENUE_TIERS, Settings, data_directory
+from cryptosim_bt.config import BUILT_IN_TIERS, VENUE_TIERS, Settings, data_directory
 from cryptosim_bt.errors import PluginError
 from cryptosim_bt.feed import DataSource, Feed
 from cryptosim_bt.funding import (
@@ -31,7 +31,7 @@ from cryptosim_bt.report import ReportAnalyzer
 from cryptosim_bt.store import Store
 from cryptosim_bt.store.records import kept_maintenance
 from cryptosim_bt.strategy import SIGNALS, SignalStrategy
-from cryptosim_bt.tiers import MaintenanceTiers, read_tiers
+from cryptosim_bt.tiers import MaintenanceTiers, built_in_tiers, read_tiers
 from cryptosim_bt.timeframe import iso_utc, milliseconds
 
 logger = logging.getLogger(__name__)
@@ -250,7 +250,9 @@ def _dated(schedule: FundingSchedule) -> list[tuple[int, float]]:
 
 
 def _tiers(settings: Settings) -> MaintenanceTiers:
-    path = settings.tiers
+    path: Path | str | None = settings.tiers
+    if path == BUILT_IN_TIERS:
+        path = built_in_tiers(settings.keys.exchange.name, settings.instrument)
     if path == VENUE_TIERS:
         store = Store(data_directory(settings.keys.data.directory))
         kept = kept_maintenance(store, settings.keys.exchange.name, settings.instrument.symbol)

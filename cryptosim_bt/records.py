@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cryptosim_bt.exit_orders import CONTRACT_TOLERANCE
 from cryptosim_bt.orders import Execution, OrderEnd, PlaceOrder
-from cryptosim_bt.positions import CONTRACT_TOLERANCE, FillOutcome
+from cryptosim_bt.positions import FillOutcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -352,6 +352,10 @@ class SignalStrategy(bt.Strategy):
         self.order_lives[number].ended(end, reason, time_ms)
         self._carry_out(self.book.order_ended(number, end, time_ms))
 
+    def on_trigger(self, number: int) -> None:
+        """Take into the book that a stop goes on as a market order (R37)."""
+        self.book.stop_triggered(number)
+
     def on_funding(self, funding: FundingPayment) -> None:
         """Share a funding cash flow among the leg's Transactions (R22)."""
         self.book.fund(funding.side, funding.payment)

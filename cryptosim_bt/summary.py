@@ -54,6 +54,7 @@ def summarize(
         "funding_missing": _missing_funding(
             prepared, exchange.funding_exposure, account.funding_paid
         ),
+        **({"funding_late": exchange.late_funding} if exchange.late_funding else {}),
         "entries_refused": dict(strategy.refused),
         "orders_expired": sum(life.status == "expired" for life in lives),
         "liquidations": exchange.liquidations,

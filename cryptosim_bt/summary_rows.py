@@ -27,7 +27,8 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "section_costs": ("fees_paid", "funding_paid", "funding_missing", "funding_missing.share",
                       "funding_missing.missing", "funding_missing.first",
-                      "funding_missing.funding_paid_worst", "funding_missing.funding_paid_best"),
+                      "funding_missing.funding_paid_worst", "funding_missing.funding_paid_best",
+                      "funding_late"),
     "section_risk": (
         "margin_mode", "mark", "min_liquidation_distance", "liquidations", "shortfall",
         "ambiguous_bars.total", "ambiguous_bars.entry_and_exit",

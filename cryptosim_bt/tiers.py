@@ -24,8 +24,11 @@ from cryptosim_bt.contracts import (
     LiquidationRegion,
 )
 from cryptosim_bt.errors import ConfigError
+from cryptosim_bt.instrument import Instrument, known_instrument
 
 Basis = Literal["contracts", "notional"]
+
+_ASSETS = Path(__file__).resolve().parent / "assets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,20 @@ def _price_at(contract: InverseContract | LinearContract, leg: Leg, notional: fl
     """Return the price at which a leg has a notional."""
     value = leg.contracts * contract.contract_size
     return value / notional if isinstance(contract, InverseContract) else notional / value
+
+
+def built_in_tiers(exchange: str, instrument: Instrument) -> Path | None:
+    """Return the shipped list of a market's tiers, None where there is none.
+
+    A list counts contracts of the size that the venue gives them, and says in the file where it is
+    from and of which date it is.
+    """
+    known = known_instrument(exchange, instrument.symbol)
+    if known is None or known.contract_size != instrument.contract_size:
+        return None
+    market = instrument.symbol.replace("/", "-").replace(":", "-")
+    path = _ASSETS / f"tiers_{exchange}_{market}.yaml"
+    return path if path.exists() else None
 
 
 def read_tiers(path: Path) -> MaintenanceTiers:

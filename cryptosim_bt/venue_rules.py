@@ -11,15 +11,14 @@ class VenueRules:
 
     Attributes
     ----------
-    min_contracts, max_contracts
-        Smallest and largest order.
+    max_contracts
+        Largest order. The smallest is the instrument's, kept before an order is sent.
     max_open_orders
         Working orders at once.
     price_band
         Largest distance of a limit from the mark price, a fraction of it.
     """
 
-    min_contracts: float | None = None
     max_contracts: float | None = None
     max_open_orders: int | None = None
     price_band: float | None = None
@@ -27,9 +26,10 @@ class VenueRules:
     def refusal(
         self, contracts: float, price: float, mark: float, open_orders: int, *, is_stop: bool
     ) -> str | None:
-        """Return why the venue rejects an order, None if it takes it."""
-        if self.min_contracts is not None and contracts < self.min_contracts:
-            return f"size {contracts:g} is below the minimum, {self.min_contracts:g} contracts"
+        """Return why the venue rejects an order, None if it takes it.
+
+        ``mark`` is the close, of the mark where there is one, of the bar in which it is sent.
+        """
         if self.max_contracts is not None and contracts > self.max_contracts:
             return f"size {contracts:g} is above the maximum, {self.max_contracts:g} contracts"
         if self.max_open_orders is not None and open_orders >= self.max_open_orders:

@@ -335,6 +335,11 @@ FIGURES: dict[str, Entry] = {
         "Had each of them been the series' best rate for what was held",
         "빠진 비율이 모두 가장 유리했을 때",
     ),
+    "funding_late": (
+        "Funding charged late", "늦게 정산한 펀딩 횟수",
+        "Funding times in holes of the bars, charged at the open of the first bar after",
+        "봉이 빠진 구간의 정산 시각. 그 다음 첫 봉의 시가로 정산",
+    ),
     "margin_mode": (
         "Margin mode", "증거금 방식", "cross: the whole balance; isolated: a margin for each leg",
         "cross: 잔고 전체, isolated: 방향별 격리",

@@ -22,7 +22,7 @@ LONG, SHORT = 1, -1
 SIDES = (LONG, SHORT)
 NAMES = {LONG: "long", SHORT: "short"}
 RESULTS = ("fills", "bars", "trades", "refused", "orders_expired", "liquidations", "shortfall",
-           "balance", "equity", "fees_paid", "funding_paid")
+           "balance", "equity", "fees_paid", "funding_paid", "funding_late")
 
 
 @dataclass(eq=False)
@@ -102,6 +102,7 @@ class Simulation:
         self.leg_average = dict.fromkeys(SIDES, 0.0)
         self.last_order_id = self.sets_born = self.orders_expired = self.liquidations = 0
         self.shortfall = self.fees_paid = self.funding_paid = 0.0
+        self.funding_done = self.funding_late = 0
         self.refused: dict[str, int] = {}
         self.fills, self.trades, self.bars = [], [], []
         self.equity: float = self.balance  # at the last close
@@ -350,10 +351,13 @@ class Simulation:
             self.balance = 0.0
 
     def pay_funding(self) -> None:
-        """R22: the legs held before the bar's fills pay what is due within the bar."""
-        span = (self.bar[0], self.bar[0] + self.rules.timeframe_ms)
-        first, last = (bisect_left(self.funding, (moment,)) for moment in span)
-        for _, rate in self.funding[first:last]:
+        """R22: the legs held before the bar's fills pay what is due by the bar's end."""
+        due = self.funding[self.funding_done:]
+        due = due[:bisect_left(due, (self.bar[0] + self.rules.timeframe_ms,))]
+        self.funding_done += len(due)
+        for due_ms, rate in due:
+            if rate and self.groups() and due_ms < self.bar[0]:
+                self.funding_late += 1
             for each in (each for group in self.groups() for each in group.transactions):
                 paid = each.side * rate * self.notional(each.contracts, self.bar[1])
                 each.funding_paid += paid

@@ -102,7 +102,8 @@ def funding_for(draw: st.DrawFn, bars: list[Bar], step_ms: int) -> list[tuple[in
     if kind == "none":
         return []
     every_ms = 8 * HOUR_MS
-    times = range(first - first % every_ms + (every_ms if first % every_ms else 0), end, every_ms)
+    # From a day before the first bar on, when nobody holds anything.
+    times = range(first - first % every_ms - 3 * every_ms, end, every_ms)
     if kind == "constant":
         rate = draw(st.sampled_from([0.0001, -0.0003, 0.01]))
         return [(ms, rate) for ms in times]
@@ -194,6 +195,7 @@ def assert_equal_to_oracle(
     assert_same_rows(ours.trades, theirs["trades"], TRADE_COLUMNS, scale)
     summary = ours.summary
     assert summary["entries_refused"] == theirs["refused"]
+    assert summary.get("funding_late", 0) == theirs["funding_late"]
     for ours_name, theirs_name in (
         ("orders_expired", "orders_expired"),
         ("liquidations", "liquidations"),

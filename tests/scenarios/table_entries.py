@@ -5,6 +5,8 @@ from __future__ import annotations
 from tests.helpers import HOUR_MS
 from tests.scenarios.scenario import FAR_TP, QUIET, STOP_5, Filled, Scenario
 
+OWN_STOPS = {"tick": 0.01, "use_sl": True, "stop_loss_pct": 0.02}
+
 ENTRIES = (
     # ------------------------------------------------------------ R8, R9: the entry's limit
     Scenario(
@@ -147,6 +149,47 @@ ENTRIES = (
             Filled(2, "stop_loss", "P-long", 1, 95, "taker"),
             Filled(2, "entry", "P-long", 1, 99),  # its stop is at 94
         ],
+    ),
+    # 1 at 100 with its stop at 98, an entry at 99: price meets the entry first. Merged at once,
+    # both would have their stop at 97.51; by R13 and R16 each has its own, at 98 and 97.02.
+    Scenario(
+        "R13 a stop comes before an entry: of two contracts the older is sold at its own stop",
+        bars=[QUIET, QUIET, (100, 100, 99, 99), (99.5, 99.5, 97.8, 98.5)],
+        signals={0: 1, 2: 1},
+        rules=OWN_STOPS,
+        fills=[
+            Filled(1, "entry", "P-long", 1, 100),
+            Filled(3, "stop_loss", "P-long", 1, 98, "taker"),
+            Filled(3, "entry", "P-long", 1, 99),
+        ],
+        # Merged: nothing sold, 1000 - 1.5 - 0.5. Pessimistic by 98.5 - 98.
+        totals={"equity": 1000 - 2 - 0.5},
+    ),
+    Scenario(
+        "R13, R16 a stop comes before an entry: the younger is kept above its own stop",
+        bars=[QUIET, QUIET, (100, 100, 99, 99), (99.5, 99.5, 97.3, 97.4)],
+        signals={0: 1, 2: 1},
+        rules=OWN_STOPS,
+        fills=[
+            Filled(1, "entry", "P-long", 1, 100),
+            Filled(3, "stop_loss", "P-long", 1, 98, "taker"),
+            Filled(3, "entry", "P-long", 1, 99),
+        ],
+        # Merged: both sold at 97.51, 1000 - 2.49 - 1.49. Optimistic by 97.4 - 97.02.
+        totals={"equity": 1000 - 2 - 1.6},
+    ),
+    Scenario(
+        "R13, R16 a stop comes before an entry: both are sold, for what a merged stop would give",
+        bars=[QUIET, QUIET, (100, 100, 99, 99), (99.5, 99.5, 97, 97)],
+        signals={0: 1, 2: 1},
+        rules=OWN_STOPS,
+        fills=[
+            Filled(1, "entry", "P-long", 1, 100),
+            Filled(3, "stop_loss", "P-long", 1, 98, "taker"),
+            Filled(3, "entry", "P-long", 1, 99),
+            Filled(3, "stop_loss", "P-long", 1, 97.02, "taker"),
+        ],
+        totals={"balance": 1000 - 2 * (99.5 - 97.51)},
     ),
     Scenario(
         "R13 a take-profit comes before an entry in one bar",

@@ -186,7 +186,44 @@ FUNDING = (
         signals={0: 1},
         rules={"funding": ((NEW_YEAR_MS + 2 * HOUR_MS, 0.01),)},
         fills=[Filled(1, "entry", "P-long", 1, 100), Filled(2, "take_profit", "P-long", 1, 102)],
-        totals={"funding_paid": 1.0, "balance": 1000 + 2 - 1},
+        totals={"funding_paid": 1.0, "balance": 1000 + 2 - 1, "funding_late": 0},
+    ),
+    Scenario(
+        "R22 what is due in a hole of the bars is paid at the open of the first bar after it",
+        # Bars open at 0, 1, 2 and 20 h. Held from 1 h on; due at 8 h and 16 h, and at 20 h on time.
+        bars=[QUIET, QUIET, QUIET, (110, 110, 110, 110)],
+        times=(0, 1, 2, 20),
+        signals={0: 1},
+        rules={
+            **FAR_TP,
+            "funding": tuple((NEW_YEAR_MS + hour * HOUR_MS, rate) for hour, rate in
+                             ((-8, 1), (0, 1), (8, 0.001), (16, 0.002), (20, 0.004), (24, 1))),
+        },
+        fills=[Filled(1, "entry", "P-long", 1, 100)],
+        totals={"funding_paid": 0.007 * 110, "funding_late": 2, "balance": 1000 - 0.77},
+    ),
+    Scenario(
+        "R22 an entry that fills in the bar after a hole pays nothing for the hole",
+        bars=[QUIET, QUIET],
+        times=(0, 9),
+        signals={0: 1},
+        rules={"order_cancel_timeout": 36_000.0, "funding": ((NEW_YEAR_MS + 8 * HOUR_MS, 0.01),)},
+        fills=[Filled(1, "entry", "P-long", 1, 100)],
+        totals={"funding_paid": 0.0, "funding_late": 0},
+    ),
+    Scenario(
+        "R13, R22 an order expires before what was due in the hole is paid, liquidation after it",
+        # 10 behind a long contract of 100: after 9.7 of funding, 0.3 is less than 0.4.
+        bars=[QUIET, QUIET, QUIET],
+        times=(0, 1, 9),
+        signals={0: 1, 1: 1},
+        rules={"initial_balance": 10.0, "leverage": 100.0, "take_profit_pct": 0.5,
+               "liquidation_fee_rate": 0.0, "funding": ((NEW_YEAR_MS + 8 * HOUR_MS, 0.097),)},
+        fills=[
+            Filled(1, "entry", "P-long", 1, 100),
+            Filled(2, "liquidation", "P-long", 1, 100, "taker"),
+        ],
+        totals={"orders_expired": 1, "liquidations": 1, "funding_late": 1, "balance": 0.3},
     ),
 )
 

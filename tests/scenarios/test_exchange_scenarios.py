@@ -38,7 +38,8 @@ def framework_run(
         fill["time_ms"] = int(fill["time"].value // 1_000_000)
     names = ("refused", "orders_expired", "liquidations", "shortfall", "balance", "equity",
              "fees_paid", "funding_paid")  # fmt: skip
-    return fills, {name: result.summary[SUMMARY_NAMES.get(name, name)] for name in names}
+    totals = {name: result.summary[SUMMARY_NAMES.get(name, name)] for name in names}
+    return fills, totals | {"funding_late": result.summary.get("funding_late", 0)}
 
 
 def oracle_run(

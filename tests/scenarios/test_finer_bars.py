@@ -137,6 +137,23 @@ def test_funding_is_paid_at_the_open_of_its_finer_bar_by_what_is_held_then() -> 
     assert run(entered_after, {0: 1}, options).summary["funding_paid"] == 0.0
 
 
+def test_funding_due_in_a_hole_of_the_finer_bars_is_paid_after_it_at_the_mark() -> None:
+    # The second hour has lost its quarters of :15 and :30; due at :30, paid at :45.
+    fine = quarters(*HOUR_OF_REST, QUIET, QUIET, QUIET, (104.0, 104.0, 104.0, 104.0))
+    fine = [*fine[:5], fine[7]]
+    mark = [(bar[0], *[price + 1.0 for price in bar[1:]]) for bar in fine]
+    rules = changed(
+        RULES, take_profit_pct=0.5, funding=[(NEW_YEAR_MS + HOUR_MS + 2 * QUARTER_MS, 0.01)]
+    )
+    bars = hours(QUIET, (100.0, 104.0, 100.0, 104.0))
+    result = outcome(
+        exchange_run(bars, {0: 1}, rules, fine=fine, fine_timeframe="15m", mark=mark)
+    )
+    assert moments(result) == [("01:00", "entry", 100.0)]
+    assert result.summary["funding_paid"] == pytest.approx(0.01 * 105.0)
+    assert result.summary["funding_late"] == 1
+
+
 def test_liquidation_happens_in_its_finer_bar() -> None:
     options = {"leverage": 20.0, "position_size": 10.0, "initial_balance": 100.0, "use_tp": False}
     fine = quarters(*HOUR_OF_REST, *HOUR_OF_REST, QUIET, (100.0, 100.0, 85.0, 95.0), QUIET, QUIET)

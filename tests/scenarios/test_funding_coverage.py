@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from cryptosim_bt import DataError
+from cryptosim_bt import DataError, load_settings, run_backtest
 from cryptosim_bt.funding import FundingSchedule, Missing, series_funding
+from cryptosim_bt.plugins import discover
+from tests.exchange_files import write_bars, write_config
 from tests.exchange_runs import exchange_run, outcome
 from tests.helpers import HOUR_MS, NEW_YEAR_MS, PLAIN, changed, hours
 
@@ -130,6 +134,19 @@ def test_hole_is_an_error_by_default_with_its_count_and_first() -> None:
         schedule("error")
 
 
+def test_missing_rate_in_a_hole_of_the_bars_is_reckoned_at_the_bar_after_it() -> None:
+    # The bars of 5 h to 11 h lack, and so does the rate of 8 h; at 12 h the price is 90.
+    bars = [bar if bar[0] < NEW_YEAR_MS + 12 * HOUR_MS else (bar[0], 90.0, 90.0, 90.0, 90.0)
+            for row, bar in enumerate(hours(*[QUIET] * 26)) if not 5 <= row < 12]  # fmt: skip
+    prepared = exchange_run(bars, {0: 1}, RULES, funding_series=schedule("last"))
+    summary = outcome(prepared).summary
+    assert summary["funding_late"] == 1
+    paid = summary["funding_paid"]
+    assert paid == pytest.approx(900.0 * (0.001 + 0.002 - 0.0005))
+    missing = summary["funding_missing"]
+    assert missing["funding_paid_worst"] - paid == pytest.approx(900.0 * (0.002 - 0.001))
+
+
 def test_several_missing_rates_add_up() -> None:
     rates = {-16: 0.0003, -8: 0.0004, 24: 0.002, 32: 0.0001}
     found, paid = missing_of("zero", {0: 1}, rates=rates)
@@ -138,3 +155,17 @@ def test_several_missing_rates_add_up() -> None:
     assert paid == pytest.approx(2.0)
     assert found["funding_paid_worst"] == pytest.approx(paid + 2 * 1000.0 * 0.002)
     assert found["funding_paid_best"] == pytest.approx(paid + 2 * 1000.0 * 0.0001)
+
+
+@pytest.mark.parametrize(("without", "late"), [((), None), (range(39, 42), 1)])
+def test_funding_in_holes_that_are_kept_is_counted_and_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, without: range, late: int | None
+) -> None:
+    # Held from the first day's evening on; the hole has the second day's 16:00 in it.
+    logging.getLogger("cryptosim_bt").setLevel(logging.WARNING)
+    write_bars(tmp_path / "bars.csv", 48, without=without)
+    write_config(tmp_path, {"data": {"gaps": "keep"}, "trading": {"take_profit_pct": 0.5}})
+    result, _ = run_backtest(load_settings(tmp_path / "config.yaml"), discover())
+    assert result.summary["open_contracts"]["long"] > 0.0
+    assert result.summary.get("funding_late") == late
+    assert ("in holes of the bars 1 times while" in caplog.text) == (late == 1)

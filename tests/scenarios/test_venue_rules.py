@@ -43,9 +43,6 @@ def rejected(result: Result) -> list[tuple[str, str]]:
     ("rules", "order", "reason"),
     [
         (VenueRules(), (1e9, 1.0, 100.0, 10_000), None),
-        (VenueRules(min_contracts=2.0), (1.0, 100.0, 100.0, 0),
-         "size 1 is below the minimum, 2 contracts"),
-        (VenueRules(min_contracts=2.0), (2.0, 100.0, 100.0, 0), None),
         (VenueRules(max_contracts=5.0), (5.5, 100.0, 100.0, 0),
          "size 5.5 is above the maximum, 5 contracts"),
         (VenueRules(max_contracts=5.0), (5.0, 100.0, 100.0, 0), None),
@@ -114,6 +111,13 @@ def test_take_profit_outside_the_price_band_is_rejected() -> None:
     result = run([QUIET] * 3, {0: 1}, {"price_band": 0.01}, take_profit_pct=0.02)
     assert rejected(result) == [("take_profit", "price 102 is outside the band 99 to 101")]
     assert happened(result) == [(1, "entry", 5.0, 100.0, "maker")]
+
+
+def test_price_band_of_an_order_that_a_fill_makes_lies_around_its_bars_close() -> None:
+    # R44: filled at 100, where 102 would be inside; the bar closes at 106.
+    risen = (100.0, 106.0, 100.0, 106.0)
+    result = run([QUIET, risen, risen], {0: 1}, {"price_band": 0.03})
+    assert rejected(result) == [("take_profit", "price 102 is outside the band 102.82 to 109.18")]
 
 
 def test_signal_exit_that_is_rejected_asks_for_the_take_profit_again() -> None:

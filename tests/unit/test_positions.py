@@ -291,6 +291,89 @@ def test_stop_of_a_partly_closed_group_is_not_replaced_when_the_take_profit_retu
     assert placed(exits, Role.STOP_LOSS).number not in cancelled(commands)
 
 
+# ---------------------------------------------------------------------- triggered stops
+def triggered(book: PositionBook, contracts: float = 4.0, filled: float = 1.0) -> PlaceOrder:
+    """Enter at 100, trigger the stop and fill a part of it; return the stop."""
+    stop = placed(enter(book, 100.0, contracts=contracts), Role.STOP_LOSS)
+    book.apply_fill(fill_of(stop, filled))
+    book.stop_triggered(stop.number)
+    return stop
+
+
+def test_triggered_stop_is_not_replaced_and_what_grew_has_a_stop_of_its_own() -> None:
+    # R37: 3 of 4 are left to the triggered one; 2 more at 90 make 5 at 96.
+    book = new_book()
+    stop = triggered(book)
+    commands = enter(book, 90.0, contracts=2.0)
+    assert stop.number not in cancelled(commands)
+    new = placed(commands, Role.STOP_LOSS)
+    assert (new.contracts, new.price) == (2.0, 91.0)  # 96 * 0.95 = 91.2, down to the tick
+    assert placed(commands, Role.TAKE_PROFIT).contracts == 5.0
+    # The old one fills to its end: only the take-profit has to shrink.
+    outcome = book.apply_fill(fill_of(stop, 3.0))
+    assert outcome is not None
+    assert resized(outcome.commands)[placed(commands, Role.TAKE_PROFIT).number] == 2.0
+    assert cancelled(outcome.commands) == set()
+    assert book.position("long").triggered == []
+    assert book.contracts("long") == 2.0
+
+
+def test_part_of_a_take_profit_leaves_the_triggered_stop_and_takes_from_the_other() -> None:
+    book = new_book()
+    stop = triggered(book)
+    commands = enter(book, 90.0, contracts=2.0)
+    take_profit, new = (placed(commands, role) for role in (Role.TAKE_PROFIT, Role.STOP_LOSS))
+    first = book.apply_fill(fill_of(take_profit, 1.0))
+    assert first is not None
+    # 4 are left, 3 of them for the triggered stop.
+    assert resized(first.commands) == {stop.number: 3.0, new.number: 1.0}
+    second = book.apply_fill(fill_of(take_profit, 2.0))
+    assert second is not None
+    # 2 are left: less than the triggered stop was sent for.
+    assert resized(second.commands) == {stop.number: 2.0}
+    assert cancelled(second.commands) == {new.number}
+
+
+def test_end_of_a_group_cancels_its_triggered_stops() -> None:
+    book = new_book()
+    stop = triggered(book)
+    commands = enter(book, 90.0, contracts=2.0)
+    take_profit, new = (placed(commands, role) for role in (Role.TAKE_PROFIT, Role.STOP_LOSS))
+    outcome = book.apply_fill(fill_of(take_profit))
+    assert outcome is not None
+    assert cancelled(outcome.commands) == {stop.number, new.number}
+    assert book.contracts("long") == 0.0
+
+
+def test_take_profit_that_returns_wants_no_stop_beside_the_triggered_one() -> None:
+    book = new_book()
+    triggered(book)
+    exit_order = placed(book.want_signal_exit("long", 101.0), Role.SIGNAL_EXIT)
+    commands = book.order_ended(exit_order.number, OrderEnd.EXPIRED)
+    assert [each.role for each in commands if isinstance(each, PlaceOrder)] == [Role.TAKE_PROFIT]
+
+
+def test_second_stop_may_be_triggered_beside_the_first() -> None:
+    book = new_book(position_set_size=4)
+    first = triggered(book)
+    second = placed(enter(book, 90.0, contracts=2.0), Role.STOP_LOSS)
+    book.stop_triggered(second.number)  # without volume
+    third = placed(enter(book, 90.0, contracts=3.0), Role.STOP_LOSS)
+    assert third.contracts == 3.0
+    outcome = book.apply_fill(fill_of(second, 2.0))
+    assert outcome is not None
+    assert resized(outcome.commands)[third.number] == 3.0
+    assert [each.number for each in book.position("long").triggered] == [first.number]
+
+
+def test_triggered_stop_that_is_cancelled_from_outside_is_forgotten() -> None:
+    book = new_book()
+    stop = triggered(book)
+    assert book.order_ended(stop.number, OrderEnd.CANCELLED) == []
+    # The group has no stop until it grows; then one for all of it.
+    assert placed(enter(book, 90.0, contracts=2.0), Role.STOP_LOSS).contracts == 5.0
+
+
 # ---------------------------------------------------------------------- fills twice and late
 def test_fill_reported_twice_is_booked_once() -> None:
     book = new_book()
