@@ -211,6 +211,11 @@ class SignalStrategy(bt.Strategy):
         acted = self.broker.account.version != before
         context.daily_loss.settle(self.broker.getvalue() if acted else equity)
 
+    def clear(self) -> None:
+        """Forget the notifications of a bar; backtrader would keep every order for good."""
+        self._orderspending: list[bt.Order] = []
+        self._tradespending: list[bt.Trade] = []
+
     def _addnotification(self, order: bt.Order, quicknotify: bool = False) -> None:
         # A Trade of ours in the place where backtrader would make its own, which averages
         # inverse contracts arithmetically.
