@@ -129,6 +129,8 @@ class LeanCerebro(bt.Cerebro):
         first = max(strategy._minperiods)
         listens = _overridden(strategy, "notify_cashvalue", "notify_fund")
         observers = strategy._lineiterators[bt.LineIterator.ObsType]
+        # A list: backtrader's own collection is walked by index, to its IndexError, every time.
+        analyzers = list(strategy.analyzers)
         if isinstance(self._broker, FuturesBroker):
             # backtrader's observers and every notify_order want all of them; nobody else does.
             self._broker.notify_all = bool(observers) or _overridden(strategy, "notify_order")
@@ -143,7 +145,7 @@ class LeanCerebro(bt.Cerebro):
             noted = strategy._orderspending or strategy._tradespending
             if noted or listens:
                 strategy._notify()
-            self._advance(strategy, first - count)
+            self._advance(strategy, analyzers, first - count)
             if observers:
                 strategy._next_observers(first - count, once=True)
             if noted:
@@ -159,12 +161,15 @@ class LeanCerebro(bt.Cerebro):
             self._progress(bars)
 
     @staticmethod
-    def _advance(strategy: bt.Strategy, status: int) -> None:
+    def _advance(strategy: bt.Strategy, analyzers: list[bt.Analyzer], status: int) -> None:
         """Call the strategy and its analyzers; ``status`` > 0 is the warm-up."""
         strategy._minperstatus = status
         if status < 0:
             strategy.next()
-        elif status == 0:
+            for analyzer in analyzers:
+                analyzer._next()
+            return
+        if status == 0:
             strategy.nextstart()
         else:
             strategy.prenext()
