@@ -7,6 +7,7 @@ with the same results, and hands everything else to backtrader's own loop.
 
 from __future__ import annotations
 
+import gc
 from array import array
 from collections.abc import Callable
 from typing import Any
@@ -113,7 +114,13 @@ class LeanCerebro(bt.Cerebro):
         strategy._once()
         strategy.reset()
         self._prepare(strategy)
-        self._loop(strategy)
+        # All that was made before the run, the imported modules above all, outlives it: without
+        # this, Python's collector searches it again and again while the run makes new objects.
+        gc.freeze()
+        try:
+            self._loop(strategy)
+        finally:
+            gc.unfreeze()
 
     def _prepare(self, strategy: bt.Strategy) -> None:
         """Collect the lines that a bar moves on; backtrader's ``advance`` does it one by one."""
