@@ -6,12 +6,11 @@ is, it asks of a `MoneyScheme` (in a backtest the commission scheme of the data)
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-from cryptosim_bt.contracts import SIDES, Leg, LiquidationRegion, Side
+from cryptosim_bt.contracts import NO_LIQUIDATION, SIDES, Leg, LiquidationRegion, Side
 from cryptosim_bt.orders import Liquidity
 
 MarginMode = Literal["cross", "isolated"]
@@ -260,12 +259,11 @@ class Account:
 
         -inf and inf where there is none.
         """
-        units = self.liquidation_units(price)
         if self._prices is None:
-            self._prices = (
-                max((unit.region.lower for unit in units), default=-math.inf),
-                min((unit.region.upper for unit in units), default=math.inf),
-            )
+            below, above = NO_LIQUIDATION
+            for unit in self.liquidation_units(price):
+                below, above = max(below, unit.region.lower), min(above, unit.region.upper)
+            self._prices = below, above
         return self._prices
 
     def _margined(self) -> list[tuple[tuple[Side, ...], list[Leg], float]]:

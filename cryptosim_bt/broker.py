@@ -356,12 +356,16 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self._bars_seen = time.lencount
         if self._desk is not None:
             self._desk.before_bar()
-        self.now_ms = opened = epoch_ms(time[0])
-        self.last_price = close[0]
+        # Read from the arrays: backtrader's line[0] is two calls for what is one look-up.
+        row = time._idx
+        self.now_ms = opened = epoch_ms(time.array[row])
+        self.last_price = last = close.array[row]
         if self._matching is None:
-            prices = (open_[0], high[0], low[0], self.last_price)
-            self.mark_price = self.last_price
-            self.exchange.next_bar((opened, *prices, *prices, math.inf))
+            self.mark_price = last
+            first, top, bottom = open_.array[row], high.array[row], low.array[row]
+            self.exchange.next_bar(
+                (opened, first, top, bottom, last, first, top, bottom, last, math.inf)
+            )
             return
         for values in self._matching.between(opened, opened + self.p.timeframe_ms):
             self.now_ms, self.mark_price = values[0], values[8]

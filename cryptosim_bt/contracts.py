@@ -88,7 +88,7 @@ def _below(slope: float, constant: float) -> LiquidationRegion:
 
 def _per_leg(rate: float | Sequence[float], legs: Sequence[Leg]) -> Sequence[float]:
     """Return one maintenance rate per leg."""
-    return rate if isinstance(rate, Sequence) else [rate] * len(legs)
+    return [rate] * len(legs) if isinstance(rate, (int, float)) else rate
 
 
 def _only_price(region: LiquidationRegion) -> float | None:
@@ -290,15 +290,14 @@ class InverseContract(_Contract):
         The condition of R23, equity <= maintenance + closing fee, times P. A deduction lowers
         the requirement and so stands beside the balance B.
         """
-        slope, constant = balance + deduction, 0.0
-        for leg, leg_rate in zip(legs, _per_leg(rate, legs), strict=True):
-            direction, value = sign(leg.side), leg.contracts * self.contract_size
+        slope, constant, held = balance + deduction, 0.0, False
+        for (side, contracts, entry), leg_rate in zip(legs, _per_leg(rate, legs), strict=True):
+            direction, value = sign(side), contracts * self.contract_size
             if value:
-                slope += direction * value / leg.entry
+                held = True
+                slope += direction * value / entry
                 constant += value * (direction + leg_rate + taker)
-        if not any(leg.contracts for leg in legs):
-            return NO_LIQUIDATION
-        return _below(slope, constant)
+        return _below(slope, constant) if held else NO_LIQUIDATION
 
 
 @dataclass(frozen=True)
@@ -363,15 +362,14 @@ class LinearContract(_Contract):
         deduction: float = 0.0,
     ) -> LiquidationRegion:
         """Return the prices of liquidation: ``P * sum(V * (s-rate-f)) <= sum(s*V*avg) - B``."""
-        slope, constant = 0.0, -(balance + deduction)
-        for leg, leg_rate in zip(legs, _per_leg(rate, legs), strict=True):
-            direction, value = sign(leg.side), leg.contracts * self.contract_size
+        slope, constant, held = 0.0, -(balance + deduction), False
+        for (side, contracts, entry), leg_rate in zip(legs, _per_leg(rate, legs), strict=True):
+            direction, value = sign(side), contracts * self.contract_size
             if value:
+                held = True
                 slope += value * (direction - leg_rate - taker)
-                constant += direction * value * leg.entry
-        if not any(leg.contracts for leg in legs):
-            return NO_LIQUIDATION
-        return _below(slope, constant)
+                constant += direction * value * entry
+        return _below(slope, constant) if held else NO_LIQUIDATION
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ with the same results, and hands everything else to backtrader's own loop.
 
 from __future__ import annotations
 
+import gc
 from array import array
 from collections.abc import Callable
 from typing import Any
@@ -113,7 +114,13 @@ class LeanCerebro(bt.Cerebro):
         strategy._once()
         strategy.reset()
         self._prepare(strategy)
-        self._loop(strategy)
+        # All that was made before the run, the imported modules above all, outlives it: without
+        # this, Python's collector searches it again and again while the run makes new objects.
+        gc.freeze()
+        try:
+            self._loop(strategy)
+        finally:
+            gc.unfreeze()
 
     def _prepare(self, strategy: bt.Strategy) -> None:
         """Collect the lines that a bar moves on; backtrader's ``advance`` does it one by one."""
@@ -129,6 +136,8 @@ class LeanCerebro(bt.Cerebro):
         first = max(strategy._minperiods)
         listens = _overridden(strategy, "notify_cashvalue", "notify_fund")
         observers = strategy._lineiterators[bt.LineIterator.ObsType]
+        # A list: backtrader's own collection is walked by index, to its IndexError, every time.
+        analyzers = list(strategy.analyzers)
         if isinstance(self._broker, FuturesBroker):
             # backtrader's observers and every notify_order want all of them; nobody else does.
             self._broker.notify_all = bool(observers) or _overridden(strategy, "notify_order")
@@ -143,7 +152,7 @@ class LeanCerebro(bt.Cerebro):
             noted = strategy._orderspending or strategy._tradespending
             if noted or listens:
                 strategy._notify()
-            self._advance(strategy, first - count)
+            self._advance(strategy, analyzers, first - count)
             if observers:
                 strategy._next_observers(first - count, once=True)
             if noted:
@@ -159,12 +168,15 @@ class LeanCerebro(bt.Cerebro):
             self._progress(bars)
 
     @staticmethod
-    def _advance(strategy: bt.Strategy, status: int) -> None:
+    def _advance(strategy: bt.Strategy, analyzers: list[bt.Analyzer], status: int) -> None:
         """Call the strategy and its analyzers; ``status`` > 0 is the warm-up."""
         strategy._minperstatus = status
         if status < 0:
             strategy.next()
-        elif status == 0:
+            for analyzer in analyzers:
+                analyzer._next()
+            return
+        if status == 0:
             strategy.nextstart()
         else:
             strategy.prenext()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import backtrader as bt
@@ -111,14 +110,15 @@ def _numbers(indicator: bt.Indicator) -> list[int]:
 
 
 def _rows(kind: type, rows: list[Any]) -> pd.DataFrame:
-    """Return dataclass rows as a table; ``..._ms`` becomes a UTC time column."""
-    names = [each.name for each in fields(kind)]
+    """Return records as a table; ``..._ms`` becomes a UTC time column."""
+    names = list(kind.__annotations__)
     table = pd.DataFrame(
         {name: [getattr(row, name) for row in rows] for name in names}, columns=names
     )
     if not rows:
         # Without a value, pandas takes every column for numbers.
-        texts = [each.name for each in fields(kind) if str(each.type).startswith(("str", "Side"))]
+        types = {name: str(annotation) for name, annotation in kind.__annotations__.items()}
+        texts = [name for name, type_ in types.items() if "str" in type_ or "Side" in type_]
         table = table.astype(dict.fromkeys(texts, pd.Series([""]).dtype))
     return _with_times(table)
 

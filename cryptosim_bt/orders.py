@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from cryptosim_bt.contracts import Side
 
@@ -106,9 +107,8 @@ class Execution:
     fill_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FundingPayment:
-    """One leg's funding at one funding time (R22).
+class FundingPayment(NamedTuple):
+    """One leg's funding at one funding time (R22); the most frequent record of a run.
 
     Parameters
     ----------

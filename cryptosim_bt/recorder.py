@@ -10,6 +10,12 @@ import pandas as pd
 from cryptosim_bt.report import ReportAnalyzer
 from cryptosim_bt.result import LAST_BAR_COLUMNS
 
+_BAR = ("signal", "mark", "unrealized_pnl", "margin")
+_HELD = (
+    "balance", "long_contracts", "long_average", "short_contracts", "short_average", "long_sets",
+    "short_sets", "liquidation_below", "liquidation_above",
+)  # fmt: skip
+
 
 class BarRecorder(ReportAnalyzer):
     """Record balance, equity, margin and what is held at every bar of the window.
@@ -20,7 +26,9 @@ class BarRecorder(ReportAnalyzer):
 
     def start(self) -> None:
         """Begin with an empty record."""
-        self._values = array("d")
+        self._bars = array("d")  # what every bar changes, `_BAR` each
+        self._holdings = array("d")  # what fills, funding and new sets change, `_HELD` each
+        self._held_since = array("q")  # the bar at which each of those began
         self._broker, self._book = self.strategy.broker, self.strategy.book
         self._account, self._exchange = self._broker.account, self._broker.exchange
         self._version = self._sets = -1
@@ -30,33 +38,42 @@ class BarRecorder(ReportAnalyzer):
         account, mark = self._account, self._broker.mark_price
         if account.version != self._version or len(self._book.sets) != self._sets:
             self._note_holdings(mark)
-        unrealized = account.unrealized_pnl(mark)
         margin = account.position_margin(mark) + self._exchange.entry_margin()
-        figures = (mark, account.balance, unrealized, account.balance + unrealized, margin)
-        self._values.extend((self.strategy.last_signal, *figures, *self._holdings))
+        self._bars.extend(
+            (self.strategy.last_signal, mark, account.unrealized_pnl(mark), margin)
+        )
 
     def _note_holdings(self, mark: float) -> None:
         """Take down what only fills, funding and new sets change.
 
         A set may come from an entry that expires in part: nothing moves in the account then.
         """
-        long, short = self._account.legs["long"], self._account.legs["short"]
-        self._version, self._sets = self._account.version, len(self._book.sets)
-        self._holdings = (
+        account, book = self._account, self._book
+        long, short = account.legs["long"], account.legs["short"]
+        self._version, self._sets = account.version, len(book.sets)
+        self._held_since.append(len(self._bars) // len(_BAR))
+        self._holdings.extend((
+            account.balance,
             long.contracts,
             long.average,
             short.contracts,
             short.average,
-            self._book.count_sets("long"),
-            self._book.count_sets("short"),
-            *self._account.liquidation_prices(mark),
-        )
+            book.count_sets("long"),
+            book.count_sets("short"),
+            *account.liquidation_prices(mark),
+        ))  # fmt: skip
 
     def table(self) -> pd.DataFrame:
         """Return the record as a table, one row a bar of the window."""
-        width = len(LAST_BAR_COLUMNS)
-        values = np.frombuffer(self._values, dtype=np.float64).reshape(-1, width)
-        table = pd.DataFrame(values, columns=list(LAST_BAR_COLUMNS))
+        bars = np.array(self._bars).reshape(-1, len(_BAR))
+        holdings = np.array(self._holdings).reshape(-1, len(_HELD))
+        stood = np.diff([*self._held_since, len(bars)])
+        columns = {
+            **dict(zip(_BAR, bars.T, strict=True)),
+            **dict(zip(_HELD, holdings.repeat(stood, axis=0).T, strict=True)),
+        }
+        columns["equity"] = columns["balance"] + columns["unrealized_pnl"]
+        table = pd.DataFrame(columns, columns=list(LAST_BAR_COLUMNS))
         for column in ("signal", "long_sets", "short_sets"):
             table[column] = table[column].astype(np.int64)
         for side in ("long", "short"):

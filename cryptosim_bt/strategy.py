@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import backtrader as bt
 import pandas as pd
 
+from cryptosim_bt.account import Account
 from cryptosim_bt.commission import scheme_of
 from cryptosim_bt.contracts import SIDES, Side
 from cryptosim_bt.errors import BooksDisagree, PluginError
@@ -195,21 +196,28 @@ class SignalStrategy(bt.Strategy):
 
     def next(self) -> None:
         """Act at the close of a bar (R1): signal, entry or exit, then compare the books."""
-        context = self._context
+        context, broker = self._context, self.broker
+        account: Account = broker.account
         self._row += 1
-        self._bar_ms = self.broker.now_ms
-        close: float = self.broker.last_price
-        equity = self.broker.getvalue()
+        self._bar_ms = broker.now_ms
+        equity = broker.getvalue()
         context.daily_loss.check(self._bar_ms, equity)
-        before = self.broker.account.version
+        before = account.version
         signal = self.last_signal = self.signal()
         if signal:
-            self._act(signal, close)
+            self._act(signal, broker.last_price)
         if context.close_at_end and len(self.data) == self.data.buflen():
-            self.broker.exchange.close_everything(Role.CLOSE_AT_END, close)
-        self._compare_books(self.broker.mark_price)
-        acted = self.broker.account.version != before
-        context.daily_loss.settle(self.broker.getvalue() if acted else equity)
+            broker.exchange.close_everything(Role.CLOSE_AT_END, broker.last_price)
+        if account.version != before:
+            equity = broker.getvalue()
+        if account.version != self._compared:
+            self._compare_books(account, broker.mark_price)
+        context.daily_loss.settle(equity)
+
+    def clear(self) -> None:
+        """Forget the notifications of a bar; backtrader would keep every order for good."""
+        self._orderspending: list[bt.Order] = []
+        self._tradespending: list[bt.Trade] = []
 
     def _addnotification(self, order: bt.Order, quicknotify: bool = False) -> None:
         # A Trade of ours in the place where backtrader would make its own, which averages
@@ -368,15 +376,12 @@ class SignalStrategy(bt.Strategy):
         self.fills[-1] = replace(last, shortfall=last.shortfall + amount)
 
     # ------------------------------------------------------------------ R21
-    def _compare_books(self, mark: float) -> None:
+    def _compare_books(self, account: Account, mark: float) -> None:
         """Raise if the two books give different equity or contracts.
 
         Where the contracts of each leg are the sum over its groups, a move of the price changes
         both equities by the same amount: while neither book changes, they go on agreeing.
         """
-        account = self.broker.account
-        if account.version == self._compared:
-            return
         self._compared = account.version
         equity: float = account.equity(mark)
         difference = abs(equity - self.book.equity(mark))

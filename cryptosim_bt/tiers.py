@@ -125,8 +125,10 @@ def liquidation_region(
     """
     if tiers.basis == "contracts" or len(tiers.tiers) == 1:
         found = [tiers.tier_of(leg.contracts) for leg in legs]
-        rates, deduction = [tier.rate for tier in found], sum(tier.deduction for tier in found)
-        return contract.liquidation_region(legs, margin, rates, taker, deduction)
+        deduction = sum([tier.deduction for tier in found])
+        return contract.liquidation_region(
+            legs, margin, [tier.rate for tier in found], taker, deduction
+        )
     edges = sorted({_price_at(contract, leg, tier.floor) for leg in legs if leg.contracts
                     for tier in tiers.tiers[1:]})  # fmt: skip
     edges = [0.0, *edges, math.inf]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import backtrader as bt
@@ -69,6 +70,26 @@ def test_progress_of_the_lean_loop_ends_with_all_bars() -> None:
     run = prepared_run(flat_hours(4500, 100.0), [0] * 4500, PLAIN)
     execute(run, lambda done, total: heard.append((done, total)))
     assert heard == [(2000, 4500), (4000, 4500), (4500, 4500)]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_collector_of_python_is_as_before_after_a_run(fails: bool) -> None:
+    frozen: list[int] = []
+
+    def progress(done: int, total: int) -> None:
+        frozen.append(gc.get_freeze_count())
+        if fails:
+            raise KeyboardInterrupt
+
+    run = prepared_run(flat_hours(50, 100.0), [0] * 50, PLAIN)
+    if fails:
+        with pytest.raises(KeyboardInterrupt):
+            execute(run, progress)
+    else:
+        execute(run, progress)
+    assert frozen[0] > 0
+    assert gc.get_freeze_count() == 0
+    assert gc.isenabled()
 
 
 def test_array_data_holds_the_bars_as_backtrader_lines() -> None:
