@@ -14,7 +14,8 @@ the close. Within a bar (as stock BackBroker does it):
    only the close tests it: the adverse end may lie before the fill.
 
 That is ``event_order: rules``. ``best`` and ``worst`` take what fills at the open first too, then
-exits, entries and walks in R42's order.
+exits, entries and walks in R42's order; an entry by a stop, which a book has not, comes after the
+walks at best, and at worst before the adverse end.
 """
 
 from __future__ import annotations
@@ -122,16 +123,22 @@ class OrderMatcher:
             self._try_each(_at_open)
             self._walk_both_ways()
         self._try_each()
+        if self._event_order == "best":
+            self._take_own_profits()
 
     def _happen_at_best(self) -> None:
         self._try_each(_at_open)
         self._try_each(self._is_limit_exit)
-        self._try_each(self._is_entry, walks=True)
+        self._try_each(self._is_certain_entry, walks=True)
+        self._take_own_profits()
+        self._walk_both_ways()
+
+    def _take_own_profits(self) -> None:
+        """Fill the limits that an entry of this bar has made, where the bar reaches them."""
         for order in list(self._newborn):
             match = met_after_entry(order.terms, self._bar, self._matcher)
-            if order.alive and match is not None:
+            if match is not None and order.alive and order.filled_ms is None:
                 self._fill(order, match)
-        self._walk_both_ways()
 
     def _happen_at_worst(self) -> None:
         self._try_each(_at_open)
@@ -241,6 +248,10 @@ class OrderMatcher:
 
     def _is_entry(self, order: StrategyOrder, _: Match) -> bool:
         return self._purpose(order).exits is None
+
+    def _is_certain_entry(self, order: StrategyOrder, match: Match) -> bool:
+        # An entry by a stop may have come after the adverse end: at best it did.
+        return match.before_end and self._is_entry(order, match)
 
     def _note_ambiguity(self) -> None:
         bar, matches = self._bar, []

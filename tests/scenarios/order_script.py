@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -95,6 +96,7 @@ def play(
     volumes: Sequence[float] | None = None,
     fine: pd.DataFrame | None = None,
     mark: pd.DataFrame | None = None,
+    sessionend: datetime.time | None = None,
     **options: Any,
 ) -> Script:
     """Run a script; ``volumes`` are those of the bars that match orders, in contracts."""
@@ -107,7 +109,7 @@ def play(
     elif volumes is not None:
         bars = bars.assign(volume=volumes)
     cerebro = bt.Cerebro(stdstats=False)
-    cerebro.adddata(bt.feeds.PandasData(dataname=bars))
+    cerebro.adddata(bt.feeds.PandasData(dataname=bars, sessionend=sessionend))
     options.setdefault("commission", commission())
     cerebro.broker = FuturesBroker(cash=cash, **options)
     cerebro.addstrategy(Script, steps=steps)
