@@ -14,6 +14,7 @@ from cryptosim_bt.exchange import FillRules
 from cryptosim_bt.stock_broker import PLAIN_INSTRUMENT
 from tests.scenarios.order_script import FLAT, Script, commission, keep, make_bars, play
 
+
 # ---------------------------------------------------------------------- refusals
 @pytest.mark.parametrize(
     ("make", "reason"),

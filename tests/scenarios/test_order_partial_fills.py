@@ -275,8 +275,9 @@ def test_commission_is_paid_part_by_part():
 
 
 def test_liquidation_takes_all_whatever_the_volume():
-    result = play(make_bars(100.0, 100.0, (100.0, 100.0, 70.0, 75.0), 75.0),
-                  {1: lambda s: s.buy(size=50)}, volumes=[0, 100, 1, 1], fill_rules=HALF)  # fmt: skip
+    bars = make_bars(100.0, 100.0, (100.0, 100.0, 70.0, 75.0), 75.0)
+    steps = {1: lambda s: s.buy(size=50)}
+    result = play(bars, steps, volumes=[0, 100, 1, 1], fill_rules=HALF)
     assert result.broker.exchange.liquidations == 1
     assert result.position.size == 0
 
