@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from cryptosim_bt.account import LiquidationUnit
+from cryptosim_bt.contracts import Side
 from cryptosim_bt.matching import Bar
 from cryptosim_bt.order_book import WorkingOrder
 
@@ -37,11 +38,18 @@ def ambiguities(
     groups = {order.group for order in exits}
     if any(order.group in groups and _triggered(order, bar) for order in stops):
         yield TAKE_PROFIT_AND_STOP
-    for unit in units:
-        reached = bar.mark_low <= unit.region.lower or bar.mark_high >= unit.region.upper
-        if reached and exit_sides.intersection(unit.sides):
-            yield EXIT_AND_LIQUIDATION
-            return
+    if exit_sides.intersection(liquidated_sides(units, bar)):
+        yield EXIT_AND_LIQUIDATION
+
+
+def liquidated_sides(units: Iterable[LiquidationUnit], bar: Bar) -> set[Side]:
+    """Return the sides whose liquidation price a bar's mark reaches."""
+    return {
+        side
+        for unit in units
+        if bar.mark_low <= unit.region.lower or bar.mark_high >= unit.region.upper
+        for side in unit.sides
+    }
 
 
 def _triggered(stop: WorkingOrder, bar: Bar) -> bool:

@@ -20,25 +20,23 @@ from cryptosim_bt.commission import scheme_of
 from cryptosim_bt.contracts import Side
 from cryptosim_bt.exchange import SimulatedExchange
 from cryptosim_bt.instrument import Instrument
-from cryptosim_bt.matching import FillRules
+from cryptosim_bt.matching import FillRules, Matcher
 from cryptosim_bt.matching_bars import MatchingBars
 from cryptosim_bt.order_book import WorkingOrder
 from cryptosim_bt.order_desk import OrderDesk
 from cryptosim_bt.order_margin import OrderMargin
-from cryptosim_bt.order_types import Market
+from cryptosim_bt.order_translation import epoch_ms
 from cryptosim_bt.orders import Execution, FundingPayment, OrderEnd, Role
 from cryptosim_bt.stock_broker import (
     PLAIN_INSTRUMENT,
     StockBrokerCalls,
     check_run,
     default_commission,
+    traded_contracts,
 )
 from cryptosim_bt.venue_rules import VenueRules
 
 logger = logging.getLogger(__name__)
-
-_MS_PER_DAY = 86_400_000
-_EPOCH_DAY = 719_163  # backtrader counts days from the year 1
 
 _EXECTYPES = {
     Role.ENTRY: bt.Order.Limit,
@@ -46,11 +44,6 @@ _EXECTYPES = {
     Role.SIGNAL_EXIT: bt.Order.Limit,
     Role.STOP_LOSS: bt.Order.Stop,
 }
-
-
-def epoch_ms(day_number: float) -> int:
-    """Return backtrader's float day as epoch milliseconds, UTC."""
-    return round((day_number - _EPOCH_DAY) * _MS_PER_DAY)
 
 
 class Follower(Protocol):
@@ -91,6 +84,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
       - ``timeframe_ms``: length of a bar of the data
       - ``matching_bars``: `MatchingBars` that fill orders in its place; None = the data's own
       - ``matching_ms``: length of those
+      - ``volume_unit``: what the data's volume counts: ``"contracts"``, ``"base"`` or ``"quote"``
       - ``has_mark``: whether they carry a mark price
       - ``margin_mode``: ``"cross"`` or ``"isolated"``
       - ``venue_rules``: `VenueRules`
@@ -106,6 +100,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         ("timeframe_ms", 3_600_000),
         ("matching_bars", None),
         ("matching_ms", None),
+        ("volume_unit", "contracts"),
         ("has_mark", False),
         ("margin_mode", "cross"),
         ("venue_rules", VenueRules()),
@@ -148,7 +143,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
             kept.clear()
         instrument: Instrument = self.p.instrument or PLAIN_INSTRUMENT
         self._comminfo = self.getcommissioninfo(self._data)
-        check_run(self._data, self._comminfo)
+        check_run(self._data, self._comminfo, self.p)
         scheme = scheme_of(self._comminfo, instrument.maintenance_margin_rate)
         self.account = Account(scheme, self.p.cash, self.p.margin_mode)
         self._matching: MatchingBars | None = self.p.matching_bars
@@ -237,8 +232,8 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
 
     def _order_desk(self) -> OrderDesk:
         if self._desk is None:
-            market = Market(self.p.fill_rules, self.p.instrument or PLAIN_INSTRUMENT)
-            self._desk = OrderDesk(self, market, self._margin, self._comminfo)
+            matcher = Matcher(self.p.instrument or PLAIN_INSTRUMENT, self.p.fill_rules)
+            self._desk = OrderDesk(self, matcher, self._margin, self._comminfo)
         return self._desk
 
     def _submit(
@@ -362,9 +357,12 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self.last_price = last = close.array[row]
         if self._matching is None:
             self.mark_price = last
+            volume = math.inf
+            if self.p.fill_rules.max_volume_share is not None:
+                volume = traded_contracts(self._data, self.p.instrument, self.p.volume_unit)
             first, top, bottom = open_.array[row], high.array[row], low.array[row]
             self.exchange.next_bar(
-                (opened, first, top, bottom, last, first, top, bottom, last, math.inf)
+                (opened, first, top, bottom, last, first, top, bottom, last, volume)
             )
             return
         for values in self._matching.between(opened, opened + self.p.timeframe_ms):

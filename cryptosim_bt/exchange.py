@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from cryptosim_bt.account import Account, LiquidationUnit
 from cryptosim_bt.ambiguity import ENTRY_AND_EXIT, ambiguities
 from cryptosim_bt.contracts import SIDES, Side
-from cryptosim_bt.exchange_ports import ExchangeListener, StrategyOrders
+from cryptosim_bt.exchange_ports import ExchangeListener, StopT, StrategyOrders, first_met
 from cryptosim_bt.instrument import Instrument
 from cryptosim_bt.matching import Bar, BarValues, FillRules, Matcher
 from cryptosim_bt.order_book import OrderBook, WorkingOrder
@@ -104,7 +104,7 @@ class SimulatedExchange:
             price=price,
             contracts=contracts,
             group=group,
-            active_ms=self._time_ms + self._bar_ms + self._rules.latency_ms,
+            active_ms=self.first_active_ms(),
             expires_ms=expires_ms,
         )
         self._book.add(order)
@@ -152,23 +152,31 @@ class SimulatedExchange:
         self._settle_shortfall()
 
     # ------------------------------------------------------------------ for strategy orders
+    def note_ambiguous(self, kind: str) -> None:
+        """List the bar as ambiguous, once for each kind (R43)."""
+        if (self._time_ms, kind) not in self.ambiguous[-3:]:
+            self.ambiguous.append((self._time_ms, kind))
+
     def unsettle(self) -> None:
         """Hear that orders or contracts changed from outside: the next bar has to be looked at."""
         self._quiet = None
 
-    def endangered(self, low: float, high: float) -> bool:
-        """Tell whether what is held now would be liquidated between two prices."""
-        below, above = self.account.liquidation_prices(self._bar.mark_open)
-        return low <= below or high >= above
+    def first_active_ms(self) -> int:
+        """Return the first opening time of a bar that may fill what is sent now (R12, R41)."""
+        if not self._rules.latency_ms:
+            return self._time_ms + 1  # the next bar, however far it is
+        return self._time_ms + self._bar_ms + self._rules.latency_ms
 
-    def walk(self, start: float, end: float, *, falling: bool) -> None:
-        """Move the price from start to end; liquidate where it meets the liquidation price."""
-        bar = self._bar
-        mark_end = bar.mark_low if falling else bar.mark_high
-        if not self._has_mark:
-            mark_end = end
-        self._walk(start, end, bar.mark_open if self._has_mark else start, mark_end, (),
-                   falling=falling)  # fmt: skip
+    def mark_at(self, price: float) -> float:
+        """Return the mark while trades are at a price within the bar (R39)."""
+        # Where a mark of its own stands then is not known: it is taken at its open.
+        return self._bar.mark_open if self._has_mark else price
+
+    def endangered(self, start: float, *, falling: bool) -> bool:
+        """Tell whether what is held now is liquidated as price goes from start to the bar's end."""
+        below, above = self.account.liquidation_prices(self._bar.mark_open)
+        mark, end = self.mark_at(start), self._bar.mark_low if falling else self._bar.mark_high
+        return min(mark, end) <= below or max(mark, end) >= above
 
     def settle_shortfall(self) -> None:
         """Forgive a negative balance once nothing is held (R23)."""
@@ -194,7 +202,7 @@ class SimulatedExchange:
             return
         self._bar = bar = Bar(*values)
         if self.strategy_orders is not None:
-            self.strategy_orders.match_bar(time_ms, bar.open, high, low, bar.close)
+            self.strategy_orders.match_bar(bar)
         else:
             self._note_ambiguity()
             for step in self._steps():
@@ -262,7 +270,7 @@ class SimulatedExchange:
                    if matcher.touched(each, bar)]  # fmt: skip
         stops = self._active(self._book.stops.values())
         for kind in ambiguities(exits, entries, stops, self._units(bar.mark_open), bar):
-            self.ambiguous.append((self._time_ms, kind))
+            self.note_ambiguous(kind)
 
     # ------------------------------------------------------------------ limits
     def _fill_exits(self) -> None:
@@ -283,8 +291,7 @@ class SimulatedExchange:
         """Note that a bar reaches what its own entry was entered for; R12 leaves it untaken."""
         for order in list(self._book.exits.values()):
             if order.group == entry.group and self._matcher.touched(order, self._bar):
-                if (self._time_ms, ENTRY_AND_EXIT) not in self.ambiguous[-2:]:
-                    self.ambiguous.append((self._time_ms, ENTRY_AND_EXIT))
+                self.note_ambiguous(ENTRY_AND_EXIT)
                 if self._rules.event_order == "best":
                     self._fill(order, order.price, Liquidity.MAKER)
 
@@ -302,40 +309,33 @@ class SimulatedExchange:
                 for order in self._active(self._book.stops.values())
                 if order.is_buy != falling and not order.triggered
             ]
-            end = bar.low if falling else bar.high
-            mark_end = bar.mark_low if falling else bar.mark_high
-            self._walk(bar.open, end, bar.mark_open, mark_end, stops, falling=falling)
+            self.walk(bar.open, stops, self._trigger, falling=falling)
 
     def _walk_after_entry(self, entry: WorkingOrder, price: float) -> None:
         # R16, second half: after the fill, price surely went on to the bar's adverse end.
-        bar, falling = self._bar, entry.side == "long"
         stops = [order for order in self._book.stops.values() if order.group == entry.group]
-        end = bar.low if falling else bar.high
-        mark_end = bar.mark_low if falling else bar.mark_high
-        # Where a mark of its own stood at the fill is not known: it walks from its open.
-        mark_start = bar.mark_open if self._has_mark else price
-        self._walk(price, end, mark_start, mark_end, stops, falling=falling)
+        self.walk(price, stops, self._trigger, falling=entry.side == "long")
 
-    def _walk(
+    def walk(
         self,
         start: float,
-        end: float,
-        mark_start: float,
-        mark_end: float,
-        stops: Iterable[WorkingOrder],
+        stops: Iterable[StopT],
+        trigger: Callable[[StopT, float], None],
         *,
         falling: bool,
     ) -> None:
-        """Move the price from start to end; stops and liquidation happen as it meets them.
+        """Move the price from start to the bar's end; stops and liquidation come as it meets them.
 
-        Stops meet trades' prices, liquidation the mark's; both are ordered by price.
+        Stops meet trades' prices, liquidation the mark's; both are ordered by price (R39).
+        ``trigger`` is called with a stop that is met, and the price.
         """
-        towards = -1.0 if falling else 1.0
-        here, mark_here = start, mark_start
+        bar, towards = self._bar, -1.0 if falling else 1.0
+        end, mark_end = (bar.low, bar.mark_low) if falling else (bar.high, bar.mark_high)
+        here, mark_here = start, self.mark_at(start)
         waiting = list(stops)
         while True:
             waiting = [order for order in waiting if order.alive and not order.triggered]
-            stop = _first_met(waiting, here, end, towards)
+            stop = first_met(waiting, here, end, towards)
             unit, price = self._first_liquidation(mark_here, mark_end, towards, falling)
             met = towards * max(towards * stop.price, towards * here) if stop else None
             if unit is not None and (met is None or towards * price <= towards * met):
@@ -345,12 +345,15 @@ class SimulatedExchange:
                 return
             here = met
             mark_here = towards * max(towards * mark_here, min(towards * met, towards * mark_end))
-            stop.triggered = True
-            self._quiet = None  # it trades in every bar from now on
-            slipped = self._matcher.slipped(here, self._bar, is_buy=stop.is_buy)
-            self._fill(stop, slipped, Liquidity.TAKER)
-            if stop.alive:  # R37
-                self._listener.triggered(stop)
+            trigger(stop, here)
+
+    def _trigger(self, stop: WorkingOrder, price: float) -> None:
+        stop.triggered = True
+        self._quiet = None  # it trades in every bar from now on
+        slipped = self._matcher.slipped(price, self._bar, is_buy=stop.is_buy)
+        self._fill(stop, slipped, Liquidity.TAKER)
+        if stop.alive:  # R37
+            self._listener.triggered(stop)
 
     def _first_liquidation(
         self, here: float, end: float, towards: float, falling: bool
@@ -405,7 +408,7 @@ class SimulatedExchange:
             if order.alive and (not account.isolated or order.side in sides):
                 self.cancel(order, "liquidation")
         if self.strategy_orders is not None:
-            self.strategy_orders.cancel_all("liquidation")
+            self.strategy_orders.cancel_sides(sides if account.isolated else SIDES, "liquidation")
 
     def _settle_shortfall(self) -> None:
         forgiven = self.account.forgive()
@@ -477,17 +480,3 @@ class SimulatedExchange:
     def _remove(self, order: WorkingOrder) -> None:
         self._book.remove(order)
         self._quiet = None
-
-
-def _first_met(
-    stops: Sequence[WorkingOrder], here: float, end: float, towards: float
-) -> WorkingOrder | None:
-    """Return the stop that a walk meets first, the older of equals; None if it meets none.
-
-    A trigger that lies behind the price is met here: the bar opened beyond it.
-    """
-    met = [order for order in stops if towards * order.price <= towards * end]
-    if not met:
-        return None
-    return min(met, key=lambda order: (max(towards * order.price, towards * here), order.key))
-

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
+from cryptosim_bt.contracts import Side
+from cryptosim_bt.matching import Bar
 from cryptosim_bt.order_book import WorkingOrder
 from cryptosim_bt.orders import Execution, FundingPayment, OrderEnd
 
@@ -30,6 +33,26 @@ class ExchangeListener(Protocol):
         """Hear of a loss that the exchange bore."""
 
 
+class Stop(Protocol):
+    """A stop that a walk may meet; ``key`` tells its age."""
+
+    @property
+    def key(self) -> int:
+        """Orders that are older have a lower one."""
+
+    @property
+    def price(self) -> float:
+        """The trigger."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still works."""
+
+    @property
+    def triggered(self) -> bool:
+        """Whether it has become a market order."""
+
+
 class StrategyOrders(Protocol):
     """The orders of a strategy without a book (`order_matching.py`), matched beside this one."""
 
@@ -37,10 +60,25 @@ class StrategyOrders(Protocol):
     def waiting(self) -> bool:
         """Whether any order might fill."""
 
-    def match_bar(
-        self, time_ms: int, open_: float, high: float, low: float, close: float
-    ) -> None:
+    def match_bar(self, bar: Bar) -> None:
         """Let a bar fill orders, and liquidate on the way."""
 
-    def cancel_all(self, reason: str) -> None:
-        """Take every order out."""
+    def cancel_sides(self, sides: Sequence[Side], reason: str) -> None:
+        """Take out every order of the sides, and those that belong to none."""
+
+
+StopT = TypeVar("StopT", bound=Stop)
+
+
+def first_met(
+    stops: Sequence[StopT], here: float, end: float, towards: float
+) -> StopT | None:
+    """Return the stop that a walk meets first, the older of equals; None if it meets none.
+
+    ``towards`` is 1 for a rising price and -1 for a falling one. A trigger that lies behind the
+    price is met here: the bar opened beyond it.
+    """
+    met = [order for order in stops if towards * order.price <= towards * end]
+    if not met:
+        return None
+    return min(met, key=lambda order: (max(towards * order.price, towards * here), order.key))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from cryptosim_bt.instrument import Instrument, floor_to_step
 from cryptosim_bt.order_book import WorkingOrder
@@ -63,6 +63,12 @@ class FillRules:
     event_order: EventOrder = "rules"
 
 
+class Unfilled(Protocol):
+    """An order with contracts left to fill."""
+
+    contracts: float
+
+
 class Matcher:
     """The rules applied to one instrument."""
 
@@ -73,10 +79,14 @@ class Matcher:
 
     def touched(self, order: WorkingOrder, bar: Bar) -> bool:
         """Tell whether a limit order fills in a bar (R14)."""
-        if order.is_buy:
-            reached, limit = bar.low, order.price - self._margin
+        return self.reaches(order.price, bar, is_buy=order.is_buy)
+
+    def reaches(self, price: float, bar: Bar, *, is_buy: bool) -> bool:
+        """Tell whether a bar fills a limit at a price (R14)."""
+        if is_buy:
+            reached, limit = bar.low, price - self._margin
         else:
-            reached, limit = -bar.high, -(order.price + self._margin)
+            reached, limit = -bar.high, -(price + self._margin)
         if self.rules.through and self._margin == 0.0:
             return reached < limit
         return reached <= (round(limit, 10) if self._margin else limit)
@@ -106,8 +116,8 @@ class Matcher:
             return self.instrument.price_up(price + moved)
         return self.instrument.price_down(price - moved)
 
-    def quantity(self, order: WorkingOrder, bar: Bar) -> float:
-        """Return the contracts of an order that a bar can fill."""
+    def quantity(self, order: Unfilled, bar: Bar) -> float:
+        """Return the contracts of an order that a bar can fill (R34)."""
         share = self.rules.max_volume_share
         if share is None:
             return order.contracts

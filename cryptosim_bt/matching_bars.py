@@ -38,6 +38,7 @@ class MatchingBars:
         if mark is not None:
             marks = [mark[name].to_numpy(np.float64).tolist() for name in _PRICES]
         volumes = [math.inf] * len(bars) if volume is None else volume.tolist()
+        self.has_volume = volume is not None
         self._columns = (self._times, *trades, *marks, volumes)
         self._next = 0
 

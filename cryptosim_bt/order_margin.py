@@ -16,8 +16,8 @@ from cryptosim_bt.account import Account
 from cryptosim_bt.commission import FuturesCommission
 from cryptosim_bt.contracts import Side, sign
 from cryptosim_bt.exchange import SimulatedExchange
-from cryptosim_bt.order_matching import MARGIN_TOLERANCE
 from cryptosim_bt.orders import Liquidity
+from cryptosim_bt.strategy_orders import MARGIN_TOLERANCE
 
 
 class OrderMargin:
@@ -126,11 +126,22 @@ class OrderMargin:
         opens = side is None or order.isbuy() == (side == "long")
         opened = size - closed if opens and not order.info.reduce_only else 0.0
         if closed:
-            cash += self.opening_cost(-closed, price)
+            cash += self._released(-closed, price)
             cash -= self._quoted_fee(closed, price)
         if opened:
             cash -= self.opening_cost(opened, price) + self._quoted_fee(opened, price)
         return cash, held + closed + opened, opened
+
+    def _released(self, size: float, price: float) -> float:
+        """Return what closing a signed position brings: its margin, and its profit if isolated."""
+        leg = self._account.legs["long" if size > 0.0 else "short"]
+        held = min(abs(size), leg.contracts)
+        if not self._account.isolated or not held:
+            return self.opening_cost(size, price)
+        margin = leg.margin * held / leg.contracts
+        profit = self._account.scheme.pnl(leg.side, held, leg.average, price)
+        rest = abs(size) - held  # of orders before that have not filled yet
+        return margin + profit + self._account.scheme.initial_margin(rest, price)
 
     def _quoted_fee(self, size: float, price: float) -> float:
         if self._ours:

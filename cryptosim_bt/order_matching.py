@@ -12,107 +12,36 @@ the close. Within a bar (as stock BackBroker does it):
 3. After a fill from which price surely went on to the bar's adverse end (R16), liquidation is
    tested there, stops on the way first. After a stop that was triggered within the bar, or a close,
    only the close tests it: the adverse end may lie before the fill.
+
+That is ``event_order: rules``. ``best`` and ``worst`` take what fills at the open first too, then
+exits, entries and walks in R42's order; an entry by a stop, which a book has not, comes after the
+walks at best, and at worst before the adverse end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+import math
+from collections.abc import Callable, Iterator, Sequence
 
-from cryptosim_bt.contracts import Side, sign
+from cryptosim_bt.ambiguity import ENTRY_AND_EXIT
+from cryptosim_bt.contracts import SIDES, Side
 from cryptosim_bt.exchange import SimulatedExchange
+from cryptosim_bt.matching import Bar, Matcher
+from cryptosim_bt.order_ambiguity import Purpose, ambiguities, purpose
+from cryptosim_bt.order_book import NEVER_MS
+from cryptosim_bt.order_fills import FillBooker
 from cryptosim_bt.order_relations import OrderRelations
-from cryptosim_bt.order_types import (
-    Market,
-    Match,
-    OrderTerms,
-    OrderType,
-    PriceBar,
-    attempt,
-    trigger_met,
+from cryptosim_bt.order_types import Match, OrderType, attempt, met_after_entry, taken_at
+from cryptosim_bt.orders import OrderEnd
+from cryptosim_bt.strategy_orders import (
+    SIZE_TOLERANCE,
+    MarginRule,
+    OrderListener,
+    StrategyFill,
+    StrategyOrder,
 )
-from cryptosim_bt.orders import Liquidity, OrderEnd
 
-# A lack of margin below this share of the cash is float dust.
-MARGIN_TOLERANCE = 1e-12
-# Contracts that differ by less than this share are the same: no dust is left open.
-SIZE_TOLERANCE = 1e-9
-
-
-@dataclass(slots=True, eq=False)
-class StrategyOrder:
-    """A working order.
-
-    ``side`` is the leg that it opens or closes, None in one-way mode, where it first closes what is
-    held against it and opens the rest. ``contracts`` are what is left to fill. ``group`` names the
-    holding of the account that it belongs to, per side.
-    """
-
-    ref: int
-    terms: OrderTerms
-    contracts: float
-    side: Side | None
-    groups: dict[Side, int]
-    reduce_only: bool = False
-    valid_until_ms: float | None = None
-    active: bool = True
-    alive: bool = field(default=True, init=False)
-
-    @property
-    def opens(self) -> Side:
-        """The leg that the order's contracts open once nothing is left to close."""
-        return "long" if self.terms.is_buy else "short"
-
-    @property
-    def closes(self) -> Side:
-        """The leg that they close."""
-        return "short" if self.terms.is_buy else "long"
-
-
-class Parts(NamedTuple):
-    """How an order's contracts split: what they close, what they open, what there is no use for."""
-
-    closed: float
-    opened: float
-    surplus: float
-
-
-class StrategyFill(NamedTuple):
-    """A fill as it happened: fees are costs, ``entry`` is the average of what was closed."""
-
-    price: float
-    liquidity: Liquidity
-    at_open: bool
-    closed: float
-    opened: float
-    closed_fee: float
-    opened_fee: float
-    entry: float
-    realized_pnl: float
-
-
-class MarginRule(Protocol):
-    """What fills cost and what money there is for them."""
-
-    def fee(self, size: float, price: float, liquidity: Liquidity) -> float:
-        """Return the cost of a fill of a signed size."""
-
-    def opening_cost(self, size: float, price: float) -> float:
-        """Return the cash that opening a signed size needs, before its fee."""
-
-    def cash(self, price: float) -> float:
-        """Return the cash that new contracts may use."""
-
-
-class OrderListener(Protocol):
-    """Hears what becomes of orders, within the bar."""
-
-    def order_filled(self, order: StrategyOrder, fill: StrategyFill) -> None:
-        """Hear of a fill; the account has it already."""
-
-    def order_ended(self, order: StrategyOrder, end: OrderEnd, reason: str) -> None:
-        """Hear of an order that ended with contracts left."""
+Choice = Callable[[StrategyOrder, Match], bool]
 
 
 class OrderMatcher:
@@ -122,7 +51,7 @@ class OrderMatcher:
     ----------
     exchange
         Its account takes the fills; it liquidates.
-    market
+    matcher
         How bars fill orders.
     money
         Fees and margin.
@@ -133,18 +62,20 @@ class OrderMatcher:
     def __init__(
         self,
         exchange: SimulatedExchange,
-        market: Market,
+        matcher: Matcher,
         money: MarginRule,
         listener: OrderListener,
     ) -> None:
         self.relations = OrderRelations()
+        self.fills = FillBooker(exchange, matcher, money)
         self._exchange = exchange
-        self._account = exchange.account
-        self._market = market
-        self._money = money
+        self._matcher = matcher
+        self._event_order = matcher.rules.event_order
         self._listener = listener
         self._orders: dict[int, StrategyOrder] = {}
-        self._waking: list[int] = []
+        self._bar: Bar
+        # Children whose parent has filled in this bar.
+        self._newborn: list[StrategyOrder] = []
 
     # ------------------------------------------------------------------ orders
     @property
@@ -152,8 +83,9 @@ class OrderMatcher:
         """Whether any order works."""
         return bool(self._orders)
 
-    def accept(self, order: StrategyOrder) -> None:
-        """Put an order to work; the next bar is the first to try it (R12)."""
+    def accept(self, order: StrategyOrder, *, asleep: bool = False) -> None:
+        """Put an order to work, from the bar on that its way to the exchange allows (R12, R41)."""
+        order.active_ms = NEVER_MS if asleep else self._exchange.first_active_ms()
         self._orders[order.ref] = order
         self._exchange.unsettle()
 
@@ -169,146 +101,181 @@ class OrderMatcher:
         """End an order and all that hang on it."""
         self._end(order, OrderEnd.CANCELLED, reason)
 
-    def cancel_all(self, reason: str) -> None:
-        """End every order."""
+    def cancel_sides(self, sides: Sequence[Side], reason: str) -> None:
+        """End every order of the sides, and those of the net position."""
         for order in self.working():
-            if order.alive:
+            if order.alive and (order.side is None or order.side in sides):
                 self._end(order, OrderEnd.CANCELLED, reason)
 
-    def wake_children(self) -> None:
-        """Let the children work whose parents have filled; called before the next bar."""
-        for ref in self._waking:
-            if ref in self._orders:
-                self._orders[ref].active = True
-        self._waking.clear()
-
     # ------------------------------------------------------------------ a bar
-    def match_bar(
-        self, time_ms: int, open_: float, high: float, low: float, close: float
-    ) -> None:
+    def match_bar(self, bar: Bar) -> None:
         """Let a bar happen."""
-        bar = PriceBar(time_ms, open_, high, low, close)
-        if self._exchange.endangered(bar.low, bar.high):
-            self._match_carefully(bar)
-        for order in self._due(bar):
-            self._try(order, bar)
+        self._bar = bar
+        self._newborn.clear()
+        danger = self._endangered()
+        if danger or len(self._orders) > 1:
+            self._note_ambiguity()
+        if self._event_order == "best":
+            self._happen_at_best()
+        elif self._event_order == "worst":
+            self._happen_at_worst()
+        elif danger:
+            self._try_each(_at_open)
+            self._walk_both_ways()
+        self._try_each()
+        if self._event_order == "best":
+            self._take_own_profits()
 
-    def _due(self, bar: PriceBar) -> Iterator[StrategyOrder]:
-        """Yield the orders that the bar may fill, each as it stands then; end the expired."""
+    def _happen_at_best(self) -> None:
+        self._try_each(_at_open)
+        self._try_each(self._is_limit_exit)
+        self._try_each(self._is_certain_entry, walks=True)
+        self._take_own_profits()
+        self._walk_both_ways()
+
+    def _take_own_profits(self) -> None:
+        """Fill the limits that an entry of this bar has made, where the bar reaches them."""
+        for order in list(self._newborn):
+            match = met_after_entry(order.terms, self._bar, self._matcher)
+            if match is not None and order.alive and order.filled_ms is None:
+                self._fill(order, match)
+
+    def _happen_at_worst(self) -> None:
+        self._try_each(_at_open)
+        self._walk_both_ways()
+        self._try_each(self._is_stop_exit)
+        self._try_each(self._is_entry, walks=True)
+
+    def _endangered(self) -> bool:
+        open_ = self._bar.open
+        return any(self._exchange.endangered(open_, falling=each) for each in (True, False))
+
+    def _due(self) -> Iterator[StrategyOrder]:
+        """Yield the orders that the bar may still fill, each as it stands then; end the expired."""
+        time_ms = self._bar.time_ms
         for order in self.working():
-            until = order.valid_until_ms
-            if order.alive and until is not None and bar.time_ms > until:
+            if order.alive and self._expired(order):
                 self._end(order, OrderEnd.EXPIRED, "its time had passed")
-            if order.alive and order.active:
+            if order.alive and order.active_ms <= time_ms and order.filled_ms != time_ms:
                 yield order
 
-    def _try(self, order: StrategyOrder, bar: PriceBar) -> None:
-        tried = attempt(order.terms, bar, self._market)
+    def _expired(self, order: StrategyOrder) -> bool:
+        until = order.valid_until_ms
+        if until is None or self._bar.time_ms <= until:
+            return False
+        # What is left of a stop is a market order, and those do not expire.
+        return order.terms.kind is not OrderType.MARKET
+
+    def _try_each(self, chosen: Choice | None = None, *, walks: bool = False) -> None:
+        """Fill the orders that are chosen; without a choice it is the bar's end for all of them.
+
+        ``walks``: test what lies on the way to the adverse end after each entry (R16), as it is
+        done without a choice; otherwise that is left to the walks to come.
+        """
+        for order in self._due():
+            self._try(order, chosen, walks=walks or chosen is None)
+
+    def _try(self, order: StrategyOrder, chosen: Choice | None, *, walks: bool) -> None:
+        bar = self._bar
+        tried = attempt(order.terms, bar, self._matcher)
+        match = tried.match
+        if chosen is not None and (match is None or not chosen(order, match)):
+            return
         order.terms = tried.terms
         if tried.refusal is not None:
             self._end(order, OrderEnd.CANCELLED, tried.refusal)
-        elif tried.match is not None:
-            opened = self._fill(order, tried.match)
-            if opened and tried.match.before_end:
-                self._walk(tried.match.price, bar, falling=order.opens == "long")
+        if match is None:
+            return
+        opened = self._fill(order, match)
+        worst = self._event_order == "worst"
+        if opened and walks and (match.before_end or worst):
+            falling = order.opens == "long"
+            if worst or self._exchange.endangered(match.price, falling=falling):
+                self._walk(match.price, falling=falling)
+        if order.alive and match.bar is not bar:
+            # The rest of a close order, whose session ended with the bar before.
+            self._try(order, chosen, walks=walks)
 
-    def _match_carefully(self, bar: PriceBar) -> None:
-        """Fill what fills at the open, then walk down and up with stops and liquidation."""
-        for order in self._due(bar):
-            tried = attempt(order.terms, bar, self._market)
-            if tried.match is not None and tried.match.at_open:
-                order.terms = tried.terms
-                self._fill(order, tried.match)
+    # ------------------------------------------------------------------ walks
+    def _walk_both_ways(self) -> None:
+        """Move the price down, then up (R13); by the rules only where liquidation lies there."""
+        open_ = self._bar.open
         for falling in (True, False):
-            self._walk(bar.open, bar, falling=falling)
+            if self._event_order != "rules" or self._exchange.endangered(open_, falling=falling):
+                self._walk(open_, falling=falling)
 
-    def _walk(self, start: float, bar: PriceBar, *, falling: bool) -> None:
-        """Move the price from ``start`` to the bar's end, if liquidation lies on the way."""
-        end = bar.low if falling else bar.high
-        here = start
-        while self._exchange.endangered(min(here, end), max(here, end)):
-            stop = self._first_stop(end, falling=falling)
-            reached = end if stop is None else stop.terms.trigger
-            reached = min(reached, here) if falling else max(reached, here)
-            liquidations = self._exchange.liquidations
-            self._exchange.walk(here, reached, falling=falling)
-            if stop is None or self._exchange.liquidations > liquidations:
-                return
-            here = reached
-            price = self._market.slipped(here, is_buy=stop.terms.is_buy)
-            self._fill(stop, Match(price, Liquidity.TAKER, at_open=False, before_end=False))
+    def _walk(self, start: float, *, falling: bool) -> None:
+        self._exchange.walk(start, self._stops(falling), self._trigger, falling=falling)
 
-    def _first_stop(self, end: float, *, falling: bool) -> StrategyOrder | None:
-        """Return the stop that a price moving to ``end`` meets first, the older of equal ones."""
-        met = [
+    def _stops(self, falling: bool) -> list[StrategyOrder]:
+        """Return the stops that a falling or rising price can meet.
+
+        ``worst``: those of an entry that has just filled are there at once (R16). Only ``rules``
+        knows stops that enter in a walk; they are entries by R42.
+        """
+        time_ms, rules = self._bar.time_ms, self._event_order == "rules"
+        stops = [
             order
             for order in self._orders.values()
-            if order.active
-            and order.terms.kind in (OrderType.STOP, OrderType.TRAILING_STOP)
+            if not order.triggered
             and order.terms.is_buy != falling
-            and trigger_met(order.terms, end)
+            and order.active_ms <= time_ms
+            and (rules or self._purpose(order).exits is not None)
         ]
-        towards = -1.0 if falling else 1.0
-        return min(met, key=lambda order: towards * order.terms.trigger, default=None)
+        if self._event_order == "worst":
+            stops += [
+                order
+                for order in self._newborn
+                if order.alive and not order.triggered and order.terms.is_buy != falling
+            ]
+        return stops
+
+    def _trigger(self, stop: StrategyOrder, price: float) -> None:
+        self._fill(stop, taken_at(price, stop.terms, self._bar, self._matcher))
+
+    # ------------------------------------------------------------------ what orders are for
+    def _held(self) -> dict[Side, float]:
+        return {side: self._exchange.account.legs[side].contracts for side in SIDES}
+
+    def _purpose(self, order: StrategyOrder) -> Purpose:
+        return purpose(order, self._held())
+
+    def _is_limit_exit(self, order: StrategyOrder, _: Match) -> bool:
+        return not order.waits_for_trigger and self._purpose(order).exits is not None
+
+    def _is_stop_exit(self, order: StrategyOrder, _: Match) -> bool:
+        return order.waits_for_trigger and self._purpose(order).exits is not None
+
+    def _is_entry(self, order: StrategyOrder, _: Match) -> bool:
+        return self._purpose(order).exits is None
+
+    def _is_certain_entry(self, order: StrategyOrder, match: Match) -> bool:
+        # An entry by a stop may have come after the adverse end: at best it did.
+        return match.before_end and self._is_entry(order, match)
+
+    def _note_ambiguity(self) -> None:
+        bar, matches = self._bar, []
+        for order in self._orders.values():
+            if order.active_ms <= bar.time_ms and not self._expired(order):
+                match = attempt(order.terms, bar, self._matcher).match
+                if match is not None:
+                    matches.append((order, match))
+        if not matches:
+            return
+        units = self._exchange.account.liquidation_units(bar.mark_open)
+        for kind in ambiguities(matches, self._held(), units, bar):
+            self._exchange.note_ambiguous(kind)
 
     # ------------------------------------------------------------------ fills
-    def _parts(self, order: StrategyOrder) -> Parts:
-        """Split an order's contracts by what the account holds now."""
-        contracts = order.contracts
-        if order.side == order.opens:
-            if order.reduce_only:
-                return Parts(0.0, 0.0, contracts)
-            return Parts(0.0, contracts, 0.0)
-        holding = self._account.groups.get(order.groups[order.closes])
-        held = 0.0 if holding is None else holding.contracts
-        if abs(contracts - held) <= SIZE_TOLERANCE * contracts:
-            return Parts(held, 0.0, 0.0)
-        closed = min(contracts, held)
-        rest = contracts - closed
-        if order.side is None and not order.reduce_only:
-            return Parts(closed, rest, 0.0)
-        return Parts(closed, 0.0, rest)
-
     def _fill(self, order: StrategyOrder, match: Match) -> float:
         """Book a fill; return the contracts that it opened."""
-        price, liquidity = match.price, match.liquidity
-        parts = self._parts(order)
-        direction = 1.0 if order.terms.is_buy else -1.0
-        closed_fee = entry = realized = 0.0
-        if parts.closed:
-            closed_fee = self._money.fee(direction * parts.closed, price, liquidity)
-            group = order.groups[order.closes]
-            entry = self._account.groups[group].average
-            realized = self._account.close(order.closes, group, parts.closed, price, closed_fee)
-        opened, opened_fee = parts.opened, 0.0
-        if opened:
-            opened_fee = self._money.fee(direction * opened, price, liquidity)
-            lack = self._lack_of_margin(direction * opened, price, opened_fee)
-            if lack:
-                opened = opened_fee = 0.0
-            else:
-                group = order.groups[order.opens]
-                self._account.open(order.opens, group, opened, price, opened_fee)
-        self._exchange.unsettle()
-        if parts.closed or opened:
-            order.contracts = parts.surplus + (parts.opened - opened)
-            fill = StrategyFill(
-                price, liquidity, match.at_open, parts.closed, opened, closed_fee, opened_fee,
-                entry, realized,
-            )  # fmt: skip
+        fill, end = self.fills.book(order, match)
+        if fill is not None:
             self._filled(order, fill)
-        if order.alive:
-            if parts.opened:
-                self._end(order, OrderEnd.MARGIN, f"not enough margin to open at {price}")
-            else:
-                self._end(order, OrderEnd.CANCELLED, _NOTHING_HELD)
+        if order.alive and end is not None:
+            self._end(order, *end)
         self._exchange.settle_shortfall()
-        return opened
-
-    def _lack_of_margin(self, size: float, price: float, fee: float) -> bool:
-        cash = self._money.cash(price)
-        left = cash - self._money.opening_cost(size, price) - fee
-        return left < -MARGIN_TOLERANCE * abs(cash)
+        return 0.0 if fill is None else fill.opened
 
     def _filled(self, order: StrategyOrder, fill: StrategyFill) -> None:
         whole = order.contracts <= 0.0
@@ -317,22 +284,63 @@ class OrderMatcher:
             del self._orders[order.ref]
         self._listener.order_filled(order, fill)
         self._end_others(self.relations.take_rivals(order.ref), "another of its OCO group filled")
-        if not whole:
-            return
         if self.relations.is_child(order.ref):
-            others = self.relations.take_bracket(order.ref)
-            self._end_others(others, "the other side of its bracket filled")
+            if whole:
+                others = self.relations.take_bracket(order.ref)
+                self._end_others(others, _OTHER_SIDE)
+            else:
+                for ref in self.relations.siblings(order.ref):
+                    self._shrink(ref, fill.closed + fill.opened)
+        elif whole:
+            self._bear(self.relations.take_children(order.ref))
+
+    def _shrink(self, ref: int, contracts: float) -> None:
+        """Take off a bracket's order what its sibling has filled: both close the same contracts."""
+        order = self._orders.get(ref)
+        if order is None or not order.alive:
+            return
+        left = order.contracts - contracts
+        if left <= SIZE_TOLERANCE * contracts:
+            self.relations.leave(ref)
+            self._end(order, OrderEnd.CANCELLED, _OTHER_SIDE)
         else:
-            self._waking += self.relations.take_children(order.ref)
+            order.contracts = left
+            self._listener.order_resized(order)
+
+    def _bear(self, refs: Sequence[int]) -> None:
+        """Wake the children of a parent that this bar has filled."""
+        self._wake(refs)
+        for order in map(self._orders.get, refs):
+            if order is None:
+                continue
+            self._newborn.append(order)
+            if attempt(order.terms, self._bar, self._matcher).match is not None:
+                self._exchange.note_ambiguous(ENTRY_AND_EXIT)
+
+    def _wake(self, refs: Sequence[int], most: float = math.inf) -> None:
+        """Let children work from the next bar on (R12, R41), for so many contracts at most."""
+        for order in map(self._orders.get, refs):
+            if order is None:
+                continue
+            order.active_ms = self._exchange.first_active_ms()
+            if order.contracts > most:
+                order.contracts = most
+                self._listener.order_resized(order)
 
     def _end(self, order: StrategyOrder, end: OrderEnd, reason: str) -> None:
-        """End an order, then its rivals, then the rest of its bracket."""
+        """End an order, then its rivals, then the rest of its bracket.
+
+        Where it was a parent that had filled in part, the children guard that part.
+        """
         order.alive = False
         del self._orders[order.ref]
         self._exchange.unsettle()
         self._listener.order_ended(order, end, reason)
         self._end_others(self.relations.take_rivals(order.ref), "another of its OCO group ended")
-        self._end_others(self.relations.take_bracket(order.ref), "its bracket ended")
+        if order.opened and not self.relations.is_child(order.ref):
+            self._wake(self.relations.take_children(order.ref), order.opened)
+        else:
+            self._end_others(self.relations.take_bracket(order.ref), "its bracket ended")
 
     def _end_others(self, refs: list[int], reason: str) -> None:
         for ref in refs:
@@ -340,15 +348,9 @@ class OrderMatcher:
             if other is not None and other.alive:
                 self._end(other, OrderEnd.CANCELLED, reason)
 
-    # ------------------------------------------------------------------ figures
-    def signed_contracts(self, order: StrategyOrder) -> tuple[float, float]:
-        """Return the signed size that an order's holding has now, and its average entry."""
-        sides: tuple[Side, ...] = ("long", "short") if order.side is None else (order.side,)
-        for side in sides:
-            held = self._account.groups.get(order.groups[side])
-            if held is not None:
-                return sign(side) * held.contracts, held.average
-        return 0.0, 0.0
+
+_OTHER_SIDE = "the other side of its bracket filled"
 
 
-_NOTHING_HELD = "reduce_only: nothing was left to close"
+def _at_open(_: StrategyOrder, match: Match) -> bool:
+    return match.at_open

@@ -10,6 +10,7 @@ import backtrader as bt
 from cryptosim_bt.contracts import SIDES
 from cryptosim_bt.instrument import Instrument
 from cryptosim_bt.order_types import TRAILING, WITH_LIMIT, WITH_TRIGGER, OrderType
+from cryptosim_bt.venue_rules import VenueRules
 
 ORDER_TYPES: dict[int, OrderType] = {
     bt.Order.Market: OrderType.MARKET,
@@ -52,6 +53,33 @@ def refusal(order: bt.Order, instrument: Instrument) -> str | None:
         or _trail_refusal(order, kind)
         or _price_refusal(order, kind)
         or _option_refusal(order, kind)
+    )
+
+
+def venue_refusal(
+    order: bt.Order, rules: VenueRules, mark: float, open_orders: int
+) -> str | None:
+    """Return why the venue rejects an order that is in order otherwise (R44), None if it does not.
+
+    A stop limit enters the book when its trigger is met, so its limit is measured against that.
+
+    Parameters
+    ----------
+    order
+        With its prices on the tick.
+    rules
+        The venue's limits.
+    mark
+        The mark price.
+    open_orders
+        Orders that work, sleep or wait.
+    """
+    kind, created = ORDER_TYPES[order.exectype], order.created
+    limit, reference = created.price, mark
+    if kind in WITH_TRIGGER:
+        limit, reference = created.pricelimit, created.price
+    return rules.refusal(
+        abs(created.size), limit, reference, open_orders, is_stop=kind not in WITH_LIMIT
     )
 
 

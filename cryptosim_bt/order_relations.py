@@ -3,8 +3,9 @@
 Orders are known by their reference alone; who acts on the answers is the caller.
 
 - OCO: of the orders of a group, the first that fills, even in part, or ends otherwise, ends all.
-- Bracket: children sleep until the parent has filled whole. When one child has filled, its
-  siblings end; when any member ends unfilled, all others end.
+- Bracket: children sleep until the parent has filled whole, or has ended with a part filled. When
+  one child has filled whole, its siblings end (by a part they shrink); when any member ends
+  otherwise, all others end.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class OrderRelations:
         return [member for member in group if member != ref]
 
     def take_children(self, ref: int) -> list[int]:
-        """Drop a filled parent from its bracket and return the children that now wake."""
+        """Drop a parent that has filled from its bracket and return the children that now wake."""
         return [member for member in self._drop(ref) if self._parents.get(member) == ref]
 
     def take_bracket(self, ref: int) -> list[int]:
@@ -55,9 +56,18 @@ class OrderRelations:
             self._parents.pop(member, None)
         return [member for member in bracket if member != ref]
 
+    def siblings(self, ref: int) -> list[int]:
+        """Return the other members of an order's bracket, older first."""
+        bracket = self._brackets.get(self._parents.get(ref, ref), [])
+        return [member for member in bracket if member != ref]
+
     def is_child(self, ref: int) -> bool:
         """Tell whether an order is a child of another."""
         return self._parents.get(ref, ref) != ref
+
+    def leave(self, ref: int) -> None:
+        """Take an order out of its bracket; the others stay together."""
+        self._drop(ref)
 
     def _drop(self, ref: int) -> list[int]:
         parent = self._parents.pop(ref, ref)

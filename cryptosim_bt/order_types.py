@@ -1,8 +1,8 @@
 """What each order type does in one bar: whether it triggers and fills, and at which price.
 
 Values and functions without backtrader, account or clock. The rules are those that a backtrader
-strategy knows from stock BackBroker, so that it sees the same fills here; slippage and the touch of
-a limit are those of `FillRules`.
+strategy knows from stock BackBroker, so that it sees the same fills here; slippage, the touch of a
+limit and how much a bar fills are those of `FillRules`.
 
 ========================  ==========================================================================
 type                      fills
@@ -25,7 +25,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from cryptosim_bt.instrument import Instrument
-from cryptosim_bt.matching import FillRules
+from cryptosim_bt.matching import Bar, Matcher
 from cryptosim_bt.orders import Liquidity
 
 
@@ -44,16 +44,8 @@ class OrderType(StrEnum):
 TRAILING = frozenset({OrderType.TRAILING_STOP, OrderType.TRAILING_STOP_LIMIT})
 WITH_TRIGGER = TRAILING | {OrderType.STOP, OrderType.STOP_LIMIT}
 WITH_LIMIT = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP_LIMIT})
-
-
-class PriceBar(NamedTuple):
-    """The prices of one bar, named by its open time."""
-
-    time_ms: int
-    open: float
-    high: float
-    low: float
-    close: float
+STOPS = frozenset({OrderType.STOP, OrderType.TRAILING_STOP})
+_GOES_ON_AS_MARKET = STOPS | {OrderType.MARKET, OrderType.CLOSE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +75,8 @@ class OrderTerms:
         Whether a stop limit has become a limit.
     fresh
         Whether no bar has tried the order yet.
-    session_close
-        A close order's last price within the session, None before its first bar.
+    session_bar
+        A close order's last bar within the session, None before its first one.
     """
 
     kind: OrderType
@@ -98,7 +90,7 @@ class OrderTerms:
     post_only: bool = False
     triggered: bool = False
     fresh: bool = True
-    session_close: float | None = None
+    session_bar: Bar | None = None
 
 
 class Match(NamedTuple):
@@ -106,12 +98,14 @@ class Match(NamedTuple):
 
     ``at_open``: it is the bar's first event. ``before_end``: price surely still went on to the
     bar's end against the trader (R16), as after the open or after a limit met on the way there.
+    ``bar`` is the one whose volume it takes: that of a close order may be the bar before.
     """
 
     price: float
     liquidity: Liquidity
     at_open: bool
     before_end: bool
+    bar: Bar
 
 
 class Attempt(NamedTuple):
@@ -122,28 +116,7 @@ class Attempt(NamedTuple):
     refusal: str | None = None
 
 
-class Market(NamedTuple):
-    """How bars fill orders, and the grid that prices lie on."""
-
-    rules: FillRules
-    instrument: Instrument
-
-    def slipped(self, price: float, *, is_buy: bool) -> float:
-        """Return a price moved against the trader, and to the tick against the trader (R16)."""
-        if is_buy:
-            return self.instrument.price_up(price * (1.0 + self.rules.slippage))
-        return self.instrument.price_down(price * (1.0 - self.rules.slippage))
-
-    def touches(self, limit: float, bar: PriceBar, *, is_buy: bool) -> bool:
-        """Tell whether a bar fills a limit: price reaches it, or goes a tick beyond it (R14)."""
-        distance = limit - bar.low if is_buy else bar.high - limit
-        if not self.rules.through:
-            return distance >= 0.0
-        tick = self.instrument.tick
-        return round(distance, 10) >= tick if tick else distance > 0.0
-
-
-def attempt(terms: OrderTerms, bar: PriceBar, market: Market) -> Attempt:
+def attempt(terms: OrderTerms, bar: Bar, matcher: Matcher) -> Attempt:
     """Try an order in a bar.
 
     Parameters
@@ -152,7 +125,7 @@ def attempt(terms: OrderTerms, bar: PriceBar, market: Market) -> Attempt:
         The order; it came to be before the bar (R12).
     bar
         The bar's prices.
-    market
+    matcher
         How bars fill orders.
 
     Returns
@@ -161,7 +134,7 @@ def attempt(terms: OrderTerms, bar: PriceBar, market: Market) -> Attempt:
         The terms with which the order goes on working if it does not fill, no longer `fresh`;
         and its fill, or why the venue cancels it.
     """
-    tried = _ATTEMPTS[terms.kind](terms, bar, market)
+    tried = _ATTEMPTS[terms.kind](terms, bar, matcher)
     if not tried.terms.fresh:
         return tried
     return tried._replace(terms=replace(tried.terms, fresh=False))
@@ -203,69 +176,97 @@ def trigger_met(terms: OrderTerms, price: float) -> bool:
     return price >= terms.trigger if terms.is_buy else price <= terms.trigger
 
 
+def taken_at(price: float, terms: OrderTerms, bar: Bar, matcher: Matcher) -> Match:
+    """Return the fill of a stop that price meets within a bar, slipped (R16)."""
+    slipped = matcher.slipped(price, bar, is_buy=terms.is_buy)
+    # The bar's other end may have come before the trigger.
+    return Match(slipped, Liquidity.TAKER, at_open=False, before_end=False, bar=bar)
+
+
+def met_after_entry(terms: OrderTerms, bar: Bar, matcher: Matcher) -> Match | None:
+    """Return the fill of a limit that the entry before it in the bar made, at its limit."""
+    if terms.kind is not OrderType.LIMIT:
+        return None
+    if not matcher.reaches(terms.limit, bar, is_buy=terms.is_buy):
+        return None
+    return _resting(terms, bar, at_open=False)
+
+
+def going_on(terms: OrderTerms) -> OrderTerms:
+    """Return what is left of an order that a bar has filled in part, or not for lack of volume.
+
+    A stop that was triggered, and a close order after its session, go on as market orders (R37);
+    a stop limit goes on as the limit that it has become.
+    """
+    if terms.kind in _GOES_ON_AS_MARKET:
+        return OrderTerms(OrderType.MARKET, terms.is_buy, fresh=False)
+    return replace(terms, fresh=False, triggered=terms.kind in WITH_TRIGGER)
+
+
 # ---------------------------------------------------------------------- one function a type
-def _market(terms: OrderTerms, bar: PriceBar, market: Market) -> Attempt:
-    return Attempt(terms, _taken_at_open(terms, bar, market))
+def _market(terms: OrderTerms, bar: Bar, matcher: Matcher) -> Attempt:
+    return Attempt(terms, _taken_at_open(terms, bar, matcher))
 
 
-def _taken_at_open(terms: OrderTerms, bar: PriceBar, market: Market) -> Match:
-    price = market.slipped(bar.open, is_buy=terms.is_buy)
-    return Match(price, Liquidity.TAKER, at_open=True, before_end=True)
+def _taken_at_open(terms: OrderTerms, bar: Bar, matcher: Matcher) -> Match:
+    price = matcher.slipped(bar.open, bar, is_buy=terms.is_buy)
+    return Match(price, Liquidity.TAKER, at_open=True, before_end=True, bar=bar)
 
 
-def _close(terms: OrderTerms, bar: PriceBar, market: Market) -> Attempt:
+def _close(terms: OrderTerms, bar: Bar, matcher: Matcher) -> Attempt:
     # Bars are named by their open time, so the session's last bar is known by the first one
     # after it; the order then gets the close before. An order that has seen no bar of its session
     # gets the close of this one.
     if bar.time_ms < terms.session_end_ms:
-        return Attempt(replace(terms, session_close=bar.close))
-    past = terms.session_close is not None and bar.time_ms > terms.session_end_ms
-    price = terms.session_close if past and terms.session_close is not None else bar.close
-    slipped = market.slipped(price, is_buy=terms.is_buy)
-    return Attempt(terms, Match(slipped, Liquidity.TAKER, at_open=past, before_end=past))
+        return Attempt(replace(terms, session_bar=bar))
+    past = terms.session_bar is not None and bar.time_ms > terms.session_end_ms
+    last = terms.session_bar if past and terms.session_bar is not None else bar
+    slipped = matcher.slipped(last.close, last, is_buy=terms.is_buy)
+    return Attempt(terms, Match(slipped, Liquidity.TAKER, at_open=past, before_end=past, bar=last))
 
 
-def _limit(terms: OrderTerms, bar: PriceBar, market: Market) -> Attempt:
+def _limit(terms: OrderTerms, bar: Bar, matcher: Matcher) -> Attempt:
     beyond = bar.open < terms.limit if terms.is_buy else bar.open > terms.limit
     takes = beyond and terms.fresh
     if takes and terms.post_only:
         return Attempt(terms, refusal="post_only: the order would have taken liquidity")
-    if not market.touches(terms.limit, bar, is_buy=terms.is_buy):
+    if not matcher.reaches(terms.limit, bar, is_buy=terms.is_buy):
         return Attempt(terms)
-    if beyond and market.rules.price_improvement:
+    if beyond and matcher.rules.price_improvement:
         liquidity = Liquidity.TAKER if takes else Liquidity.MAKER
-        return Attempt(terms, Match(bar.open, liquidity, at_open=True, before_end=True))
-    resting = Match(terms.limit, Liquidity.MAKER, at_open=beyond, before_end=True)
-    return Attempt(terms, resting)
+        return Attempt(terms, Match(bar.open, liquidity, at_open=True, before_end=True, bar=bar))
+    return Attempt(terms, _resting(terms, bar, at_open=beyond))
 
 
-def _stop(terms: OrderTerms, bar: PriceBar, market: Market) -> Attempt:
+def _resting(terms: OrderTerms, bar: Bar, *, at_open: bool) -> Match:
+    return Match(terms.limit, Liquidity.MAKER, at_open=at_open, before_end=True, bar=bar)
+
+
+def _stop(terms: OrderTerms, bar: Bar, matcher: Matcher) -> Attempt:
     if trigger_met(terms, bar.open):
-        return Attempt(terms, _taken_at_open(terms, bar, market))
+        return Attempt(terms, _taken_at_open(terms, bar, matcher))
     if trigger_met(terms, bar.high if terms.is_buy else bar.low):
-        price = market.slipped(terms.trigger, is_buy=terms.is_buy)
-        # The bar's other end may have come before the trigger.
-        return Attempt(terms, Match(price, Liquidity.TAKER, at_open=False, before_end=False))
-    return Attempt(_after_bar(terms, bar, market))
+        return Attempt(terms, taken_at(terms.trigger, terms, bar, matcher))
+    return Attempt(_after_bar(terms, bar, matcher))
 
 
-def _stop_limit(terms: OrderTerms, bar: PriceBar, market: Market) -> Attempt:
+def _stop_limit(terms: OrderTerms, bar: Bar, matcher: Matcher) -> Attempt:
     if terms.triggered:
-        return _limit(replace(terms, fresh=False), bar, market)
+        return _limit(replace(terms, fresh=False), bar, matcher)
     if trigger_met(terms, bar.open):
         # A marketable limit from the open on.
-        tried = _limit(replace(terms, fresh=True, triggered=True), bar, market)
+        tried = _limit(replace(terms, fresh=True, triggered=True), bar, matcher)
     elif trigger_met(terms, bar.high if terms.is_buy else bar.low):
-        match = _after_trigger(terms, bar, market)
+        match = _after_trigger(terms, bar, matcher)
         tried = Attempt(replace(terms, triggered=True), match)
     else:
         tried = Attempt(terms)
     if tried.match is None:
-        return tried._replace(terms=_after_bar(tried.terms, bar, market))
+        return tried._replace(terms=_after_bar(tried.terms, bar, matcher))
     return tried
 
 
-def _after_trigger(terms: OrderTerms, bar: PriceBar, market: Market) -> Match | None:
+def _after_trigger(terms: OrderTerms, bar: Bar, matcher: Matcher) -> Match | None:
     """Return the fill of a stop limit that was triggered within the bar, where it is certain.
 
     A limit beyond the trigger takes at once, at the trigger. Otherwise price has to come back to
@@ -280,20 +281,20 @@ def _after_trigger(terms: OrderTerms, bar: PriceBar, market: Market) -> Match | 
         certain = returns and terms.limit <= bar.close
         bounded = max
     if takes:
-        price = bounded(terms.limit, market.slipped(terms.trigger, is_buy=terms.is_buy))
-        return Match(price, Liquidity.TAKER, at_open=False, before_end=False)
+        price = bounded(terms.limit, matcher.slipped(terms.trigger, bar, is_buy=terms.is_buy))
+        return Match(price, Liquidity.TAKER, at_open=False, before_end=False, bar=bar)
     if certain:
-        return Match(terms.limit, Liquidity.MAKER, at_open=False, before_end=False)
+        return Match(terms.limit, Liquidity.MAKER, at_open=False, before_end=False, bar=bar)
     return None
 
 
-def _after_bar(terms: OrderTerms, bar: PriceBar, market: Market) -> OrderTerms:
+def _after_bar(terms: OrderTerms, bar: Bar, matcher: Matcher) -> OrderTerms:
     if terms.kind in TRAILING:
-        return trailed(terms, bar.close, market.instrument)
+        return trailed(terms, bar.close, matcher.instrument)
     return terms
 
 
-_ATTEMPTS: dict[OrderType, Callable[[OrderTerms, PriceBar, Market], Attempt]] = {
+_ATTEMPTS: dict[OrderType, Callable[[OrderTerms, Bar, Matcher], Attempt]] = {
     OrderType.MARKET: _market,
     OrderType.CLOSE: _close,
     OrderType.LIMIT: _limit,

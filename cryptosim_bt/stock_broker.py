@@ -12,8 +12,8 @@ import backtrader as bt
 
 from cryptosim_bt.commission import FuturesCommission
 from cryptosim_bt.contracts import LinearContract
-from cryptosim_bt.errors import InputError
-from cryptosim_bt.instrument import Instrument
+from cryptosim_bt.errors import DataError, InputError
+from cryptosim_bt.instrument import Instrument, VolumeUnit
 
 # A linear market without grids: one contract is one coin.
 PLAIN_INSTRUMENT = Instrument(
@@ -94,16 +94,20 @@ class StockBrokerCalls:
     def set_filler(self, filler: Any) -> None:
         """Refuse volume fillers."""
         if filler is not None:
-            raise InputError("broker.set_filler: volume fillers are not available")
+            raise InputError(
+                "broker.set_filler: volume fillers are not available; give the broker "
+                "fill_rules=FillRules(max_volume_share=...)"
+            )
 
 
-def check_run(data: bt.feed.DataBase, comminfo: bt.CommInfoBase) -> None:
-    """Refuse what the broker cannot simulate.
+def check_run(data: bt.feed.DataBase, comminfo: bt.CommInfoBase, params: Any) -> None:
+    """Refuse what the broker, with its params, cannot simulate.
 
     Raises
     ------
     InputError
-        For a replayed data, or a scheme that charges interest.
+        For a replayed data, a scheme that charges interest or knows no margin to isolate, and for
+        fill rules that the bars cannot show.
     """
     if data.replaying:
         raise InputError("replaydata: the broker matches whole bars; use the finer data itself")
@@ -112,3 +116,38 @@ def check_run(data: bt.feed.DataBase, comminfo: bt.CommInfoBase) -> None:
             f"setcommission: interest was {comminfo.p.interest!r}; a futures position pays "
             "funding instead: give the broker funding=[(epoch ms, rate), ...]"
         )
+    if params.margin_mode == "isolated" and comminfo.stocklike:
+        raise InputError(
+            "margin_mode was 'isolated' with a stock-like scheme, which buys for cash and has no "
+            "margin; give a FuturesCommission, or setcommission(margin=...)"
+        )
+    rules, bars = params.fill_rules, params.matching_bars
+    if rules.latency_ms and bars is None:
+        raise InputError(
+            f"fill_rules.latency_ms was {rules.latency_ms}, which whole bars cannot show; give "
+            "the broker finer matching_bars and matching_ms"
+        )
+    if rules.max_volume_share is not None and bars is not None and not bars.has_volume:
+        raise InputError(
+            f"fill_rules.max_volume_share was {rules.max_volume_share} with matching_bars that "
+            "have no volume; give MatchingBars their volume in contracts"
+        )
+
+
+def traded_contracts(
+    data: bt.feed.DataBase, instrument: Instrument | None, unit: VolumeUnit
+) -> float:
+    """Return the volume of a data's current bar in contracts (R34).
+
+    Raises
+    ------
+    DataError
+        If it is negative or missing.
+    """
+    volume, close = data.lines.volume[0], data.lines.close[0]
+    if not volume >= 0.0:
+        raise DataError(
+            f"volume of the bar {data.datetime.datetime(0)} was {volume}; allowed: 0 or more, "
+            "since fill_rules.max_volume_share counts it"
+        )
+    return float((instrument or PLAIN_INSTRUMENT).volume_contracts(volume, close, unit))

@@ -9,73 +9,10 @@ import backtrader as bt
 import pandas as pd
 import pytest
 
-from cryptosim_bt import FuturesBroker, FuturesCommission, InputError, LinearContract
+from cryptosim_bt import FuturesBroker, InputError
 from cryptosim_bt.exchange import FillRules
 from cryptosim_bt.stock_broker import PLAIN_INSTRUMENT
-from cryptosim_bt.tiers import MaintenanceTiers
-
-HOUR_MS = 3_600_000
-
-
-class Script(bt.Strategy):
-    """Runs one function a bar, by the bar's number from 1; records what it hears."""
-
-    params = (("steps", None),)
-
-    def __init__(self):
-        self.heard, self.reasons, self.closed, self.sent = [], {}, [], {}
-        self.equity = []
-
-    def notify_order(self, order):
-        self.heard.append((len(self), order.ref, order.getstatusname()))
-        if order.info.get("reason") is not None:
-            self.reasons[order.ref] = order.info.reason
-        self.sent[order.ref] = order
-
-    def notify_trade(self, trade):
-        if trade.isclosed:
-            self.closed.append((len(self), trade.tradeid, trade.pnl, trade.pnlcomm))
-
-    def next(self):
-        self.equity.append(self.broker.getvalue())
-        step = self.p.steps.get(len(self))
-        if step is not None:
-            step(self)
-
-    def states(self, order):
-        return [(bar, state) for bar, ref, state in self.heard if ref == order.ref]
-
-
-def make_bars(*prices):
-    """Bars from (open, high, low, close), or from one price four times."""
-    rows = [price if isinstance(price, tuple) else (price,) * 4 for price in prices]
-    index = pd.date_range("2024-01-01", periods=len(rows), freq="1h")
-    return pd.DataFrame(rows, columns=["open", "high", "low", "close"], index=index).assign(
-        volume=1.0
-    )
-
-
-def commission(leverage=10.0, fee=0.0, maintenance=0.0):
-    return FuturesCommission(
-        contract=LinearContract(1.0), maker=fee, taker=fee, futures_leverage=leverage,
-        tiers=MaintenanceTiers.single(maintenance), liquidation_fee_rate=0.0,
-    )  # fmt: skip
-
-
-def play(bars, steps, *, cash=1_000.0, **options):
-    cerebro = bt.Cerebro(stdstats=False)
-    cerebro.adddata(bt.feeds.PandasData(dataname=bars))
-    options.setdefault("commission", commission())
-    cerebro.broker = FuturesBroker(cash=cash, **options)
-    cerebro.addstrategy(Script, steps=steps)
-    return cerebro.run()[0]
-
-
-FLAT = make_bars(*[100.0] * 6)
-
-
-def keep(orders, make):
-    return lambda strategy: orders.append(make(strategy))
+from tests.scenarios.order_script import FLAT, Script, commission, keep, make_bars, play
 
 
 # ---------------------------------------------------------------------- refusals

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from cryptosim_bt.exchange import FillRules
-from cryptosim_bt.order_types import Market, OrderTerms, OrderType, PriceBar, attempt, trailed
+from cryptosim_bt.matching import Bar, Matcher
+from cryptosim_bt.order_types import OrderTerms, OrderType, attempt, trailed
 from cryptosim_bt.stock_broker import PLAIN_INSTRUMENT
 
 MAKER, TAKER = "maker", "taker"
@@ -16,11 +17,12 @@ NONE = None
 
 
 def bar(open_, high, low, close, time_ms=0):
-    return PriceBar(time_ms, open_, high, low, close)
+    prices = (open_, high, low, close)
+    return Bar(time_ms, *prices, *prices)
 
 
 def market(tick=0.0, **rules):
-    return Market(FillRules(**rules), replace(PLAIN_INSTRUMENT, tick=tick))
+    return Matcher(replace(PLAIN_INSTRUMENT, tick=tick), FillRules(**rules))
 
 
 def fill_of(terms, prices, place=None):
@@ -86,8 +88,8 @@ def test_post_only_order_that_would_take_is_refused(is_buy, limit, fresh, refuse
     ("is_buy", "slippage", "tick", "price"),
     [
         (True, 0.0, 0.0, 100.0),
-        (True, 0.001, 0.0, 100.0 * 1.001),
-        (False, 0.001, 0.0, 100.0 * 0.999),
+        (True, 0.001, 0.0, 100.0 + 100.0 * 0.001),
+        (False, 0.001, 0.0, 100.0 - 100.0 * 0.001),
         (True, 0.0004, 0.1, 100.1),  # 100.04, to the tick against the buyer
         (False, 0.0004, 0.1, 99.9),
     ],
@@ -104,10 +106,10 @@ def test_market_order_fills_at_the_open_with_slippage(is_buy, slippage, tick, pr
         (True, 106.0, 0.0, (106.0, TAKER)),
         (True, 106.1, 0.0, NONE),
         (True, 99.0, 0.0, (100.0, TAKER)),  # opens beyond: at the open
-        (True, 105.0, 0.01, (105.0 * 1.01, TAKER)),
+        (True, 105.0, 0.01, (105.0 + 105.0 * 0.01, TAKER)),
         (False, 96.0, 0.0, (96.0, TAKER)),
         (False, 94.9, 0.0, NONE),
-        (False, 101.0, 0.01, (100.0 * 0.99, TAKER)),
+        (False, 101.0, 0.01, (100.0 - 100.0 * 0.01, TAKER)),
     ],
 )
 def test_stop_order_fills(is_buy, trigger, slippage, expected):
@@ -141,7 +143,7 @@ def test_stop_limit_order_fills(prices, is_buy, trigger, limit, expected, trigge
 def test_stop_limit_order_slips_no_further_than_its_limit():
     terms = OrderTerms(OrderType.STOP_LIMIT, True, trigger=105.0, limit=105.5)
     assert fill_of(terms, BAR, market(slippage=0.01)) == (105.5, TAKER)
-    assert fill_of(terms, BAR, market(slippage=0.001)) == (105.0 * 1.001, TAKER)
+    assert fill_of(terms, BAR, market(slippage=0.001)) == (105.0 + 105.0 * 0.001, TAKER)
 
 
 def test_stop_limit_order_once_triggered_is_a_resting_limit():
