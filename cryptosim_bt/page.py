@@ -37,6 +37,8 @@ _COIN_DECIMALS, _DOLLAR_DECIMALS = 8, 4
 _RATE_DECIMALS = 8
 _PRICES = ("open", "high", "low", "close", "long_average", "short_average",
            "liquidation_below", "liquidation_above")  # fmt: skip
+# Parts of the summary that are no figures: what the run was made of.
+_NOT_SHOWN = ("data", "provenance", "settings", "panels")
 
 # What the page shows of a table: column and kind. A word has a translation, a text has none.
 _TABLES: dict[str, dict[str, str]] = {
@@ -120,7 +122,7 @@ def _facts(result: Result, decimals: Mapping[str, int]) -> dict[str, Any]:
             {"name": indicator, "panel": result.panels.get(indicator, "price")}
             for indicator in result.indicators
         ],
-        "summary": {key: value for key, value in summary.items() if not isinstance(value, dict)},
+        "summary": {name: summary[name] for name in summary if name not in _NOT_SHOWN},
         "performance": _performance(result),
     }
 

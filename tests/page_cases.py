@@ -195,6 +195,8 @@ def _summary(trades: pd.DataFrame, balance: Any, equity: Any, symbol: str) -> di
         "losses": len(trades) - wins,
         "win_rate": wins / len(trades) if len(trades) else None,
         "profit_factor": None,
+        "entries_refused": {"sets_full": 3},
+        "ambiguous_bars": {"total": 0},
         "open_contracts": {"long": 0.0, "short": 0.0},
         "data": {"source": "sample", "file": None, "sha256": None, "synthetic": True},
         "version": "0",

@@ -13,7 +13,9 @@ const PageFigures = (() => {
     ["final_balance", "money"], ["final_equity", "money"], ["unrealized_pnl", "signed"],
     ["fees_paid", "money"], ["funding_paid", "money"], ["liquidations", "count"],
     ["shortfall", "money"], ["min_liquidation_distance", "share"], ["fills", "count"],
-    ["orders_expired", "count"], ["open_sets", "count"], ["bars_traded", "count"], ["version", "text"],
+    ["orders_expired", "count"], ["open_sets", "count"], ["open_contracts.long", "contracts"],
+    ["open_contracts.short", "contracts"], ["ambiguous_bars.total", "count"],
+    ["bars_traded", "count"], ["version", "text"],
   ];
   const HELP = ["zoom", "move", "all", "find", "layers"];
 
@@ -69,6 +71,7 @@ const PageFigures = (() => {
       case "signed": return number(value, facts.decimals.money, true);
       case "coin": return number(value, 8, true);
       case "quote": return number(value, 2, true);
+      case "contracts": return number(value, facts.decimals.contracts);
       case "count": return number(value, 0);
       default: return String(value);
     }
@@ -104,8 +107,11 @@ const PageFigures = (() => {
       const { facts } = this.run;
       parent.replaceChildren();
       const figures = element("dl", "facts", parent);
-      for (const [name, form] of FIGURES) {
-        if (!Object.hasOwn(facts.summary, name)) continue;
+      // Why entries were refused is known only where some were.
+      const refused = Object.keys(facts.summary.entries_refused ?? {})
+        .map((reason) => [`entries_refused.${reason}`, "count"]);
+      for (const [name, form] of [...FIGURES, ...refused]) {
+        if (at(facts.summary, name) === undefined) continue;
         element("dt", "", figures).textContent = label(facts, `figure.${name}`);
         writeInto(element("dd", "", figures), facts, "summary", name, form);
       }
