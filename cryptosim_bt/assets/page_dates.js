@@ -15,6 +15,12 @@ const PageDates = (() => {
       return found;
     }
 
+    /** Return the zone's time as if it were the browser's own, which is what uPlot reckons in. */
+    wall(seconds) {
+      const { year, month, day, hour, minute } = this.parts(seconds);
+      return new Date(year, month - 1, day, hour, minute, seconds % 60);
+    }
+
     text(seconds) {
       if (Number.isNaN(seconds)) return "";
       const { year, month, day, hour, minute } = this.parts(seconds);

@@ -15,7 +15,7 @@ const PageFigures = (() => {
     ["shortfall", "money"], ["min_liquidation_distance", "share"], ["fills", "count"],
     ["orders_expired", "count"], ["open_sets", "count"], ["open_contracts.long", "contracts"],
     ["open_contracts.short", "contracts"], ["ambiguous_bars.total", "count"],
-    ["bars_traded", "count"], ["version", "text"],
+    ["bars_traded", "count"],
   ];
   const HELP = ["zoom", "move", "all", "find", "layers"];
 
@@ -110,7 +110,7 @@ const PageFigures = (() => {
       // Why entries were refused is known only where some were.
       const refused = Object.keys(facts.summary.entries_refused ?? {})
         .map((reason) => [`entries_refused.${reason}`, "count"]);
-      for (const [name, form] of [...FIGURES, ...refused]) {
+      for (const [name, form] of [...FIGURES, ...refused, ["version", "text"]]) {
         if (at(facts.summary, name) === undefined) continue;
         element("dt", "", figures).textContent = label(facts, `figure.${name}`);
         writeInto(element("dd", "", figures), facts, "summary", name, form);

@@ -34,7 +34,7 @@ const PagePane = (() => {
   class Pane {
     /**
      * Options: name (a word or an indicator's), view, decimals or format, weight (share of the
-     * height), least (pixels), floor (0 is always seen), dates (time axis below), log,
+     * height), least (pixels), floor (0 is always seen), dates (time axis below), wall (time of the run's zone), log,
      * heading (what the legend begins with, if not the name), compact (12M and not 12,000,000).
      */
     constructor(options) {
@@ -110,7 +110,7 @@ const PagePane = (() => {
         width: Math.max(this.host.clientWidth, 60), height: Math.max(this.host.clientHeight, 30),
         padding: this.bare ? [2, this.axisWidth, 2, this.left] : [6, 0, this.dates ? 0 : 4, this.left],
         legend: { show: false },
-        tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), this.zone),
+        tzDate: this.wall,
         scales: {
           x: { time: true, auto: false, min: this.limits[0], max: this.limits[1] },
           y: { auto: false, min: this.lowest, max: this.highest, distr: this.log ? 3 : 1 },

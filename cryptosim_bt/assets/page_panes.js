@@ -68,7 +68,7 @@ const PageCharts = (() => {
       this.panes = this.describe();
       for (const pane of this.panes) {
         pane.view = this.view;
-        pane.zone = this.run.facts.zone;
+        pane.wall = (seconds) => this.dates.wall(seconds);
       }
       const values = this.panes.filter((pane) => !pane.bare);
       values[0].dates = values[values.length - 1].dates =

@@ -254,7 +254,7 @@ def test_every_word_that_the_page_asks_for_is_there_in_both_languages() -> None:
               for column in columns[table]["columns"]}  # fmt: skip
     lists = dict(re.findall(r"const ([A-Z_]+) = \[(.*?)\];", code, re.DOTALL))
     figures = {name: re.findall(r'\["([\w.]+)", "', lists[name]) for name in lists}
-    asked |= {f"figure.{name}" for name in figures["FIGURES"]}
+    asked |= {f"figure.{name}" for name in figures["FIGURES"]} | {"figure.version"}
     tables = ("ACCOUNT", "TRADES", "SETS", "MARKET", "MONTH", "WINS_AND_LOSSES", "HOLDING_TIMES")
     asked |= {f"of.{name}" for table in tables for name in figures[table]}
     asked |= {f"{name}_tab" for name in re.findall(r'id="tab-(\w+)"', code)}
