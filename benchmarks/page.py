@@ -36,11 +36,12 @@ for (const share of [1, 0.5, 0.1, 0.01, 0.001]) {
 }
 return [slowest, performance.memory.usedJSHeapSize / 1e6]"""
 # Milliseconds from one frame to the next while the chart zooms in from all bars to a few and is
-# dragged along there, a step a frame: the middle one and the slowest. A screen asks for 16.7.
+# dragged along there, a step a frame: the middle one and the slowest.
 FRAMES = """const done = arguments[0], { charts } = cryptosim, times = [];
+const [first, last] = charts.view.whole;
 const step = (now) => {
   times.push(now);
-  if (times.length <= 60) charts.zoom(0.87, charts.view.whole[0] * 0.4 + charts.view.whole[1] * 0.6);
+  if (times.length <= 60) charts.zoom(0.87, first + (last - first) * 0.6);
   else if (times.length <= 120) charts.pan(0.05);
   else {
     const gaps = times.slice(1).map((time, i) => time - times[i]).sort((a, b) => a - b);
