@@ -380,15 +380,17 @@ const PageLayers = (() => {
       prepare: () => null,
       draw(scene) {
         const { ctx, ratio, view } = scene, length = LENGTH * ratio;
-        const end = lowerBound(times, view.max + view.half);
+        const from = lowerBound(times, view.min - view.half), end = lowerBound(times, view.max + view.half);
         const top = below ? scene.top + scene.height - length : scene.top;
         ctx.fillStyle = scene.colours[colour];
+        ctx.globalAlpha = end - from < FEW_MARKS * view.width ? 1 : 0.4;
         let taken = NaN;
-        for (let i = lowerBound(times, view.min - view.half); i < end; i++) {
+        for (let i = from; i < end; i++) {
           const x = Math.round(scene.x(times[i]) - ratio);
           if (x !== taken) ctx.fillRect(x, top, 2 * ratio, length);
           taken = x;
         }
+        ctx.globalAlpha = 1;
       },
     };
   }
