@@ -374,7 +374,7 @@ const PageCharts = (() => {
       const [paid, paidStop] = rows(this.fundingTimes);
       if (paid < paidStop) {
         const sum = funding.values.payment.subarray(paid, paidStop).reduce((all, each) => all + each, 0);
-        lines.push(["funding", `${word("funding_received")} ${this.signedMoney(sum)}`]);
+        lines.push(["funding", `${word("funding_marks")} ${this.signedMoney(sum)}`]);
       }
       const [odd, oddStop] = rows(this.ambiguousTimes);
       if (odd < oddStop) {

@@ -33,7 +33,6 @@ const PageWords = (() => {
     position: ["Contracts", "계약 수"],
     account: ["Account", "계좌"], drawdown: ["Drawdown", "낙폭"],
     open: ["Open", "시가"], high: ["High", "고가"], low: ["Low", "저가"], close: ["Close", "종가"],
-    averages: ["Average entry", "평균진입가"],
     long_average: ["Long average", "총 롱진입가"], short_average: ["Short average", "총 숏진입가"],
     liquidation_below: ["Liquidation below", "하방 청산가"],
     liquidation_above: ["Liquidation above", "상방 청산가"],
@@ -52,7 +51,7 @@ const PageWords = (() => {
     ambiguous_entry_and_exit: ["entry and exit touched", "진입과 청산이 모두 닿음"],
     ambiguous_take_profit_and_stop: ["take-profit and stop touched", "익절과 손절이 모두 닿음"],
     ambiguous_exit_and_liquidation: ["exit and liquidation touched", "청산과 강제청산이 모두 닿음"],
-    funding_marks: ["funding", "펀딩비"], funding_received: ["funding", "펀딩비"],
+    funding_marks: ["funding", "펀딩비"],
     more_fills: ["… {n} more", "… 외 {n}건"],
     // headings of the tables
     "head.id": ["Trade", "거래번호"], "head.side": ["Side", "포지션"],

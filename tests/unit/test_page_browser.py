@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +10,12 @@ import numpy as np
 import pytest
 
 from cryptosim_bt.page import write_page
-from tests.chromium import open_page, settle, start
+from tests.chromium import open_page, settle
 from tests.page_cases import HOUR_SECONDS, page_result
 
 PANES = ["price", "volume", "rsi", "position", "account", "drawdown"]
 RANGES = """return cryptosim.charts.panes.filter((pane) => !pane.bare).map((pane) =>
     [pane.name, pane.plot.scales.x.min, pane.plot.scales.x.max])"""
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    found = start(tmp_path_factory.mktemp("chromium"))
-    yield found
-    found.quit()
 
 
 @pytest.fixture(scope="module")

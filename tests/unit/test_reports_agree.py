@@ -13,7 +13,7 @@ import pytest
 from cryptosim_bt import Result
 from cryptosim_bt.plugins import Kind, discover
 from cryptosim_bt.stored_run import flat
-from tests.chromium import open_page, settle, start
+from tests.chromium import open_page, settle
 from tests.page_files import read_back
 from tests.report_runs import LINEAR, sample_settings, store
 
@@ -145,13 +145,6 @@ def test_page_holds_the_figures_of_summary_and_performance(run: Path) -> None:
     assert bars["balance"][-1] == pytest.approx(summary["final_balance"], abs=money)
     paid = -tables["funding"]["payment"].sum()
     assert paid == pytest.approx(summary["funding_paid"], abs=money * len(result.funding))
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    found = start(tmp_path_factory.mktemp("chromium"))
-    yield found
-    found.quit()
 
 
 FIGURES = """return [...document.querySelectorAll("[data-figure]")].map((place) =>
