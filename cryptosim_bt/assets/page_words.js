@@ -88,6 +88,7 @@ const PageWords = (() => {
     "figure.unrealized_pnl": ["Unrealised PnL ({currency})", "미실현 손익 ({currency})"],
     "figure.fees_paid": ["Fees paid ({currency})", "수수료 합계 ({currency})"],
     "figure.funding_paid": ["Funding paid ({currency})", "펀딩비 합계 ({currency})"],
+    "figure.funding_late": ["Funding charged late", "늦게 정산한 펀딩 횟수"],
     "figure.liquidations": ["Liquidations", "강제청산 횟수"],
     "figure.shortfall": ["Shortfall ({currency})", "부족액 ({currency})"],
     "figure.min_liquidation_distance": ["Nearest to a liquidation", "청산가까지 최소 거리"],
