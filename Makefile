@@ -82,7 +82,7 @@ test-reports: $(REPORTS_STAMP)
 	@if ! { command -v chromium && command -v chromedriver; } >/dev/null && \
 	    command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	    apt-get update -qq && apt-get install -y -qq chromium chromium-driver; fi
-	CRYPTOSIM_REPORT_TESTS=required $(PY) -m pytest tests/unit/test_page.py \
+	CRYPTOSIM_REPORT_TESTS=required $(PY) -m pytest tests/unit/test_page.py tests/unit/test_reports_agree.py \
 	    tests/unit/test_page_browser.py
 
 bench: $(TEST_STAMP)

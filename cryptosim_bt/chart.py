@@ -317,7 +317,8 @@ def _draw_contracts(panel: Axes, scene: _Scene) -> None:
         _draw_steps(panel, scene, held, scene.words.term(f"{side}_contracts"), colour)
     panel.axhline(0.0, color=_GREY, linewidth=0.8)
     panel.set_ylabel(scene.words.term("contracts"), fontsize=11)
-    panel.yaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
+    # Short stands below zero; there are no negative contracts.
+    panel.yaxis.set_major_formatter(lambda value, _: f"{abs(value):,.10g}")
 
 
 def _draw_sets(panel: Axes, scene: _Scene) -> None:
@@ -368,7 +369,7 @@ def _draw_account(panel: Axes, scene: _Scene) -> None:
         return (percents / 100 + 1) * start
 
     returns = panel.secondary_yaxis("right", functions=(to_percent, to_amount))
-    returns.yaxis.set_major_formatter(StrMethodFormatter("{x:+,.10g}%"))
+    returns.yaxis.set_major_formatter(lambda value, _: f"{value:+,.10g}%" if value else "0%")
     returns.tick_params(labelsize=10)
 
 

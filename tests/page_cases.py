@@ -26,8 +26,10 @@ def page_result(
     """Return a run of ``count`` hours in which every tenth bar or so opens a trade.
 
     Trades are of one Transaction each, closed 30 bars later; every fourth loses, every other one
-    is short. Sets hold four trades each; the last set stays open. ``indicators`` maps a name to
-    its panel and values; without it there are a mean on the price and an oscillator below.
+    is short. Each has an order for its entry and one for its exit, and one that expired. Sets hold
+    four trades each; the last set stays open. Volumes are whole; funding is paid every 8 bars.
+    ``indicators`` maps a name to its panel and values; without it there are
+    a mean on the price and an oscillator below.
     """
     market = hourly_bars(count)
     close = market["close"].to_numpy()
@@ -45,6 +47,7 @@ def page_result(
     realized = np.zeros(count)
     np.add.at(realized, starts + 30, profit)
     balance = 0.5 + np.cumsum(realized)
+    bars["volume"] = 1000.0 + np.arange(count) % 300
     _add_account(bars, close, held, balance)
     table = _trades(times, starts, close, profit)
     sets = _sets(table)
@@ -55,10 +58,10 @@ def page_result(
         bars=bars,
         fills=_fills(table),
         trades=table,
-        orders=pd.DataFrame({"order_id": []}),
+        orders=_orders(table),
         sets=sets,
-        funding=pd.DataFrame({"time": [], "due": []}),
-        ambiguous=pd.DataFrame({"time": [], "kind": []}),
+        funding=_funding(bars),
+        ambiguous=pd.DataFrame({"time": table["exit_time"].iloc[::5], "kind": "entry_and_exit"}),
         panels=panels,
     )
 
@@ -121,6 +124,7 @@ def _sets(trades: pd.DataFrame) -> pd.DataFrame:
         "ended": first["exit_time"], "entries": 4, "contracts": 36.0,
         "average_entry": first["entry_price"], "take_profit_price": first["exit_price"],
         "exit_price": first["exit_price"], "exit_reason": first["exit_reason"],
+        "group_pnl": first["net_pnl"] + 1e-6, "fees": 1e-6, "funding_paid": 0.0,
         "net_pnl": first["net_pnl"], "status": "closed",
     })  # fmt: skip
     if len(sets):
@@ -132,13 +136,44 @@ def _sets(trades: pd.DataFrame) -> pd.DataFrame:
     return sets
 
 
+def _orders(trades: pd.DataFrame) -> pd.DataFrame:
+    """Return an entry's, an exit's and an expired order per trade, in the order of their making."""
+    entries = pd.DataFrame({
+        "role": "entry", "side": trades["side"], "action": "buy", "type": "limit",
+        "price": trades["entry_price"], "contracts": 9.0,
+        "created": trades["entry_time"] - pd.Timedelta(1, unit="h"), "group": trades["group"],
+        "status": "filled", "ended": trades["entry_time"], "reason": None,
+        "filled_contracts": 9.0, "fill_price": trades["entry_price"],
+    })  # fmt: skip
+    exits = entries.assign(
+        role=trades["exit_reason"], action="sell", price=trades["exit_price"],
+        created=trades["entry_time"], ended=trades["exit_time"], fill_price=trades["exit_price"],
+    )  # fmt: skip
+    expired = entries.assign(
+        created=trades["exit_time"], ended=trades["exit_time"] + pd.Timedelta(2, unit="h"),
+        status="expired", reason="its time had passed", filled_contracts=0.0, fill_price=np.nan,
+        group=None,
+    )  # fmt: skip
+    orders = pd.concat([entries, exits, expired]).sort_values("created", kind="stable")
+    return orders.reset_index(drop=True).rename_axis("order_id").reset_index()
+
+
+def _funding(bars: pd.DataFrame) -> pd.DataFrame:
+    held = bars[(bars.index % 8 == 0) & (bars["long_contracts"] > 0)].reset_index(drop=True)
+    return pd.DataFrame({
+        "time": held["time"], "due": held["time"], "side": "long", "rate": 1e-4,
+        "price": held["close"], "contracts": held["long_contracts"],
+        "payment": -1e-4 * held["margin"],
+    })  # fmt: skip
+
+
 def _settings(symbol: str, language: str, strategy: str) -> dict[str, Any]:
     return {
-        "data": {"source": "sample", "timeframe": "1h"},
+        "data": {"source": "sample", "timeframe": "1h", "volume_unit": None},
         "trading": {"symbol": symbol, "leverage": 5.0},
         "instrument": {"contract_size": 100.0, "lot": 1.0, "tick": 0.1},
         "strategy": {"name": strategy, strategy: {"short_period": 24}},
-        "backtest": {"initial_balance": 0.5},
+        "backtest": {"initial_balance": 0.5, "linear_pnl": "exchange"},
         "report": {"language": language},
         "timezone": "Asia/Seoul",
     }
@@ -160,6 +195,8 @@ def _summary(trades: pd.DataFrame, balance: Any, equity: Any, symbol: str) -> di
         "losses": len(trades) - wins,
         "win_rate": wins / len(trades) if len(trades) else None,
         "profit_factor": None,
+        "entries_refused": {"sets_full": 3},
+        "ambiguous_bars": {"total": 0},
         "open_contracts": {"long": 0.0, "short": 0.0},
         "data": {"source": "sample", "file": None, "sha256": None, "synthetic": True},
         "version": "0",

@@ -8,6 +8,7 @@
     ["span_month", 30 * DAY], ["span_week", 7 * DAY], ["span_day", DAY]];
   const HEADLINE = [["total_return", "percent"], ["max_drawdown", "share"], ["win_rate", "share"],
     ["trades", "count"], ["profit_factor", "ratio"], ["final_equity", "money"]];
+  const LISTS = ["trades", "sets", "orders", "funding"];
   const at = (id) => document.getElementById(id);
 
   class Page {
@@ -15,10 +16,10 @@
       this.run = run;
       this.charts = new PageCharts.Charts(run);
       this.tabs = {
-        trades: new PageTables.List(run, this.charts, "trades"),
-        sets: new PageTables.List(run, this.charts, "sets"),
-        summary: new PageTables.Summary(run),
+        summary: new PageFigures.Summary(run),
+        figures: new PageFigures.Figures(run, this.charts),
       };
+      for (const name of LISTS) this.tabs[name] = new PageTables.List(run, this.charts, name);
       this.tab = "trades";
       this.connect();
       this.build();
@@ -41,10 +42,9 @@
       at("language").textContent = word("language_name");
       at("theme").textContent = word(theme() === "dark" ? "theme_light" : "theme_dark");
       at("synthetic").hidden = !this.run.facts.synthetic;
-      for (const name of ["trades", "sets", "summary"]) {
-        const rows = this.run[name]?.rows;
-        at(`tab-${name}`).textContent = word(`${name}_tab`)
-          + (rows === undefined ? "" : ` (${rows.toLocaleString("en-US")})`);
+      for (const name of Object.keys(this.tabs)) {
+        const count = LISTS.includes(name) ? ` (${this.run[name].rows.toLocaleString("en-US")})` : "";
+        at(`tab-${name}`).textContent = word(`${name}_tab`) + count;
       }
     }
 
@@ -57,17 +57,14 @@
         end: this.charts.dates.text(times[times.length - 1] + facts.bar_seconds),
         zone: facts.zone,
       });
-      at("strategy").textContent = facts.strategy;
+      at("strategy").textContent = at("strategy").title = facts.strategy;
       const figures = at("figures");
       figures.replaceChildren();
       for (const [name, form] of HEADLINE) {
         if (!Object.hasOwn(facts.summary, name)) continue;
         const box = element("div", "", figures);
-        element("dt", "", box).textContent = PageTables.label(facts, `figure.${name}`);
-        const value = element("dd", "", box);
-        value.textContent = PageTables.figureText(facts, name, form);
-        value.dataset.figure = name;
-        if (name === "total_return") value.classList.add(facts.summary[name] < 0 ? "loss" : "profit");
+        element("dt", "", box).textContent = PageFigures.label(facts, `figure.${name}`);
+        PageFigures.writeInto(element("dd", "", box), facts, "summary", name, form);
       }
       const length = times[times.length - 1] - times[0];
       at("spans").replaceChildren();
@@ -107,7 +104,7 @@
       this.toggle("side", (on) => document.body.classList.toggle("no-tables", !on));
       at("splitter").addEventListener("pointerdown", (down) => {
         const aside = document.querySelector("aside"), width = aside.offsetWidth;
-        PageCharts.follow(down, (event) => {
+        PageHand.follow(down, (event) => {
           aside.style.width = `${Math.max(240, width + down.clientX - event.clientX)}px`;
         });
       });

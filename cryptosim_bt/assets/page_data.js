@@ -78,6 +78,11 @@ const PageData = (() => {
     text(name, row) {
       return this.about[name].levels[this.values[name][row]] ?? "";
     }
+
+    /** Return the same in words of the language chosen. */
+    shown(name, row) {
+      return this.about[name].words[PageWords.language][this.values[name][row]] ?? "";
+    }
   }
 
   async function load() {

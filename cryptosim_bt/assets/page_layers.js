@@ -1,6 +1,6 @@
 "use strict";
-// The layers of the panes. A layer has: id; label() and swatch(ctx, colours) for the legend; value(bar)
-// as text; prepare(view), which returns its range of values; fit(), how the pane takes that range in
+// The layers of the panes. A layer has: id; label() and swatch(ctx, colours) for the legend; value(bar,
+// first) as text, of the stretch of bars that begins with `first`; prepare(view), which returns its range of values; fit(), how the pane takes that range in
 // ("whole" if there is none, "near" or "not"); draw(scene).
 const PageLayers = (() => {
   const { Extremes, lowerBound } = PageView;
@@ -54,8 +54,11 @@ const PageLayers = (() => {
         ctx.fillRect(7, 2, 4, 7);
         ctx.fillRect(8.5, 0, 1, 11);
       },
-      value: (bar) => [["open", open], ["high", high], ["low", low], ["close", close]]
-        .map(([name, values]) => `${word(name)} ${format(values[bar])}`).join("  "),
+      value(bar, first = bar) {
+        const [lowest, highest] = extent(low.subarray(first, bar + 1), high.subarray(first, bar + 1));
+        return [["open", open[first]], ["high", highest], ["low", lowest], ["close", close[bar]]]
+          .map(([name, value]) => `${word(name)} ${format(value)}`).join("  ");
+      },
       prepare(view) {
         slice = view.candles;
         range = { lows: lows.of(slice).lows, highs: highs.of(slice).highs };
@@ -178,21 +181,30 @@ const PageLayers = (() => {
     return scene.view.times[slice.start + i * slice.size] - scene.view.half;
   }
 
-  /** Bars from 0: volume, summed where bars are joined. */
+  /** Bars from 0: volume, summed where bars are joined; those without one are counted apart. */
   function volume(values, format) {
     let sums, slice;
-    const total = new Float64Array(values.length + 1);
-    for (let i = 0; i < values.length; i++) total[i + 1] = total[i] + (values[i] || 0);
+    const total = new Float64Array(values.length + 1), blanks = new Uint32Array(values.length + 1);
+    for (let i = 0; i < values.length; i++) {
+      total[i + 1] = total[i] + (values[i] || 0);
+      blanks[i + 1] = blanks[i] + Number.isNaN(values[i]);
+    }
+    const sum = (first, stop) =>
+      (blanks[stop] - blanks[first] === stop - first ? NaN : total[stop] - total[first]);
     return {
       id: "volume",
       label: () => "",
       swatch: boxSwatch("volume"),
-      value: (bar) => format(values[bar]),
+      value(bar, first = bar) {
+        const lacking = blanks[bar + 1] - blanks[first];
+        const note = first < bar && lacking ? ` (${word("volume_missing", { n: lacking })})` : "";
+        return format(sum(first, bar + 1)) + note;
+      },
       prepare(view) {
         slice = view.candles;
         sums = Float64Array.from({ length: slice.count }, (_, i) => {
           const first = slice.start + i * slice.size;
-          return total[Math.min(first + slice.size, slice.stop)] - total[first];
+          return sum(first, Math.min(first + slice.size, slice.stop));
         });
         return extent(sums);
       },
@@ -201,6 +213,7 @@ const PageLayers = (() => {
         const pixels = scene.x(scene.view.half * 2 * slice.size) - scene.x(0);
         const half = Math.max(Math.round(pixels * HALF_CANDLE), 1);
         for (let i = 0; i < slice.count; i++) {
+          if (Number.isNaN(sums[i])) continue;
           const y = scene.y(sums[i]);
           path.rect(Math.round(scene.x(slice.x[i])) - half, y, 2 * half, floor - y);
         }
@@ -354,10 +367,43 @@ const PageLayers = (() => {
     };
   }
 
-  /** The trade or set that was clicked: a band, or `priced` the way from entry to exit. */
+  /** Ticks at an edge of the pane, at sorted times; those on one pixel are one. */
+  function ticks({ id, colour, times, below }) {
+    const LENGTH = 9;
+    return {
+      id,
+      label: () => word(id),
+      swatch: (ctx, colours) => {
+        ctx.fillStyle = colours[colour];
+        for (const x of [1, 5, 9]) ctx.fillRect(x, below ? 5 : 0, 2, 7);
+      },
+      prepare: () => null,
+      draw(scene) {
+        const { ctx, ratio, view } = scene, length = LENGTH * ratio;
+        const from = lowerBound(times, view.min - view.half), end = lowerBound(times, view.max + view.half);
+        const top = below ? scene.top + scene.height - length : scene.top;
+        ctx.fillStyle = scene.colours[colour];
+        ctx.globalAlpha = end - from < FEW_MARKS * view.width ? 1 : 0.4;
+        let taken = NaN;
+        for (let i = from; i < end; i++) {
+          const x = Math.round(scene.x(times[i]) - ratio);
+          if (x !== taken) ctx.fillRect(x, top, 2 * ratio, length);
+          taken = x;
+        }
+        ctx.globalAlpha = 1;
+      },
+    };
+  }
+
+  /** The row of a table that was clicked: a band, or `priced` the way from entry to exit. */
   function chosen(selection, priced) {
     return {
       id: "chosen",
+      fit: () => "near",
+      prepare: () => {
+        const prices = priced && selection.current ? [selection.current.from, selection.current.to] : [];
+        return extent(prices.filter((price) => !Number.isNaN(price)));
+      },
       draw(scene) {
         const it = selection.current;
         if (!it) return;
@@ -368,7 +414,7 @@ const PageLayers = (() => {
           ctx.fillRect(left, scene.top, Math.max(right - left, 2), scene.height);
           return;
         }
-        ctx.strokeStyle = scene.colours[it.profit ? "profit" : "loss"];
+        ctx.strokeStyle = scene.colours[it.colour];
         ctx.lineWidth = 2 * ratio;
         const ends = [[it.start, it.from]];
         if (!Number.isNaN(it.to)) ends.push([it.end, it.to]);
@@ -385,5 +431,5 @@ const PageLayers = (() => {
     };
   }
 
-  return { area, candles, chosen, level, line, marks, spans, volume };
+  return { area, candles, chosen, level, line, marks, spans, ticks, volume };
 })();

@@ -2,6 +2,10 @@
 // A pane: a uPlot chart (axes, grid, crosshair, shared time) with layers of ours drawn into it.
 const PagePane = (() => {
   const AXIS_WIDTH = 84, AXIS_HEIGHT = 34, LEFT = 26;
+  // Width of a character of a figure, points and commas among them, in widths of a 0.
+  const CHARACTER = 0.88;
+  // On a narrow screen (a phone held upright).
+  const NARROW = 600, NARROW_AXIS_WIDTH = 66, NARROW_LEFT = 20;
   // A line beside the candles widens the axis by this share of their range at most, either way.
   const NEAR = 0.5;
 
@@ -30,8 +34,8 @@ const PagePane = (() => {
   class Pane {
     /**
      * Options: name (a word or an indicator's), view, decimals or format, weight (share of the
-     * height), least (pixels), extent (a fixed range of values), floor (0 is always seen),
-     * dates (time axis below), log.
+     * height), least (pixels), floor (0 is always seen), dates (time axis below), wall (time of the run's zone), log,
+     * heading (what the legend begins with, if not the name), compact (12M and not 12,000,000).
      */
     constructor(options) {
       Object.assign(this, { weight: 1, least: 70, layers: [], format: null, ...options });
@@ -41,6 +45,9 @@ const PagePane = (() => {
     build(parent, hidden) {
       this.hidden = hidden;
       this.colours = colours();
+      const narrow = parent.clientWidth < NARROW;
+      this.axisWidth = narrow ? NARROW_AXIS_WIDTH : AXIS_WIDTH;
+      this.left = narrow ? NARROW_LEFT : LEFT;
       this.root = element("div", "pane", parent);
       this.root.style.flex = `${this.weight} 0 ${this.least}px`;
       this.root.dataset.pane = this.name;
@@ -55,13 +62,15 @@ const PagePane = (() => {
     buildLegend() {
       const legend = element("div", "legend", this.root);
       this.root.style.minHeight = `${this.least}px`;
-      element("span", "name", legend).textContent = PageWords.word(this.name);
+      element("span", "name", legend).textContent = this.heading ?? PageWords.word(this.name);
       this.keys = new Map();
+      this.most = new Map();
       for (const layer of this.layers.filter((each) => each.label)) {
         const key = element("button", "key", legend);
         key.type = "button";
         key.dataset.layer = layer.id;
-        key.append(swatch(layer, this.colours), layer.label());
+        key.append(swatch(layer, this.colours));
+        element("span", "", key).textContent = layer.label();
         key.setAttribute("aria-pressed", String(!this.hidden.has(layer.id)));
         key.addEventListener("click", () => this.toggle(layer.id, key));
         if (layer.value) this.keys.set(layer, element("b", "", key));
@@ -92,16 +101,16 @@ const PagePane = (() => {
         values: this.dates ? this.dates : () => [], space: 80, gap: 3,
       };
       const value = {
-        side: 1, stroke: muted, grid, font, size: this.bare ? 0 : AXIS_WIDTH, gap: 6,
+        side: 1, stroke: muted, grid, font, size: this.bare ? 0 : this.axisWidth, gap: 6,
         ticks: { show: !this.bare, stroke: this.colours.grid, size: 4 }, space: 20,
         show: !this.bare,
         values: (u, splits, axis, space, step) => splits.map((at) => this.axisText(at, step)),
       };
       return {
         width: Math.max(this.host.clientWidth, 60), height: Math.max(this.host.clientHeight, 30),
-        padding: this.bare ? [2, AXIS_WIDTH, 2, LEFT] : [6, 0, this.dates ? 0 : 4, LEFT],
+        padding: this.bare ? [2, this.axisWidth, 2, this.left] : [6, 0, this.dates ? 0 : 4, this.left],
         legend: { show: false },
-        tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), this.zone),
+        tzDate: this.wall,
         scales: {
           x: { time: true, auto: false, min: this.limits[0], max: this.limits[1] },
           y: { auto: false, min: this.lowest, max: this.highest, distr: this.log ? 3 : 1 },
@@ -123,6 +132,7 @@ const PagePane = (() => {
 
     axisText(value, step) {
       if (value === null) return "";
+      if (this.compact) return compact.format(value);
       if (this.percent) [value, step] = [value * 100, step * 100];
       const decimals = step > 0 ? Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) : this.decimals;
       return number(this.unsigned ? Math.abs(value) : value, this.log ? Math.min(decimals, 2) : decimals)
@@ -199,11 +209,17 @@ const PagePane = (() => {
       this.onPoint?.(u, here);
     }
 
-    /** Write the figures of a bar into the legend. */
-    read(bar) {
+    /** Write the figures of a stretch of bars into the legend: mostly those after its last bar. */
+    read(first, last) {
       if (this.bare) return;
-      for (const [layer, place] of this.keys) place.textContent = layer.value(bar);
-      if (this.noteAt) this.noteAt.textContent = this.note(bar);
+      for (const [layer, place] of this.keys) {
+        const text = layer.value(last, first);
+        place.textContent = text;
+        // Room once taken is kept: names beside it would jump with every bar.
+        this.most.set(place, Math.max(this.most.get(place) ?? 0, text.length));
+        place.style.minWidth = `${this.most.get(place) * CHARACTER}ch`;
+      }
+      if (this.noteAt) this.noteAt.textContent = this.note(last);
     }
 
     destroy() {
@@ -220,6 +236,7 @@ const PagePane = (() => {
   }
 
   const formats = new Map();
+  const compact = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 2 });
 
   /** Return a number with its thousands apart; a dash where there is none. */
   function number(value, decimals, sign = false) {

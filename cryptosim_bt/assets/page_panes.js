@@ -1,5 +1,5 @@
 "use strict";
-// All panes of the run, moved together: zoom, pan, crosshair, figures of the bar pointed at.
+// All panes of the run: what is in each, shown together, and read at the bar pointed at.
 const PageCharts = (() => {
   const { element, number, percent, Pane } = PagePane;
   const { View, lowerBound } = PageView;
@@ -13,11 +13,13 @@ const PageCharts = (() => {
       this.run = run;
       this.view = new View(run.bars.values.time, run.facts.bar_seconds);
       this.selection = { current: null };
-      // Layers that are switched off, by their id: kept when the panes are made anew.
-      this.hidden = new Set();
+      // Layers that are switched off, by their id: kept when the panes are made anew. Margin is far
+      // from balance and equity, funding is paid three times a day: who wants them switches them on.
+      this.hidden = new Set(["margin", "funding_marks"]);
+      this.hand = new PageHand.Hand(this);
       this.log = false;
       this.fitLiquidation = false;
-      this.dates = new Dates(run.facts.zone);
+      this.dates = new PageDates.Dates(run.facts.zone);
       this.onRange = () => {};
       const { decimals } = run.facts;
       this.price = (value) => number(value, decimals.price);
@@ -26,12 +28,13 @@ const PageCharts = (() => {
       this.sortFills();
     }
 
-    /** Note the bar of each fill, and sort the fills into kinds of marks. */
+    /** Note the bar of all that happened, and sort the fills into kinds of marks. */
     sortFills() {
-      const { fills, bars, sets } = this.run;
-      const times = bars.values.time;
-      const onBar = (time) => times[this.view.barAt(time)];
-      this.fillTimes = fills.values.time.map(onBar);
+      const { fills, sets, funding, ambiguous } = this.run;
+      const onBars = (table) => table.values.time.map((time) => this.onBar(time));
+      this.fillTimes = onBars(fills);
+      this.fundingTimes = onBars(funding);
+      this.ambiguousTimes = onBars(ambiguous);
       const kinds = { entry_long: [], entry_short: [], exit_profit: [], exit_loss: [], liquidated: [] };
       for (let i = 0; i < fills.rows; i++) kinds[kindOf(fills, i)].push(i);
       this.markTables = {};
@@ -48,10 +51,15 @@ const PageCharts = (() => {
           .filter((i) => !Number.isNaN(sets.values[time][i]))
           .sort((a, b) => sets.values[time][a] - sets.values[time][b]);
         this.markTables[kind] = {
-          times: Float64Array.from(rows, (i) => onBar(sets.values[time][i])),
+          times: Float64Array.from(rows, (i) => this.onBar(sets.values[time][i])),
           prices: Float64Array.from(rows, (i) => sets.values[price][i]),
         };
       }
+    }
+
+    /** Return the opening of the bar that a time is in. */
+    onBar(time) {
+      return this.view.times[this.view.barAt(time)];
     }
 
     // ------------------------------------------------------------------------------- the panes
@@ -60,7 +68,7 @@ const PageCharts = (() => {
       this.panes = this.describe();
       for (const pane of this.panes) {
         pane.view = this.view;
-        pane.zone = this.run.facts.zone;
+        pane.wall = (seconds) => this.dates.wall(seconds);
       }
       const values = this.panes.filter((pane) => !pane.bare);
       values[0].dates = values[values.length - 1].dates =
@@ -70,30 +78,24 @@ const PageCharts = (() => {
         pane.build(pane.bare ? navigator : parent, this.hidden);
         if (!pane.bare) this.listen(pane);
       }
-      this.navigate(navigator);
+      this.hand.navigate(navigator, this.panes[this.panes.length - 1].plot);
       this.watcher = new ResizeObserver(() => this.resize());
-      this.watcher.observe(parent);
+      // A legend that takes another line leaves less to its plot.
+      for (const pane of this.panes) this.watcher.observe(pane.host);
       this.resize();
       this.read(null);
     }
 
     destroy() {
       this.watcher.disconnect();
-      this.stopNavigating.abort();
+      this.hand.letGo();
       for (const pane of this.panes) pane.destroy();
     }
 
     describe() {
-      const { facts, bars } = this.run;
+      const { facts } = this.run;
       const panes = [this.pricePane()];
-      const volume = bars.values["indicator:volume"];
-      if (volume) {
-        const format = (value) => number(value, 2);
-        panes.push(new Pane({
-          name: "volume", weight: 1, least: 62, floor: true, decimals: 2,
-          layers: [PageLayers.volume(volume, format)],
-        }));
-      }
+      if (facts.volume) panes.push(this.volumePane());
       const own = Map.groupBy(facts.indicators, (each) => each.panel);
       own.delete("price");
       for (const [name, indicators] of own) {
@@ -106,6 +108,18 @@ const PageCharts = (() => {
       panes[0].layers.push(PageLayers.chosen(this.selection, true));
       panes.push(this.navigatorPane());
       return panes;
+    }
+
+    volumePane() {
+      const { bars, facts } = this.run;
+      const { unit, decimals } = facts.volume;
+      const [base, quote] = facts.symbol.split(":")[0].split("/");
+      const counted = { contracts: word("volume_contracts"), base, quote }[unit];
+      return new Pane({
+        name: "volume", heading: word("volume") + (counted ? ` (${counted})` : ""),
+        weight: 1, least: 62, floor: true, decimals, compact: true,
+        layers: [PageLayers.volume(bars.values.volume, (value) => number(value, decimals))],
+      });
     }
 
     indicatorLines(indicators, fit) {
@@ -157,9 +171,18 @@ const PageCharts = (() => {
           leg("long_average", "long"), leg("short_average", "short"),
           ...["liquidation_below", "liquidation_above"].filter((id) => hasAny(bars.values[id])).map(liquidation),
           ...(sets.rows ? [PageLayers.spans(sets, this.view.times[this.view.times.length - 1])] : []),
-          ...marks, crowd,
+          ...marks, crowd, ...this.edgeMarks(),
         ],
       });
+    }
+
+    /** Ambiguous bars along the top, funding along the bottom of the price. */
+    edgeMarks() {
+      const ticks = [
+        { id: "ambiguous_bars", colour: "ambiguous", times: this.ambiguousTimes, below: false },
+        { id: "funding_marks", colour: "funding", times: this.fundingTimes, below: true },
+      ];
+      return ticks.filter(({ times }) => times.length).map((each) => PageLayers.ticks(each));
     }
 
     positionPane() {
@@ -181,7 +204,7 @@ const PageCharts = (() => {
 
     accountPane() {
       const { bars, facts } = this.run;
-      const { balance, equity } = bars.values;
+      const { balance, equity, margin } = bars.values;
       const format = this.money;
       return new Pane({
         name: "account", weight: 2, least: 96, decimals: facts.decimals.money, format,
@@ -189,8 +212,10 @@ const PageCharts = (() => {
           PageLayers.area({ id: "balance", name: "balance", values: balance, colour: "balance", format }),
           PageLayers.line({ id: "equity", name: "equity", values: equity, colour: "equity", format, width: 1.6 }),
           PageLayers.level({ id: "initial", name: "initial", value: facts.initial_balance, colour: "initial", format }),
+          PageLayers.line({ id: "margin", name: "margin", values: margin, colour: "margin", format, stepped: true }),
         ],
-        note: (bar) => `${word("unrealized_pnl")} ${number(equity[bar] - balance[bar], facts.decimals.money, true)}`
+        note: (bar) => `${word("margin_use")} ${percent(margin[bar] / equity[bar])}  `
+          + `${word("unrealized_pnl")} ${number(equity[bar] - balance[bar], facts.decimals.money, true)}`
           + `  ${word("total_return_now")} ${percent(equity[bar] / facts.initial_balance - 1, true)}`
           + `  (${facts.currency})`,
       });
@@ -233,8 +258,9 @@ const PageCharts = (() => {
     update() {
       this.pending = null;
       for (const pane of this.panes) if (!pane.bare) pane.update();
-      this.placeWindow();
-      this.read(null);
+      this.hand.placeWindow();
+      const pointed = this.panes.find((pane) => !pane.bare && pane.plot.over.matches(":hover"));
+      this.read(pointed?.plot.cursor.idx ?? null);
       this.onRange();
     }
 
@@ -273,95 +299,26 @@ const PageCharts = (() => {
       else this.show((min + max - seconds) / 2, (min + max + seconds) / 2);
     }
 
-    /** Go to a trade or set: its whole life with room on both sides. */
+    /** Go to a row of a table: its whole life with room on both sides. */
     goTo(place) {
       this.selection.current = place;
+      // On a phone the chart may be above what is seen.
+      document.getElementById("moment").scrollIntoView({ block: "nearest" });
       const room = Math.max((place.end - place.start) * 0.6, 40 * this.run.facts.bar_seconds);
       this.show(place.start - room, place.end + room);
     }
 
-    /** Wheel, drag, Shift and drag, double click on a pane. */
+    // --------------------------------------------------------------------------------- reading
+
+    /** Let a pane be moved, and read where it is pointed at. */
     listen(pane) {
-      const { plot, host } = pane;
-      const timeAt = (event) => plot.posToVal(event.clientX - plot.over.getBoundingClientRect().left, "x");
-      plot.over.addEventListener("wheel", (event) => {
-        event.preventDefault();
-        const lines = event.deltaMode === 1 ? 33 : 1;
-        if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) this.pan((event.deltaX * lines) / 1500);
-        else {
-          const turn = Math.max(-200, Math.min(200, event.deltaY * lines));
-          this.zoom(Math.exp(turn * 0.0022), timeAt(event));
-        }
-      }, { passive: false });
-      plot.over.addEventListener("dblclick", () => this.all());
-      plot.over.addEventListener("pointerdown", (down) => {
-        if (down.button !== 0) return;
-        const { min, max } = this.view, start = timeAt(down);
-        const left = down.clientX - plot.over.getBoundingClientRect().left;
-        host.classList.toggle("dragging", !down.shiftKey);
-        follow(down, (event) => {
-          const moved = event.clientX - down.clientX;
-          if (down.shiftKey) {
-            plot.setSelect({
-              left: Math.min(left, left + moved), width: Math.abs(moved), top: 0,
-              height: plot.over.clientHeight,
-            }, false);
-          } else {
-            const shift = (-moved / plot.over.clientWidth) * (max - min);
-            this.show(min + shift, max + shift);
-          }
-        }, (event) => {
-          host.classList.remove("dragging");
-          if (!down.shiftKey) return;
-          plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
-          const end = timeAt(event);
-          if (Math.abs(event.clientX - down.clientX) > 4) this.show(Math.min(start, end), Math.max(start, end));
-        });
-      });
-      pane.onPoint = ((before) => (u, here) => {
+      this.hand.listen(pane);
+      const before = pane.onPoint;
+      pane.onPoint = (u, here) => {
         before?.(u, here);
         if (here) this.read(u.cursor.idx);
-      })(pane.onPoint);
-      plot.over.addEventListener("mouseleave", () => {
-        this.read(null);
-        this.hideTip();
-      });
+      };
     }
-
-    /** The strip below: drag its window, or an end of it; click beside it to go there. */
-    navigate(strip) {
-      this.windowAt = strip.querySelector(".window");
-      const [left, right] = this.windowAt.children;
-      this.stopNavigating = new AbortController();
-      strip.addEventListener("pointerdown", (down) => {
-        const { over } = this.panes[this.panes.length - 1].plot;
-        const [first, last] = this.view.whole;
-        const perPixel = (last - first) / over.clientWidth;
-        if (down.target !== this.windowAt && down.target !== left && down.target !== right) {
-          const time = first + (down.clientX - over.getBoundingClientRect().left) * perPixel;
-          const half = (this.view.max - this.view.min) / 2;
-          this.show(time - half, time + half);
-        }
-        const { min, max } = this.view;
-        follow(down, (event) => {
-          const shift = (event.clientX - down.clientX) * perPixel;
-          const from = down.target === right ? min : min + shift;
-          const to = down.target === left ? max : max + shift;
-          if (to - from > this.view.shortest) this.show(from, to);
-        });
-      }, { signal: this.stopNavigating.signal });
-      this.placeWindow();
-    }
-
-    placeWindow() {
-      const { over } = this.panes[this.panes.length - 1].plot;
-      const [first, last] = this.view.whole;
-      const perSecond = over.clientWidth / (last - first);
-      this.windowAt.style.left = `${over.offsetLeft + (this.view.min - first) * perSecond}px`;
-      this.windowAt.style.width = `${(this.view.max - this.view.min) * perSecond}px`;
-    }
-
-    // --------------------------------------------------------------------------------- reading
 
     /** Write the figures of a stretch of bars: those after its last bar. null: the last one seen. */
     read(index) {
@@ -370,7 +327,7 @@ const PageCharts = (() => {
       const first = index === null ? newest : slice.start + index * slice.size;
       const last = index === null ? newest : Math.min(first + slice.size, slice.stop) - 1;
       if (last < 0) return;
-      for (const pane of this.panes) pane.read(last);
+      for (const pane of this.panes) pane.read(first, last);
       const { time } = this.run.bars.values;
       let text = this.dates.text(time[first]);
       if (last > first) text += ` – ${this.dates.text(time[last])}`;
@@ -378,7 +335,7 @@ const PageCharts = (() => {
       document.getElementById("moment").textContent = text;
     }
 
-    /** Show the fills of the bars pointed at beside the crosshair. */
+    /** Show what happened in the bars pointed at beside the crosshair: fills, funding, doubts. */
     tip(u, here) {
       const box = document.getElementById("tip");
       const slice = this.view.candles, index = u.cursor.idx;
@@ -386,18 +343,11 @@ const PageCharts = (() => {
       const { time } = this.run.bars.values;
       const first = slice.start + index * slice.size;
       const last = Math.min(first + slice.size, slice.stop) - 1;
-      const from = lowerBound(this.fillTimes, time[first]);
-      const end = lowerBound(this.fillTimes, time[last] + 0.0005);
-      box.hidden = from === end;
+      const lines = this.happened(time[first], time[last] + 0.0005);
+      box.hidden = !lines.length;
       if (box.hidden) return undefined;
       box.replaceChildren();
-      for (let i = from; i < Math.min(end, from + TIP_FILLS); i++) {
-        const line = element("div", this.run.fills.text("side", i), box);
-        line.textContent = this.fillText(i);
-      }
-      if (end - from > TIP_FILLS) {
-        element("div", "", box).textContent = word("more_fills", { n: end - from - TIP_FILLS });
-      }
+      for (const [name, text] of lines) element("div", name, box).textContent = text;
       const chart = document.getElementById("chart").getBoundingClientRect();
       const plot = u.over.getBoundingClientRect();
       const x = plot.left - chart.left + u.cursor.left, y = plot.top - chart.top + u.cursor.top;
@@ -411,13 +361,41 @@ const PageCharts = (() => {
       document.getElementById("tip").hidden = true;
     }
 
+    /** Return lines about the bars that opened from one time up to another: colour and text. */
+    happened(from, end) {
+      const { fills, funding, ambiguous } = this.run;
+      const rows = (times) => [lowerBound(times, from), lowerBound(times, end)];
+      const lines = [];
+      const [first, stop] = rows(this.fillTimes);
+      for (let i = first; i < Math.min(stop, first + TIP_FILLS); i++) {
+        lines.push([fills.text("side", i), this.fillText(i)]);
+      }
+      if (stop - first > TIP_FILLS) lines.push(["", word("more_fills", { n: stop - first - TIP_FILLS })]);
+      const [paid, paidStop] = rows(this.fundingTimes);
+      if (paid < paidStop) {
+        const sum = funding.values.payment.subarray(paid, paidStop).reduce((all, each) => all + each, 0);
+        lines.push(["funding", `${word("funding_marks")} ${this.signedMoney(sum)}`]);
+      }
+      const [odd, oddStop] = rows(this.ambiguousTimes);
+      if (odd < oddStop) {
+        const kinds = new Set();
+        for (let i = odd; i < oddStop; i++) kinds.add(word(`ambiguous_${ambiguous.text("kind", i)}`));
+        lines.push(["ambiguous", `${word("ambiguous_bars")}: ${[...kinds].join(", ")}`]);
+      }
+      return lines;
+    }
+
     fillText(i) {
-      const { fills, facts } = this.run;
-      const role = fills.text("role", i), { contracts, price, group_pnl: pnl } = fills.values;
-      const money = role === "entry" ? ""
-        : ` · ${number(pnl[i], facts.decimals.money, true)} ${facts.currency}`;
-      return `${word(fills.text("side", i))} ${word(role)} ${this.contracts(contracts[i])} @ `
+      const { fills } = this.run;
+      const { contracts, price, group_pnl: pnl } = fills.values;
+      const money = fills.text("role", i) === "entry" ? "" : ` · ${this.signedMoney(pnl[i])}`;
+      return `${fills.shown("side", i)} ${fills.shown("role", i)} ${this.contracts(contracts[i])} @ `
         + `${this.price(price[i])} · ${fills.text("group", i)}${money}`;
+    }
+
+    signedMoney(value) {
+      const { decimals, currency } = this.run.facts;
+      return `${number(value, decimals.money, true)} ${currency}`;
     }
   }
 
@@ -437,53 +415,5 @@ const PageCharts = (() => {
     return word(name) === name ? name : `${name}\u200b`;
   }
 
-  /** Follow the pointer until it is let go. */
-  function follow(down, move, end = () => {}) {
-    down.preventDefault();
-    const stop = new AbortController();
-    const { signal } = stop;
-    window.addEventListener("pointermove", move, { signal });
-    for (const name of ["pointerup", "pointercancel"]) {
-      window.addEventListener(name, (event) => { stop.abort(); end(event); }, { signal });
-    }
-  }
-
-  /** Times as text in the run's zone. */
-  class Dates {
-    constructor(zone) {
-      this.format = new Intl.DateTimeFormat("en-GB", {
-        timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit",
-        minute: "2-digit", hourCycle: "h23",
-      });
-    }
-
-    parts(seconds) {
-      const found = {};
-      for (const { type, value } of this.format.formatToParts(seconds * 1000)) found[type] = value;
-      return found;
-    }
-
-    text(seconds) {
-      if (Number.isNaN(seconds)) return "";
-      const { year, month, day, hour, minute } = this.parts(seconds);
-      return `${year}-${month}-${day} ${hour}:${minute}`;
-    }
-
-    /** Labels of the time axis: what changes above, what it belongs to below. */
-    labels(splits, step) {
-      let before = "";
-      return splits.map((seconds) => {
-        const { year, month, day, hour, minute } = this.parts(seconds);
-        let [label, below] = [`${hour}:${minute}`, `${year}-${month}-${day}`];
-        if (step >= 86400 * 360) return year;
-        if (step >= 86400 * 28) [label, below] = [`${year}-${month}`, ""];
-        else if (step >= 86400) [label, below] = [`${month}-${day}`, year];
-        const again = below === before;
-        before = below;
-        return again || !below ? label : `${label}\n${below}`;
-      });
-    }
-  }
-
-  return { Charts, follow };
+  return { Charts };
 })();

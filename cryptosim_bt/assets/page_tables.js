@@ -1,46 +1,25 @@
 "use strict";
-// The lists beside the chart: trades, sets, summary. Only the rows that are seen are elements.
+// The lists beside the chart: trades, sets, orders, funding. Only the rows that are seen are elements.
 const PageTables = (() => {
-  const { element, number, percent } = PagePane;
+  const { element, number } = PagePane;
+  const { label } = PageFigures;
   const { word } = PageWords;
   const ROW = 24, HEAD = 28, SPARE = 6;
   // Widths by kind of column, and of some by their name.
-  const WIDTHS = { time: "112px", text: "64px", count: "60px", contracts: "74px", price: "84px",
-    money: "104px" };
-  const WIDE = { exit_reason: "92px", side: "44px", group: "60px", set: "52px" };
+  const WIDTHS = { time: "112px", text: "64px", word: "64px", count: "60px", contracts: "74px",
+    price: "84px", money: "104px", rate: "76px" };
+  const WIDE = { exit_reason: "92px", side: "44px", group: "60px", set: "52px", role: "80px",
+    reason: "200px", action: "56px" };
 
-  // The summary's figures in their order, and how each is written.
-  const FIGURES = [
-    ["total_return", "percent"], ["total_return_usd", "percent"], ["annual_return", "percent"],
-    ["buy_and_hold_return", "percent"], ["max_drawdown", "share"], ["sharpe", "ratio"],
-    ["sortino", "ratio"], ["trades", "count"], ["wins", "count"], ["losses", "count"],
-    ["win_rate", "share"], ["profit_factor", "ratio"], ["initial_balance", "money"],
-    ["final_balance", "money"], ["final_equity", "money"], ["unrealized_pnl", "signed"],
-    ["fees_paid", "money"], ["funding_paid", "money"], ["liquidations", "count"],
-    ["shortfall", "money"], ["min_liquidation_distance", "share"], ["fills", "count"],
-    ["orders_expired", "count"], ["open_sets", "count"], ["bars_traded", "count"], ["version", "text"],
-  ];
-  const HELP = ["zoom", "move", "all", "find"];
-
-  /** Return a figure of the summary as text. */
-  function figureText(facts, name, form) {
-    const value = facts.summary[name];
-    if (value === null) return "–";
-    switch (form) {
-      case "percent": return percent(value, true);
-      case "share": return percent(value);
-      case "ratio": return number(value, 2);
-      case "money": return number(value, facts.decimals.money);
-      case "signed": return number(value, facts.decimals.money, true);
-      case "count": return number(value, 0);
-      default: return String(value);
-    }
-  }
-
-  function label(facts, name) {
-    const quote = facts.symbol.split(":")[0].split("/")[1] ?? "";
-    return word(name, { currency: facts.currency, quote });
-  }
+  // When a row began and ended and at which prices; where nothing was filled, its own price holds.
+  const PLACES = {
+    trades: { start: "entry_time", end: "exit_time", from: "entry_price", to: "exit_price" },
+    sets: { start: "born", end: "ended", from: "average_entry", to: "exit_price" },
+    orders: { start: "created", end: "ended", from: "price", to: "fill_price" },
+    funding: { start: "time", end: "time", from: "price", to: "price" },
+  };
+  // Columns of money won or lost.
+  const RESULTS = ["net_pnl", "payment"];
 
   class List {
     constructor(run, charts, name) {
@@ -72,11 +51,11 @@ const PageTables = (() => {
       }
       this.body = element("div", "", parent);
       this.body.style.height = `${this.table.rows * ROW}px`;
-      this.draw();
+      this.draw(true);
     }
 
     isNumber(name) {
-      return !["text", "time"].includes(this.table.about[name].kind);
+      return !["text", "time", "word"].includes(this.table.about[name].kind);
     }
 
     /** Sort by a column; once more: the other way round. Blanks stay last. */
@@ -103,11 +82,13 @@ const PageTables = (() => {
       this.parent.scrollTo(scrollLeft, 0);
     }
 
-    /** Make the rows that are seen. */
-    draw() {
+    /** Make the rows that are seen; those that are there already stay, unless `again`. */
+    draw(again = false) {
       if (!this.table.rows) return;
       const first = Math.max(0, Math.floor((this.parent.scrollTop - HEAD) / ROW) - SPARE);
       const count = Math.ceil(this.parent.clientHeight / ROW) + 2 * SPARE;
+      if (!again && first === this.first && count === this.count) return;
+      Object.assign(this, { first, count });
       const rows = [];
       for (let place = first; place < Math.min(first + count, this.table.rows); place++) {
         rows.push(this.row(place));
@@ -128,7 +109,7 @@ const PageTables = (() => {
         cell.textContent = this.cell(name, index);
         const value = this.table.values[name][index];
         if (name === "side") cell.classList.add(this.table.text(name, index));
-        if (name === "net_pnl" && value) cell.classList.add(value > 0 ? "profit" : "loss");
+        if (RESULTS.includes(name) && value) cell.classList.add(value > 0 ? "profit" : "loss");
       }
       return row;
     }
@@ -138,29 +119,33 @@ const PageTables = (() => {
       const value = this.table.values[name][index];
       if (Number.isNaN(value)) return "";
       if (kind === "time") return this.charts.dates.text(value);
-      if (name === "status") return word(`status_${this.table.text(name, index)}`);
-      if (name === "group" || name === "set") return this.table.text(name, index);
-      if (kind === "text") return word(this.table.text(name, index));
-      return number(value, this.run.facts.decimals[kind], name === "net_pnl");
+      if (kind === "text") return this.table.text(name, index);
+      if (kind === "word") return this.table.shown(name, index);
+      if (kind === "rate") return `${number(value * 100, 4, true)}%`;
+      return number(value, this.run.facts.decimals[kind], RESULTS.includes(name));
     }
 
     /** Mark a row and let the chart go there. */
     choose(place) {
       const index = this.order[place];
       this.chosen = index;
-      this.draw();
-      const { values } = this.table;
-      const { time } = this.run.bars.values;
-      const sets = this.name === "sets";
-      const [start, end, from, to] = sets
-        ? [values.born, values.ended, values.average_entry, values.exit_price]
-        : [values.entry_time, values.exit_time, values.entry_price, values.exit_price];
-      const bar = (at) => time[this.charts.view.barAt(at)];
-      this.charts.goTo({
-        start: bar(start[index]),
-        end: Number.isNaN(end[index]) ? time[time.length - 1] : bar(end[index]),
-        from: from[index], to: to[index], profit: values.net_pnl[index] > 0,
+      this.draw(true);
+      const { charts } = this;
+      const [start, end, from, to] = ["start", "end", "from", "to"]
+        .map((name) => this.table.values[PLACES[this.name][name]][index]);
+      charts.goTo({
+        start: charts.onBar(start),
+        end: Number.isNaN(end) ? charts.view.times[charts.view.times.length - 1] : charts.onBar(end),
+        from, to: this.name === "orders" && Number.isNaN(to) ? from : to, colour: this.colour(index),
       });
+    }
+
+    /** Return the colour in which a row is shown in the chart: of what it won, else of its side. */
+    colour(index) {
+      const { values } = this.table;
+      const won = RESULTS.find((name) => values[name]);
+      if (!won) return this.table.text("side", index);
+      return values[won][index] > 0 ? "profit" : "loss";
     }
 
     /** Go to the next row up or down. */
@@ -175,36 +160,5 @@ const PageTables = (() => {
     }
   }
 
-  /** The figures of the run, and how the chart is used. */
-  class Summary {
-    constructor(run) {
-      this.run = run;
-    }
-
-    build(parent) {
-      const { facts } = this.run;
-      parent.replaceChildren();
-      const figures = element("dl", "facts", parent);
-      for (const [name, form] of FIGURES) {
-        if (!Object.hasOwn(facts.summary, name)) continue;
-        element("dt", "", figures).textContent = label(facts, `figure.${name}`);
-        const value = element("dd", "", figures);
-        value.dataset.figure = name;
-        value.textContent = figureText(facts, name, form);
-      }
-      const help = element("dl", "facts help", parent);
-      element("dt", "", help).textContent = word("head.handling");
-      element("dd", "", help);
-      for (const name of HELP) {
-        element("dt", "", help).textContent = word(`help.${name}`);
-        element("dd", "", help).textContent = word(`help.${name}_how`);
-      }
-    }
-
-    draw() {}
-
-    step() {}
-  }
-
-  return { List, Summary, figureText, label };
+  return { List };
 })();

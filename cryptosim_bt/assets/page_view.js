@@ -7,14 +7,19 @@ const PageView = (() => {
   const CANDLE_PIXELS = 4, POINT_PIXELS = 1;
   const FEWEST_BARS = 8;
 
-  /** Return the first position whose value is not below `wanted` in a sorted array. */
-  function lowerBound(values, wanted) {
+  /** Return the first position whose value passes; from it on, all values of the array do. */
+  function firstWhere(values, passes) {
     let low = 0, high = values.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (values[middle] < wanted) low = middle + 1; else high = middle;
+      if (passes(values[middle])) high = middle; else low = middle + 1;
     }
     return low;
+  }
+
+  /** Return the first position whose value is not below `wanted` in a sorted array. */
+  function lowerBound(values, wanted) {
+    return firstWhere(values, (value) => value >= wanted);
   }
 
   /** Lowest and highest of any stretch of a column: a pyramid, built when first asked. */
@@ -114,5 +119,5 @@ const PageView = (() => {
     }
   }
 
-  return { Extremes, View, lowerBound };
+  return { Extremes, View, firstWhere, lowerBound };
 })();

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -15,82 +12,16 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
+from cryptosim_bt.ambiguity import ENTRY_AND_EXIT, EXIT_AND_LIQUIDATION, TAKE_PROFIT_AND_STOP
+from cryptosim_bt.orders import Role
 from cryptosim_bt.packed import PackedTable, decimals_of, figures_decimals
 from cryptosim_bt.page import ASSETS, page_of, write_page
+from cryptosim_bt.performance import performance_of
 from cryptosim_bt.plugins import Kind, discover
 from tests.page_cases import page_result
+from tests.page_files import Scripts, read_back, scripts, unpack
 
 NASTY = '</script><script>alert("x")</script><!-- {{tables}}'
-
-
-class Scripts(HTMLParser):
-    """Collects the script elements as a browser would: attributes and text."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[tuple[dict[str, str | None], str]] = []
-        self.titles: list[str] = []
-        self._open = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._open = tag
-        if tag == "script":
-            self.found.append((dict(attrs), ""))
-
-    def handle_endtag(self, tag: str) -> None:
-        self._open = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._open == "script":
-            attributes, text = self.found[-1]
-            self.found[-1] = (attributes, text + data)
-        elif self._open == "title":
-            self.titles.append(data)
-
-
-def scripts(page: str) -> dict[str, str]:
-    parser = Scripts()
-    parser.feed(page)
-    return {attributes.get("id") or f"code {number}": text
-            for number, (attributes, text) in enumerate(parser.found)}  # fmt: skip
-
-
-def unpack(about: dict[str, Any], text: str) -> dict[str, npt.NDArray[np.float64]]:
-    """Read a packed table back, as `assets/page_data.js` does."""
-    block = np.frombuffer(gzip.decompress(base64.b64decode(text)), dtype=np.uint8)
-    offset = 0
-
-    def take(count: int, kind: str) -> npt.NDArray[Any]:
-        nonlocal offset
-        size = np.dtype(kind).itemsize
-        turned = block[offset : offset + size * count].reshape(size, count).T
-        offset += size * count
-        return np.ascontiguousarray(turned).view(kind).reshape(-1)
-
-    def steps(count: int) -> npt.NDArray[np.int64]:
-        folded = take(count, "<u4").astype(np.int64)
-        return np.cumsum((folded >> 1) ^ -(folded & 1))
-
-    table = {}
-    for column in about["columns"]:
-        if column["form"] == "steps":
-            whole = column["first"] + steps(about["rows"])
-            values = whole / 10.0 ** column["decimals"]
-        else:
-            values = take(about["rows"], "<f8").copy()
-        bounds = steps(column["blanks"])
-        for start, end in zip(bounds[::2], bounds[1::2], strict=True):
-            values[start:end] = np.nan
-        table[column["name"]] = values
-    assert offset == len(block)
-    return table
-
-
-def read_back(page: str) -> tuple[dict[str, Any], dict[str, dict[str, npt.NDArray[np.float64]]]]:
-    parts = scripts(page)
-    facts = json.loads(parts["facts"])
-    return facts, {name: unpack(about, parts[f"table-{name}"])
-                   for name, about in facts["tables"].items()}  # fmt: skip
 
 
 def packed(values: Any, decimals: int) -> npt.NDArray[np.float64]:
@@ -156,10 +87,11 @@ def test_page_holds_the_tables_of_the_run(symbol: str) -> None:
     result = page_result(symbol=symbol)
     facts, tables = read_back(page_of(result))
     money = 8 if symbol.endswith(":BTC") else 4
-    assert facts["decimals"] == {"price": 1, "contracts": 0, "money": money, "count": 0}
+    assert facts["decimals"] == {"price": 1, "contracts": 0, "money": money, "rate": 8, "count": 0}
     for name, decimals in [("open", 1), ("high", 1), ("low", 1), ("close", 1),
                            ("liquidation_below", 1), ("long_average", 1), ("balance", money),
-                           ("equity", money), ("long_contracts", 0)]:  # fmt: skip
+                           ("equity", money), ("margin", money), ("volume", 0),
+                           ("long_contracts", 0)]:  # fmt: skip
         expected = result.bars[name].round(decimals)
         np.testing.assert_allclose(tables["bars"][name], expected, rtol=0, atol=10.0**-decimals)
     opened = result.bars["time"].astype("int64") / 1000
@@ -168,7 +100,8 @@ def test_page_holds_the_tables_of_the_run(symbol: str) -> None:
         np.testing.assert_allclose(
             tables["bars"][f"indicator:{name}"], result.bars[name], rtol=1e-6
         )
-    for table, column in [("trades", "net_pnl"), ("fills", "group_pnl"), ("sets", "net_pnl")]:
+    for table, column in [("trades", "net_pnl"), ("fills", "group_pnl"), ("sets", "net_pnl"),
+                          ("funding", "payment")]:  # fmt: skip
         np.testing.assert_allclose(
             tables[table][column], getattr(result, table)[column], atol=0.5 * 10.0**-money
         )
@@ -177,27 +110,68 @@ def test_page_holds_the_tables_of_the_run(symbol: str) -> None:
     reasons = [levels[int(code)] for code in tables["trades"]["exit_reason"]]
     assert reasons == list(result.trades["exit_reason"])
     assert np.isnan(tables["sets"]["ended"][-1])
+    orders = tables["orders"]
+    np.testing.assert_array_equal(orders["order_id"], result.orders["order_id"])
+    np.testing.assert_allclose(orders["price"], result.orders["price"], rtol=0, atol=0.05)
+    unfilled = result.orders["fill_price"].isna()
+    np.testing.assert_array_equal(np.isnan(orders["fill_price"]), unfilled)
+    np.testing.assert_array_equal(tables["funding"]["rate"], result.funding["rate"])
+    opened = result.ambiguous["time"].astype("int64") / 1000
+    np.testing.assert_array_equal(tables["ambiguous"]["time"], opened)
+
+
+def test_words_of_the_tables_are_those_of_the_workbook_in_both_languages() -> None:
+    facts, _ = read_back(page_of(page_result()))
+    about = {column["name"]: column for column in facts["tables"]["orders"]["columns"]}
+    assert about["status"]["levels"] == ["filled", "expired"]
+    assert about["status"]["words"] == {"en": ["filled", "expired"], "ko": ["체결", "만료"]}
+    assert about["reason"]["words"] == {"en": ["its time had passed"], "ko": ["유효 시간 경과"]}
+    assert "words" not in about["group"]
 
 
 def test_page_of_a_run_without_trades_has_empty_tables() -> None:
     facts, tables = read_back(page_of(page_result(trades=0)))
-    assert [facts["tables"][name]["rows"] for name in ("fills", "trades", "sets")] == [0, 0, 0]
+    assert {name: facts["tables"][name]["rows"] for name in facts["tables"]} == {
+        "bars": 744, "fills": 0, "trades": 0, "sets": 0, "orders": 0, "funding": 0, "ambiguous": 0,
+    }  # fmt: skip
     assert len(tables["bars"]["close"]) == 744
 
 
-def test_page_shows_volume_where_bars_have_it_and_not_as_indicator() -> None:
+def test_page_holds_volumes_with_their_unit_and_decimals() -> None:
     result = page_result(50, trades=0)
-    result.bars["volume"] = 7.5
+    result.settings["data"]["volume_unit"] = "base"  # type: ignore[index]
+    result.bars["volume"] = [np.nan, 7.5, *range(48)]
     facts, tables = read_back(page_of(result))
-    assert set(tables["bars"]["indicator:volume"]) == {7.5}
+    # Seven figures of the largest, 47.
+    assert facts["volume"] == {"unit": "base", "decimals": 5}
+    np.testing.assert_array_equal(tables["bars"]["volume"], result.bars["volume"])
     assert [each["name"] for each in facts["indicators"]] == ["sma_24", "rsi_14"]
+
+
+@pytest.mark.parametrize("volume", [np.nan, 0.0, [np.nan, *[0.0] * 49]])
+def test_page_of_bars_without_volume_has_none(volume: Any) -> None:
+    result = page_result(50, trades=0)
+    result.bars["volume"] = volume
+    facts, tables = read_back(page_of(result))
+    assert facts["volume"] is None
+    assert "volume" not in tables["bars"]
 
 
 def test_page_has_the_figures_of_the_summary() -> None:
     result = page_result()
     facts, _ = read_back(page_of(result))
-    plain = {key: value for key, value in result.summary.items() if not isinstance(value, dict)}
-    assert facts["summary"] == plain
+    assert facts["summary"] == {
+        name: value for name, value in result.summary.items() if name != "data"
+    }
+    assert facts["summary"]["entries_refused"] == {"sets_full": 3}
+
+
+def test_page_has_the_figures_of_performance_but_the_sets_one_by_one() -> None:
+    result = page_result()
+    facts, _ = read_back(page_of(result))
+    figures = json.loads(json.dumps(performance_of(result)))
+    del figures["sets"]["each"]
+    assert facts["performance"] == figures
 
 
 @pytest.mark.parametrize("language", ["ko", "en"])
@@ -268,17 +242,25 @@ def test_library_comes_with_its_licence() -> None:
 
 def test_every_word_that_the_page_asks_for_is_there_in_both_languages() -> None:
     text = (ASSETS / "page_words.js").read_text(encoding="utf-8")
+    # Texts of several lines are joined first.
+    text = re.sub(r'"\s*\+ "', "", text)
     pairs = re.findall(r'"?([\w.]+)"?: \["([^"]*)",\s*"([^"]*)"\]', text)
     words = {name for name, english, korean in pairs if english and korean}
     code = "\n".join(path.read_text(encoding="utf-8") for path in ASSETS.glob("page*"))
     asked = set(re.findall(r'word\("([\w.]+)"', code))
     asked |= set(re.findall(r'data-(?:word|title)="(\w+)"', code))
     columns = read_back(page_of(page_result(50, trades=0)))[0]["tables"]
-    asked |= {f"head.{column['name']}" for table in ("trades", "sets")
+    asked |= {f"head.{column['name']}" for table in ("trades", "sets", "orders", "funding")
               for column in columns[table]["columns"]}  # fmt: skip
-    figures = re.search(r"const FIGURES = \[(.*?)\];", code, re.DOTALL)
-    assert figures
-    asked |= {f"figure.{name}" for name in re.findall(r'\["(\w+)", "', figures[1])}
+    lists = dict(re.findall(r"const ([A-Z_]+) = \[(.*?)\];", code, re.DOTALL))
+    figures = {name: re.findall(r'\["([\w.]+)", "', lists[name]) for name in lists}
+    asked |= {f"figure.{name}" for name in figures["FIGURES"]} | {"figure.version"}
+    tables = ("ACCOUNT", "TRADES", "SETS", "MARKET", "MONTH", "WINS_AND_LOSSES", "HOLDING_TIMES")
+    asked |= {f"of.{name}" for table in tables for name in figures[table]}
+    asked |= {f"{name}_tab" for name in re.findall(r'id="tab-(\w+)"', code)}
+    asked |= {f"part.{role.value}" for role in Role if role is not Role.ENTRY}
+    kinds = (ENTRY_AND_EXIT, TAKE_PROFIT_AND_STOP, EXIT_AND_LIQUIDATION)
+    asked |= {f"ambiguous_{kind}" for kind in kinds}
     assert asked - words == set()
 
 

@@ -2,60 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
-import shutil
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cryptosim_bt.page import write_page
+from tests.chromium import open_page, settle
 from tests.page_cases import HOUR_SECONDS, page_result
 
-# Chromium would otherwise ask its maker's servers for this and that.
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--window-size=1600,1000", "--force-device-scale-factor=1",
-)  # fmt: skip
-PANES = ["price", "rsi", "position", "account", "drawdown"]
+PANES = ["price", "volume", "rsi", "position", "account", "drawdown"]
 RANGES = """return cryptosim.charts.panes.filter((pane) => !pane.bare).map((pane) =>
     [pane.name, pane.plot.scales.x.min, pane.plot.scales.x.max])"""
-
-
-def missing(what: str) -> None:
-    """Skip the test; fail where the reports' tests must run (make test-reports)."""
-    reason = f"{what} is missing: make test-reports installs what it can and says what to install"
-    if os.environ.get("CRYPTOSIM_REPORT_TESTS") == "required":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    if importlib.util.find_spec("selenium") is None:
-        missing("the Python package selenium")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    chromium = next(filter(None, map(shutil.which, names)), None)
-    driver = shutil.which("chromedriver")
-    if chromium is None:
-        missing("the browser chromium")
-    if driver is None:
-        missing("chromedriver (Debian: chromium-driver)")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    found = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield found
-    found.quit()
 
 
 @pytest.fixture(scope="module")
@@ -69,30 +29,6 @@ def shown(browser: Any, page: Path) -> Any:
     """Return the browser with the page freshly opened."""
     open_page(browser, page)
     return browser
-
-
-def open_page(browser: Any, path: Path) -> None:
-    # The browser's own first page is not what we ask about.
-    browser.get("about:blank")
-    browser.get_log("browser")
-    browser.get_log("performance")
-    browser.get(path.as_uri())
-    wait(browser, "return window.cryptosim !== undefined")
-
-
-def wait(browser: Any, condition: str, seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not browser.execute_script(condition):
-        if time.monotonic() > deadline:
-            pytest.fail(f"waited {seconds} s for: {condition}; log: {browser.get_log('browser')}")
-        time.sleep(0.02)
-
-
-def settle(browser: Any) -> None:
-    """Wait until what was asked for is drawn."""
-    browser.execute_async_script(
-        "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(done))"
-    )
 
 
 def ranges(browser: Any) -> list[tuple[str, float, float]]:
@@ -119,6 +55,22 @@ def colours(browser: Any, pane: str) -> int:
     return count
 
 
+def pixels(browser: Any, pane: str, colour: str) -> int:
+    """Return how many pixels of a pane's picture have just this colour of the style sheet."""
+    count: int = browser.execute_script(
+        """const canvas = document.querySelector(`[data-pane="${arguments[0]}"] .plot canvas`);
+        const brush = document.createElement("canvas").getContext("2d");
+        brush.fillStyle = getComputedStyle(document.documentElement)
+          .getPropertyValue(`--${arguments[1]}`);
+        brush.fillRect(0, 0, 1, 1);
+        const wanted = new Uint32Array(brush.getImageData(0, 0, 1, 1).data.buffer)[0];
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        return new Uint32Array(data.buffer).filter((each) => each === wanted).length""",
+        pane, colour,
+    )  # fmt: skip
+    return count
+
+
 def problems(browser: Any) -> list[str]:
     return [entry["message"] for entry in browser.get_log("browser")]
 
@@ -139,10 +91,10 @@ def test_page_loads_without_errors_and_without_network(browser: Any, page: Path)
 @pytest.mark.parametrize(
     ("result", "panes"),
     [
-        (page_result(trades=0), 5),
-        (page_result(symbol="BTC/USDT:USDT", language="ko"), 5),
-        (page_result(60, trades=2, indicators={"</script>": ("price", 1.0)}), 4),
-        (page_result(60, trades=2, indicators={"close#": ("price", float("nan"))}), 4),
+        (page_result(trades=0), 6),
+        (page_result(symbol="BTC/USDT:USDT", language="ko"), 6),
+        (page_result(60, trades=2, indicators={"</script>": ("price", 1.0)}), 5),
+        (page_result(60, trades=2, indicators={"close#": ("price", float("nan"))}), 5),
     ],
     ids=["no trades", "linear, Korean", "odd name", "blank indicator"],
 )
@@ -212,6 +164,72 @@ def test_click_on_an_open_set_shows_it_to_the_end(shown: Any) -> None:
     assert high > result.bars["time"].iloc[-1].timestamp()
 
 
+def test_click_on_an_order_shows_its_life_at_its_price(shown: Any) -> None:
+    order = page_result().orders.iloc[2]
+    assert order["status"] == "expired"
+    click(shown, "#tab-orders")
+    row = shown.find_element("css selector", '#list .row.body[data-row="2"]').text
+    assert f"{order['price']:,.1f}" in row
+    assert "its time had passed" in row
+    click(shown, '#list .row.body[data-row="2"]')
+    _, low, high = ranges(shown)[0]
+    assert low < order["created"].timestamp() < order["ended"].timestamp() < high
+    chosen = shown.execute_script("return cryptosim.charts.selection.current")
+    assert chosen["from"] == chosen["to"] == pytest.approx(order["price"], abs=0.05)
+    lowest, highest = shown.execute_script(
+        "const { y } = cryptosim.charts.panes[0].plot.scales; return [y.min, y.max]"
+    )
+    assert lowest < order["price"] < highest
+
+
+def test_click_on_a_funding_payment_moves_the_chart_to_it(shown: Any) -> None:
+    funding = page_result().funding
+    click(shown, "#tab-funding")
+    row = shown.find_element("css selector", '#list .row.body[data-row="12"]')
+    assert f"{funding['payment'][12]:.8f}" in row.text
+    assert "+0.0100%" in row.text
+    row.click()
+    _, low, high = ranges(shown)[0]
+    assert (low + high) / 2 == pytest.approx(funding["time"][12].timestamp(), abs=1.0)
+
+
+def test_only_the_rows_that_are_seen_are_made(browser: Any, tmp_path: Path) -> None:
+    result = page_result(40_000, trades=34_000)
+    assert len(result.orders) > 100_000
+    open_page(browser, write_page(result, tmp_path / "report.html"))
+    click(browser, "#tab-orders")
+    click(browser, '#list [data-column="price"]')
+    click(browser, '#list [data-column="price"]')
+    rows = browser.find_elements("css selector", "#list .row.body")
+    assert 20 < len(rows) < 100
+    dearest = result.orders["price"].idxmax()
+    assert rows[0].get_attribute("data-row") == str(dearest)
+    browser.execute_script("const list = document.getElementById('list');"
+                           "list.scrollTop = list.scrollHeight")  # fmt: skip
+    settle(browser)
+    last = browser.find_elements("css selector", "#list .row.body")[-1]
+    cheapest = result.orders["price"][int(last.get_attribute("data-row"))]
+    assert cheapest == result.orders["price"].min()
+    last.click()
+    assert ranges(browser)[0][1] <= browser.execute_script(
+        "return cryptosim.charts.selection.current.start"
+    )
+
+
+def test_click_on_a_month_shows_it(shown: Any) -> None:
+    click(shown, "#tab-figures")
+    rows = shown.find_elements("css selector", "#list tr.month")
+    times = page_result().bars["time"].dt.tz_convert("Asia/Seoul")
+    months = sorted(set(times.dt.strftime("%Y-%m")))
+    assert [row.get_attribute("data-month") for row in rows] == months
+    shown.execute_script("arguments[0].click()", rows[1])
+    _, low, high = ranges(shown)[0]
+    inside = times[times.dt.strftime("%Y-%m") == months[1]]
+    half = HOUR_SECONDS / 2
+    assert low <= inside.iloc[0].timestamp() - half
+    assert high >= inside.iloc[-1].timestamp() + half
+
+
 def test_heading_sorts_the_trades(shown: Any) -> None:
     click(shown, '#list [data-column="net_pnl"]')
     rows = shown.find_elements("css selector", "#list .row.body")
@@ -237,6 +255,10 @@ def test_crosshair_reads_the_bar_in_every_pane(shown: Any) -> None:
     assert shown.find_element("id", "moment").text == f"{local:%Y-%m-%d %H:%M}"
     candle = shown.find_element("css selector", '[data-layer="candles"]').text
     assert f"{bar['close']:,.1f}" in candle
+    volume = shown.find_element("css selector", '[data-layer="volume"]').text
+    assert volume == f"{bar['volume']:,.0f}"
+    margin = shown.find_element("css selector", '[data-layer="margin"]').text
+    assert f"{bar['margin']:.8f}" in margin
     equity = shown.find_element("css selector", '[data-layer="equity"]').text
     assert f"{bar['equity']:.8f}" in equity
     lines = shown.execute_script(
@@ -245,6 +267,96 @@ def test_crosshair_reads_the_bar_in_every_pane(shown: Any) -> None:
     )
     assert max(lines) - min(lines) <= 1
     assert lines[0] > 0
+
+
+def test_crosshair_on_joined_bars_reads_all_of_them(browser: Any, tmp_path: Path) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    result = page_result(20_000, trades=300)
+    bars = result.bars
+    bars.loc[9_000:9_999, "volume"] = np.nan
+    open_page(browser, write_page(result, tmp_path / "report.html"))
+    settle(browser)
+    size = browser.execute_script("return cryptosim.charts.view.candles.size")
+    assert size >= 64
+    for place, lacking in [(0.3, 0), (0.475, size)]:
+        pane = browser.find_element("css selector", '[data-pane="price"] .u-over')
+        offset = int((place - 0.5) * pane.size["width"])
+        ActionChains(browser).move_to_element_with_offset(pane, offset, 0).perform()
+        settle(browser)
+        index = browser.execute_script("return cryptosim.charts.panes[0].plot.cursor.idx")
+        start = browser.execute_script("return cryptosim.charts.view.candles.start") + index * size
+        joined = bars.iloc[start : start + size]
+        assert joined["volume"].isna().sum() == lacking
+        candle = browser.find_element("css selector", '[data-layer="candles"]').text
+        open_, high = joined["open"].iloc[0], joined["high"].max()
+        low, close = joined["low"].min(), joined["close"].iloc[-1]
+        assert candle == f"Open {open_:,.1f} High {high:,.1f} Low {low:,.1f} Close {close:,.1f}"
+        volume = browser.find_element("css selector", '[data-layer="volume"]').text
+        expected = "– (" if lacking else f"{joined['volume'].sum():,.0f}"
+        assert volume.startswith(expected)
+
+
+def test_run_without_volume_has_no_pane_for_it(browser: Any, tmp_path: Path) -> None:
+    result = page_result(60, trades=2)
+    result.bars["volume"] = np.nan
+    open_page(browser, write_page(result, tmp_path / "report.html"))
+    settle(browser)
+    assert [name for name, _, _ in browser.execute_script(RANGES)] == [
+        name for name in PANES if name != "volume"
+    ]
+    assert problems(browser) == []
+
+
+def test_margin_and_funding_are_drawn_once_they_are_switched_on(shown: Any) -> None:
+    settle(shown)
+    lines = [("price", "funding", "funding_marks"), ("account", "margin", "margin")]
+    for pane, colour, layer in lines:
+        assert pixels(shown, pane, colour) == 0
+        click(shown, f'[data-layer="{layer}"]')
+        settle(shown)
+        assert pixels(shown, pane, colour) > 20
+
+
+def test_two_fingers_zoom_and_one_moves(shown: Any) -> None:
+    before = ranges(shown)[0]
+    touch = """const over = document.querySelector('[data-pane="price"] .u-over');
+    const { left, top, width } = over.getBoundingClientRect();
+    const send = (name, id, share) => (name === "pointerdown" ? over : window).dispatchEvent(
+      new PointerEvent(name, { pointerId: id, pointerType: "touch", bubbles: true,
+        clientX: left + share * width, clientY: top + 20 }));
+    for (const [name, id, share] of arguments[0]) send(name, id, share);"""
+    down, move, up = "pointerdown", "pointermove", "pointerup"
+    shown.execute_script(touch, [[down, 1, 0.4], [down, 2, 0.6], [move, 1, 0.3], [move, 2, 0.7],
+                                 [up, 1, 0.3], [up, 2, 0.7]])  # fmt: skip
+    zoomed = ranges(shown)[0]
+    # Twice as far apart: half the time, and the middle stays.
+    assert zoomed[2] - zoomed[1] == pytest.approx((before[2] - before[1]) / 2)
+    assert zoomed[1] + zoomed[2] == pytest.approx(before[1] + before[2], abs=HOUR_SECONDS)
+    shown.execute_script(touch, [[down, 3, 0.5], [move, 3, 0.6], [up, 3, 0.6]])
+    moved = ranges(shown)[0]
+    assert zoomed[1] - moved[1] == pytest.approx((zoomed[2] - zoomed[1]) / 10, rel=0.02)
+
+
+def test_phone_scrolls_the_page_and_not_the_panes(shown: Any) -> None:
+    size = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+    shown.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        settle(shown)
+        wide, heights = shown.execute_script(
+            "return [document.documentElement.scrollWidth,"
+            " [...document.querySelectorAll('#panes .plot')].map((plot) => plot.clientHeight)]"
+        )
+        assert wide <= 390
+        assert min(heights) >= 80
+        # A tap on a row brings the chart back into sight.
+        row = shown.find_element("css selector", '#list .row.body[data-row="2"]')
+        shown.execute_script("arguments[0].scrollIntoView(); arguments[0].click()", row)
+        settle(shown)
+        top = "return document.querySelector('[data-pane=price] .plot').getBoundingClientRect().top"
+        assert 0 <= shown.execute_script(top) < 600
+    finally:
+        shown.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_language_and_theme_switch(shown: Any) -> None:

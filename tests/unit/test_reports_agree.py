@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 from cryptosim_bt import Result
 from cryptosim_bt.plugins import Kind, discover
 from cryptosim_bt.stored_run import flat
+from tests.chromium import open_page, settle
+from tests.page_files import read_back
 from tests.report_runs import LINEAR, sample_settings, store
 
 pytestmark = pytest.mark.usefixtures("quiet_framework")
@@ -117,3 +120,71 @@ def test_workbook_agrees_with_the_summary(run: Path) -> None:
         assert any(cell == near for cell in cells), f"{name}: {labels[label]}, not {value}"
         compared += 1
     assert compared >= 20
+
+
+# ---------------------------------------------------------------------- report.html
+def page_sources(run: Path) -> dict[str, dict[str, Any]]:
+    """Return the figures that a page may show: its name of their file, and theirs by name."""
+    performance = read(run / "performance.json")
+    return {"summary": summary_of(run), "performance": flat(performance)}
+
+
+def test_page_holds_the_figures_of_summary_and_performance(run: Path) -> None:
+    facts, tables = read_back((run / "report.html").read_text(encoding="utf-8"))
+    sources = page_sources(run)
+    for source, expected in sources.items():
+        found = flat(facts[source])
+        assert found
+        assert {name: expected[name] for name in found} == found
+    result, money = Result.read(run), 0.5 * 10.0 ** -facts["decimals"]["money"]
+    bars, summary = tables["bars"], sources["summary"]
+    assert len(bars["time"]) == summary["bars_traded"]
+    assert len(tables["trades"]["id"]) == summary["trades"]
+    assert len(tables["orders"]["order_id"]) == len(result.orders)
+    assert bars["equity"][-1] == pytest.approx(summary["final_equity"], abs=money)
+    assert bars["balance"][-1] == pytest.approx(summary["final_balance"], abs=money)
+    paid = -tables["funding"]["payment"].sum()
+    assert paid == pytest.approx(summary["funding_paid"], abs=money * len(result.funding))
+
+
+FIGURES = """return [...document.querySelectorAll("[data-figure]")].map((place) =>
+    [place.dataset.source, place.dataset.figure, place.textContent])"""
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_every_figure_that_the_page_shows_agrees(browser: Any, run: Path, language: str) -> None:
+    open_page(browser, run / "report.html")
+    if browser.execute_script("return document.documentElement.lang") != language:
+        browser.find_element("id", "language").click()
+    sources, shown = page_sources(run), set()
+    for tab in ("summary", "figures"):
+        browser.find_element("id", f"tab-{tab}").click()
+        settle(browser)
+        # Those in the head of the page are among them both times.
+        for source, name, text in browser.execute_script(FIGURES):
+            assert agrees(text, sources[source][name]), f"{source} {name}: {text}"
+            shown.add((source, name))
+    for source, names in sources.items():
+        lacking = {name for name in names if (source, name) not in shown}
+        assert {name for name in lacking if not NOT_SHOWN.match(f"{source}.{name}")} == set()
+
+
+# Texts, and figures that stand in another place of the page under the same or another name.
+NOT_SHOWN = re.compile(
+    r"summary\.(bars_loaded|start|end|symbol|currency|margin_mode|mark|data\..*|funding_missing.*"
+    r"|ambiguous_bars\.(?!total).*)$"
+    r"|performance\.(currency|coin|quote|bars|result\..*|account\..*|sets\.each"
+    r"|by_month\..*)$"
+)
+
+
+def agrees(text: str, value: Any) -> bool:
+    """Return whether a figure as text is that value, rounded to the decimals of the text."""
+    if value is None:
+        return text == "–"
+    if isinstance(value, str):
+        return text == value
+    plain = text.replace(",", "").rstrip("%")
+    scale = 100.0 if text.endswith("%") else 1.0
+    decimals = len(plain.partition(".")[2])
+    return abs(float(plain) - scale * value) <= 0.5 * 10.0**-decimals * (1.0 + 1e-9)
