@@ -31,7 +31,7 @@ from cryptosim_bt.order_types import (
     rounded_limit,
     rounded_trigger,
 )
-from cryptosim_bt.orders import Execution, Liquidity, OrderEnd, Role
+from cryptosim_bt.orders import Execution, Liquidity, OrderEnd
 from cryptosim_bt.trade import FuturesTrade
 
 if TYPE_CHECKING:
@@ -339,6 +339,7 @@ class OrderDesk:
         ago: int = 0,
     ) -> None:
         comminfo = self._comminfo
+        order.addinfo(liquidity=fill.liquidity)
         order.execute(
             order.data.datetime[ago], opened + closed, fill.price,
             closed, comminfo.getvaluesize(-closed, fill.entry) if closed else 0.0, fill.closed_fee,
@@ -375,7 +376,7 @@ class OrderDesk:
             owner=self._owners[key], data=broker.traded_data, size=abs(size),
             price=execution.price, exectype=bt.Order.Market, tradeid=key[1],
         )  # fmt: skip
-        order.addinfo(side=key[0], role=Role.LIQUIDATION, reason=str(execution.role))
+        order.addinfo(side=key[0], role=execution.role, reason=str(execution.role))
         order.addcomminfo(self._comminfo)
         order.submit(broker)
         order.accept(broker)
