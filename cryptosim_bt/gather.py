@@ -45,6 +45,8 @@ def gather(prepared: Prepared, strategy: bt.Strategy) -> Result:
         ),
     }
     tables["fills"]["order_id"] = tables["fills"]["order_id"].astype("Int64")
+    if "parent_id" in tables["orders"]:
+        tables["orders"]["parent_id"] = tables["orders"]["parent_id"].astype("Int64")
     summary = summarize(prepared, strategy, bars, tables["trades"])
     settings = prepared.settings.resolved()
     return Result(settings=settings, summary=summary, panels=panels, **tables)

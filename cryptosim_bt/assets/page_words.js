@@ -46,6 +46,10 @@ const PageWords = (() => {
     more_fills: ["… {n} more", "… 외 {n}건"],
     // values of the tables
     long: ["long", "롱"], short: ["short", "숏"], entry: ["entry", "진입"],
+    exit: ["exit", "청산"], market: ["market", "시장가"], limit: ["limit", "지정가"],
+    stop: ["stop", "스탑"], stop_limit: ["stop-limit", "스탑 지정가"],
+    trailing_stop: ["trailing stop", "추적 스탑"],
+    trailing_stop_limit: ["trailing stop-limit", "추적 스탑 지정가"],
     take_profit: ["take-profit", "익절"], stop_loss: ["stop-loss", "손절"],
     signal_exit: ["signal exit", "신호 청산"], liquidation: ["liquidation", "강제청산"],
     close_at_end: ["close at end", "종료 청산"], status_open: ["open", "보유 중"],

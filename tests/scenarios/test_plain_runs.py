@@ -434,3 +434,45 @@ class Odd(bt.Strategy):
     result = run_config(write_run(tmp_path, bars, "Odd", code, balance=10.0))
     assert result.bars["equity"].tolist() == [10.0] * 3
     assert result.bars["equity_#2"].tolist() == [200.0] * 3
+
+
+def test_finer_bars_give_fills_their_own_times(tmp_path):
+    # Bars of four hours; the limit at 98 is met in the third hour of the second of them.
+    code = """
+import backtrader as bt
+
+class Fine(bt.Strategy):
+    def next(self):
+        if len(self) == 1:
+            self.buy(size=1, exectype=bt.Order.Limit, price=98.0)
+"""
+    fine = hourly(*[(100.0,) * 4] * 6, (100.0, 100.0, 97.0, 99.0), (99.0,) * 4, *[(99.0,) * 4] * 4)
+    how = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
+    coarse = fine.resample("4h").agg(how)
+    fine.rename_axis("timestamp").to_csv(tmp_path / "fine.csv")
+    path = write_run(tmp_path, coarse, "Fine", code, rate=0.0)
+    result = run_config(
+        path, "data.timeframe=4h", "data.fill_timeframe=1h", f"data.fill_path={tmp_path}/fine.csv"
+    )
+    assert result.fills["price"].tolist() == [98.0]
+    assert result.fills["time"].tolist() == [pd.Timestamp("2024-01-01 06:00", tz="UTC")]
+    assert result.bars["long_contracts"].tolist() == [0.0, 1.0, 1.0]
+
+
+def test_timers_of_the_strategy_take_backtraders_own_loop(tmp_path):
+    # A strategy with a timer is not run by the lean loop; its record is the same.
+    code = """
+import backtrader as bt
+
+class Timed(bt.Strategy):
+    def __init__(self):
+        self.add_timer(when=bt.timer.SESSION_START)
+
+    def notify_timer(self, timer, when):
+        self.buy(size=1)
+"""
+    bars = hourly(*[(100.0 + hour,) * 4 for hour in range(50)])
+    result = run_config(write_run(tmp_path, bars, "Timed", code))
+    assert len(result.bars) == 50
+    assert len(result.fills) >= 2
+    invariants(result)
