@@ -108,13 +108,13 @@ class PlainLedger:
         broker.ledger = self
 
     def begin(self) -> None:
-        """Open the record, once the strategy has been made and before it starts.
+        """Open the record, once the strategy has been made and before it starts."""
+        self._check_broker()
+        scheme = self._broker.account.scheme
+        self.book = RoundTrips(scheme, self.context.initial_balance)
 
-        Raises
-        ------
-        PluginError
-            If the strategy's ``__init__`` has changed the money that the configuration gives.
-        """
+    def _check_broker(self) -> None:
+        """Refuse a run whose strategy changes the money that the configuration gives."""
         broker = self._broker
         known = (broker.p.cash, broker.getcommissioninfo(broker.traded_data), broker.p.fill_rules)
         names = ("broker.setcash", "broker.setcommission", "broker.set_slippage_perc")
@@ -122,10 +122,9 @@ class PlainLedger:
         for was, now, name, key in zip(self._configured, known, names, keys, strict=True):
             if was is not now:
                 raise PluginError(
-                    f"strategy {self.context.strategy}: it calls {name}() in __init__, but in a "
-                    f"run of a configuration {key} says it; leave the call out"
+                    f"strategy {self.context.strategy}: it calls {name}(), but in a run of a "
+                    f"configuration {key} says it; leave the call out"
                 )
-        self.book = RoundTrips(broker.account.scheme, self.context.initial_balance)
 
     # ------------------------------------------------------------------ what the broker tells
     def order_changed(self, order: bt.Order) -> None:
@@ -178,8 +177,12 @@ class PlainLedger:
         ------
         BooksDisagree
             If the fills and cash flows that were recorded do not make the exchange's account.
+        PluginError
+            If the strategy has changed the money meanwhile; told at the end of the run.
         """
         broker = self._broker
+        if last_bar:
+            self._check_broker()
         if last_bar and self.context.close_at_end:
             broker.exchange.close_everything(Role.CLOSE_AT_END, broker.last_price)
         account, mark = broker.account, broker.mark_price

@@ -155,10 +155,11 @@ def test_too_few_bars_for_the_warmup_are_told(tmp_path: Path, bars: pd.DataFrame
         ("set_slippage_perc(0.01)", "backtest.fill.slippage"),
     ],
 )
+@pytest.mark.parametrize("before", ["self.mean", "if not self.position"], ids=["made", "running"])
 def test_money_that_the_strategy_sets_is_refused(
-    call: str, key: str, tmp_path: Path, bars: pd.DataFrame
+    before: str, call: str, key: str, tmp_path: Path, bars: pd.DataFrame
 ) -> None:
-    code = ONE_WAY.replace("self.mean", f"self.broker.{call}; self.mean")
+    code = ONE_WAY.replace(before, f"self.broker.{call}\n        {before}")
     sentence = complaint(write_run(tmp_path, bars, "Mine", code))
     assert f"calls broker.{call.partition('(')[0]}()" in sentence
     assert key in sentence
