@@ -13,15 +13,16 @@ from cryptosim_bt.engine import ArrayData, LeanCerebro
 from cryptosim_bt.exit_orders import BookRules
 from cryptosim_bt.gather import gather
 from cryptosim_bt.matching import EventOrder, FillRules
-from cryptosim_bt.plugins import Registry
+from cryptosim_bt.plain_ledger import PlainContext, PlainLedger
+from cryptosim_bt.plugins import Registry, is_plain
 from cryptosim_bt.prepare import Prepared, prepare
-from cryptosim_bt.recorder import BarRecorder
+from cryptosim_bt.recorder import BarRecorder, PlainBarRecorder
 from cryptosim_bt.report import ReportAnalyzer
 from cryptosim_bt.result import Result
 from cryptosim_bt.risk import DailyLossLimit
 from cryptosim_bt.sizer import BaseAmountSizer, EntrySizer, EquityShareSizer, VolatilitySizer
 from cryptosim_bt.strategy import StrategyContext
-from cryptosim_bt.timeframe import milliseconds
+from cryptosim_bt.timeframe import milliseconds, to_milliseconds
 from cryptosim_bt.venue_rules import VenueRules
 from cryptosim_bt.volatility import average_true_range
 
@@ -102,12 +103,20 @@ def execute(
     total = len(prepared.bars)
     report = None if progress is None else lambda done: progress(done, total)
     cerebro = LeanCerebro(progress=report, stdstats=False)
-    cerebro.adddata(ArrayData(dataname=prepared.bars, bar=prepared.settings.keys.data.timeframe))
+    settings = prepared.settings
+    data = ArrayData(dataname=prepared.bars, bar=settings.keys.data.timeframe)
+    cerebro.adddata(data, name=settings.instrument.symbol)
     cerebro.broker = _broker(prepared, event_order)
-    sizer, options = _sizer(prepared.settings.keys.trading)
-    cerebro.addsizer(sizer, instrument=prepared.settings.instrument, **options)
-    cerebro.addstrategy(prepared.strategy, context=_context(prepared), **vars(prepared.params))
-    cerebro.addanalyzer(BarRecorder, _name="bar_recorder")
+    if is_plain(prepared.strategy):
+        # Sizes are its own: those of its orders, or of its sizer.
+        PlainLedger(cerebro.broker, _plain_context(prepared))
+        cerebro.addstrategy(prepared.strategy, **vars(prepared.params))
+        cerebro.addanalyzer(PlainBarRecorder, _name="bar_recorder")
+    else:
+        sizer, options = _sizer(settings.keys.trading)
+        cerebro.addsizer(sizer, instrument=settings.instrument, **options)
+        cerebro.addstrategy(prepared.strategy, context=_context(prepared), **vars(prepared.params))
+        cerebro.addanalyzer(BarRecorder, _name="bar_recorder")
     for name, analyzer in prepared.analyzers.items():
         cerebro.addanalyzer(analyzer, _name=name)
     strategy = cerebro.run()[0]
@@ -204,4 +213,19 @@ def _context(prepared: Prepared) -> StrategyContext:
         stop_atr_multiple=trading.stop.atr_multiple,
         fill_at_signal_close=backtest.fill.entry_fill == "signal_close",
         close_at_end=backtest.close_at_end,
+    )
+
+
+def _plain_context(prepared: Prepared) -> PlainContext:
+    settings, keys = prepared.settings, prepared.settings.keys
+    return PlainContext(
+        strategy=keys.strategy.name,
+        instrument=settings.instrument,
+        initial_balance=keys.backtest.initial_balance,
+        timeframe_ms=settings.timeframe_ms,
+        zone=settings.zone,
+        warmup=prepared.warmup,
+        start_ms=to_milliseconds(prepared.window.index[0]),
+        one_way=keys.trading.position_mode == "net",
+        close_at_end=keys.backtest.close_at_end,
     )

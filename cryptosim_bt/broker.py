@@ -68,6 +68,25 @@ class Follower(Protocol):
         """Hear of money that the exchange forgave."""
 
 
+class Ledger(Protocol):
+    """Writes down what happens to a strategy without a book, as it happens."""
+
+    def order_changed(self, order: bt.Order) -> None:
+        """Hear of an order that was sent, accepted, filled or ended; the exchange's too."""
+
+    def on_execution(self, execution: Execution) -> None:
+        """Hear of what the exchange closed by itself."""
+
+    def on_funding(self, funding: FundingPayment) -> None:
+        """Hear of a funding cash flow."""
+
+    def on_shortfall(self, amount: float) -> None:
+        """Hear of money that the exchange forgave."""
+
+    def on_cash(self, amount: float) -> None:
+        """Hear of money that was paid in, or out if negative."""
+
+
 class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
     """A futures exchange for one data, in hedge or in one-way mode.
 
@@ -117,6 +136,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self._orders: dict[int, tuple[bt.Order, WorkingOrder]] = {}
         self._keys: dict[int, int] = {}
         self.follower: Follower | None = None
+        self.ledger: Ledger | None = None
         self.traded_data: bt.feed.DataBase | None = None
         self._desk: OrderDesk | None = None
         # Before the run there is the initial balance.
@@ -192,6 +212,8 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         else:
             self.account.deposit(cash)
             self.exchange.unsettle()
+            if self.ledger is not None:
+                self.ledger.on_cash(cash)
 
     def initial_margin(self, contracts: float, price: float) -> float:
         """Return the initial margin that an order needs (R20)."""
@@ -380,8 +402,10 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         return order
 
     def notify(self, order: bt.Order) -> None:
-        """Queue an order as it stands for backtrader to hear of."""
+        """Queue an order as it stands for backtrader to hear of; the ledger hears of it at once."""
         self._notify(order)
+        if self.ledger is not None:
+            self.ledger.order_changed(order)
 
     def _notify(self, order: bt.Order) -> None:
         self._notifications.append(order.clone())
@@ -397,6 +421,8 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         """Turn a fill into a backtrader execution and tell the follower."""
         if working is None and self._desk is not None and self._desk.owns(execution.group):
             self._desk.liquidated(execution)
+            if self.ledger is not None:
+                self.ledger.on_execution(execution)
             return
         if working is None:
             order = self._exchange_order(execution)
@@ -428,15 +454,17 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
             self.follower.on_order_end(working.number, end, reason, self.now_ms)
 
     def funded(self, funding: FundingPayment) -> None:
-        """Tell the follower of a funding cash flow."""
-        if self.follower is not None:
-            self.follower.on_funding(funding)
+        """Tell the follower, or the ledger, of a funding cash flow."""
+        listener = self.ledger if self.follower is None else self.follower
+        if listener is not None:
+            listener.on_funding(funding)
 
     def forgiven(self, shortfall: float) -> None:
-        """Tell the follower of a shortfall."""
+        """Tell the follower, or the ledger, of a shortfall."""
         logger.warning("the exchange forgave a shortfall of %.8f", shortfall)
-        if self.follower is not None:
-            self.follower.on_shortfall(shortfall)
+        listener = self.ledger if self.follower is None else self.follower
+        if listener is not None:
+            listener.on_shortfall(shortfall)
 
     def _forget(self, working: WorkingOrder) -> bt.Order:
         order, _ = self._orders.pop(working.key)

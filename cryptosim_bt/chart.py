@@ -74,16 +74,19 @@ def draw_chart(result: Result, path: Path, korean: str | None = None) -> Path:
     words = Words.of(facts, facts.language if font else "en")
     scene = _Scene(result, facts, words, _days(facts.local(result.bars["time"])))
     own = _own_panels(result)
-    heights = [_PRICE, *[_OWN] * len(own), _CONTRACTS, _ACCOUNT, _SETS]
+    sets = [] if result.settings["trading"]["position_mode"] == "net" else [_SETS]
+    heights = [_PRICE, *[_OWN] * len(own), _CONTRACTS, _ACCOUNT, *sets]
     with lettering(font):
         figure, panels = _layout(heights)
         _write_title(figure, scene)
         _draw_price(panels[0], scene)
         for panel, (name, columns) in zip(panels[1:], own.items(), strict=False):
             _draw_own(panel, name, columns, scene)
-        _draw_contracts(panels[-3], scene)
-        _draw_account(panels[-2], scene)
-        _draw_sets(panels[-1], scene)
+        contracts, account, *rest = panels[1 + len(own) :]
+        _draw_contracts(contracts, scene)
+        _draw_account(account, scene)
+        for panel in rest:
+            _draw_sets(panel, scene)
         _finish(panels, scene)
         figure.savefig(path, dpi=_DPI)
     return path

@@ -22,7 +22,7 @@ _NO_EFFECT = ("report.", "logging.", "plugins")
 _TOGETHER = {
     "market": ("exchange.", "trading.symbol", "instrument."),
     "data": ("data.",),
-    "strategy": ("strategy.",),
+    "strategy": ("strategy.", "trading.position_mode"),
     "trading_period": ("backtest.trading_period.",),
     "fees": ("backtest.fees.",),
     "funding": ("backtest.funding.",),

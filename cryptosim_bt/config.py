@@ -138,11 +138,16 @@ class RiskSection(_Section):
 
 
 class StrategySection(BaseModel):
-    """The strategy plugin, and one block of parameters per strategy name."""
+    """The strategy plugin, and one block of parameters per strategy name.
+
+    ``warmup`` are bars before the window for the indicators of a strategy that does not say itself
+    how many it needs.
+    """
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
     name: str = "simple_ma"
+    warmup: Annotated[int, Field(ge=0)] = 0
 
     @property
     def blocks(self) -> dict[str, Any]:
@@ -287,7 +292,8 @@ class Settings:
         """
         keys = self.keys.model_dump()
         keys["exchange"]["trade_type"] = trade_type_of(self.keys.trading.symbol)
-        keys["strategy"] = {"name": self.keys.strategy.name, **self.keys.strategy.blocks}
+        warmup = {"warmup": self.keys.strategy.warmup} if self.keys.strategy.warmup else {}
+        keys["strategy"] = {"name": self.keys.strategy.name, **warmup, **self.keys.strategy.blocks}
         keys["instrument"] |= {
             name: getattr(self.instrument, name)
             for name in ("contract_size", "lot", "tick", "min_contracts",

@@ -40,7 +40,6 @@ def agreement_errors(keys: Keys) -> list[Problem]:
     return [
         *_symbol_problems(keys),
         *_data_problems(keys),
-        *_mode_problems(keys),
         *_venue_problems(keys),
         *_fee_and_funding_problems(keys),
         *_time_problems(keys),
@@ -122,17 +121,6 @@ def _fee_and_funding_problems(keys: Keys) -> Iterator[Problem]:
         yield (
             ("backtest", "funding"),
             "has rate and path; give a constant rate or a file of rates, not both",
-        )
-
-
-def _mode_problems(keys: Keys) -> Iterator[Problem]:
-    if keys.trading.position_mode == "net":
-        yield (
-            ("trading", "position_mode"),
-            "was 'net'; allowed: hedge, because a signal strategy keeps a long and a short "
-            "Position with their sets side by side, which a net position cannot hold apart; a "
-            "backtrader strategy of your own trades the net position on FuturesBroker "
-            "(docs/order-types.md)",
         )
 
 

@@ -12,10 +12,11 @@ from cryptosim_bt.commission import FuturesCommission
 from cryptosim_bt.groups import PositionSet, Trade
 from cryptosim_bt.orders import FundingPayment
 from cryptosim_bt.performance import Market, performance
+from cryptosim_bt.plain_ledger import PlainOrderLife
+from cryptosim_bt.plugins import is_plain
 from cryptosim_bt.prepare import Prepared
-from cryptosim_bt.records import Fill, OrderLife
-from cryptosim_bt.result import Result
-from cryptosim_bt.strategy import SignalStrategy
+from cryptosim_bt.records import Fill, OrderLife, record_of
+from cryptosim_bt.result import FIRST_BAR_COLUMNS, LAST_BAR_COLUMNS, Result
 from cryptosim_bt.summary import summarize
 from cryptosim_bt.timeframe import DAY_MS, utc_index
 
@@ -23,33 +24,40 @@ from cryptosim_bt.timeframe import DAY_MS, utc_index
 _EPOCH_DAY = 719_163.0
 
 
-def gather(prepared: Prepared, strategy: SignalStrategy) -> Result:
+def gather(prepared: Prepared, strategy: bt.Strategy) -> Result:
     """Return the result of a strategy that has run."""
     bars, panels = _bars_table(prepared, strategy)
-    book = strategy.book
+    record = record_of(strategy)
+    book = record.book
     tables = {
         "bars": bars,
-        "fills": _rows(Fill, strategy.fills),
+        "fills": _rows(Fill, record.fills),
         "trades": _rows(Trade, book.trades),
-        "orders": _rows(OrderLife, list(strategy.order_lives.values())),
+        "orders": _rows(
+            PlainOrderLife if is_plain(type(strategy)) else OrderLife,
+            list(record.order_lives.values()),
+        ),
         "sets": _sets_table(book.sets),
-        "funding": _rows(FundingPayment, strategy.funding),
+        "funding": _rows(FundingPayment, record.funding),
         "ambiguous": _with_times(
             pd.DataFrame(strategy.broker.exchange.ambiguous, columns=["time_ms", "kind"])
         ),
     }
     tables["fills"]["order_id"] = tables["fills"]["order_id"].astype("Int64")
+    if "parent_id" in tables["orders"]:
+        tables["orders"]["parent_id"] = tables["orders"]["parent_id"].astype("Int64")
     summary = summarize(prepared, strategy, bars, tables["trades"])
     settings = prepared.settings.resolved()
     return Result(settings=settings, summary=summary, panels=panels, **tables)
 
 
-def performance_so_far(strategy: SignalStrategy) -> dict[str, Any]:
+def performance_so_far(strategy: bt.Strategy) -> dict[str, Any]:
     """Return all figures of a strategy that runs or has run; {} before its first bar.
 
     In the middle of a run, the bars are those up to the last one that is over.
     """
-    context, book = strategy._context, strategy.book
+    plain, book = is_plain(type(strategy)), record_of(strategy).book
+    context = strategy.broker.ledger.context if plain else strategy.p.context
     bars = strategy.analyzers.bar_recorder.table()
     rows = slice(context.warmup, context.warmup + len(bars))
     for column in ("open", "close"):
@@ -69,9 +77,11 @@ def performance_so_far(strategy: SignalStrategy) -> dict[str, Any]:
 
 
 def _bars_table(
-    prepared: Prepared, strategy: SignalStrategy
+    prepared: Prepared, strategy: bt.Strategy
 ) -> tuple[pd.DataFrame, dict[str, str]]:
-    window = prepared.window
+    recorded = strategy.analyzers.bar_recorder.table()
+    # Fewer where the strategy itself has ended the run.
+    window = prepared.window.iloc[: len(recorded)]
     table = pd.DataFrame({"time": window.index})
     for column in ("open", "high", "low", "close", "volume"):
         table[column] = window[column].to_numpy()
@@ -79,13 +89,12 @@ def _bars_table(
     columns = [(column, panel.name, values) for panel in prepared.panels
                for column, values in panel.columns.items()]  # fmt: skip
     for column, panel, values in columns or _own_indicators(strategy):
-        table[column] = values[prepared.warmup :]
+        table[column] = values[prepared.warmup : prepared.warmup + len(recorded)]
         panels[column] = panel
-    recorded = strategy.analyzers.bar_recorder.table()
     return pd.concat([table, recorded], axis=1), panels
 
 
-def _own_indicators(strategy: SignalStrategy) -> list[tuple[str, str, Any]]:
+def _own_indicators(strategy: bt.Strategy) -> list[tuple[str, str, Any]]:
     """Return name, panel and values of the backtrader indicators that a strategy made itself."""
     found: list[tuple[str, str, Any]] = []
     for indicator in strategy._lineiterators[bt.LineIterator.IndType]:
@@ -99,6 +108,7 @@ def _own_indicators(strategy: SignalStrategy) -> list[tuple[str, str, Any]]:
         for alias in aliases:
             name = label if len(aliases) == 1 else f"{label}_{alias}"
             taken = sum(each[0] == name or each[0].startswith(f"{name}_#") for each in found)
+            taken += name in FIRST_BAR_COLUMNS or name in LAST_BAR_COLUMNS
             values = np.array(getattr(indicator.lines, alias).array, dtype=np.float64)
             found.append((f"{name}_#{taken + 1}" if taken else name, panel, values))
     return found

@@ -77,6 +77,7 @@ class OrderTrades:
         held: tuple[float, float],
     ) -> None:
         comminfo, bar = self._comminfo, order.data.datetime[0]
+        order.addinfo(liquidity=fill.liquidity)
         time = bar if epoch_ms(bar) == fill.time_ms else day_number(fill.time_ms)
         order.execute(
             time, opened + closed, fill.price,

@@ -19,6 +19,7 @@ class Role(StrEnum):
     TAKE_PROFIT = "take_profit"
     STOP_LOSS = "stop_loss"
     SIGNAL_EXIT = "signal_exit"
+    EXIT = "exit"  # of a strategy without a book: whatever closes
     LIQUIDATION = "liquidation"
     CLOSE_AT_END = "close_at_end"
 

@@ -8,6 +8,9 @@ A plugin is a class with a decorator::
 The decorator checks the class and marks it; it keeps no list. `discover` imports every module in
 the plugin folders and gathers the marked classes into a `Registry`. A module that fails to import
 is an error for whoever asks for a plugin of its name, a warning for everybody else.
+
+A backtrader strategy of no kind of ours, as the web has them, needs no decorator: each class that a
+module of strategies defines is a plugin by its own name.
 """
 
 from __future__ import annotations
@@ -75,18 +78,20 @@ class BrokenModule:
 
 # ---------------------------------------------------------------------- decorators
 def register_strategy(name: str) -> Callable[[PluginClass], PluginClass]:
-    """Mark a `SignalStrategy` subclass as the strategy ``name``.
+    """Mark a `SignalStrategy` subclass, or a plain backtrader strategy, as the strategy ``name``.
 
     Raises
     ------
     PluginError
-        If the class is none, does not give ``warmup``, or gives neither ``generate_signals`` nor
-        ``signal``.
+        If the class is neither, or is a `SignalStrategy` that does not give ``warmup``, or gives
+        neither ``generate_signals`` nor ``signal``.
     """
 
     def mark(cls: PluginClass) -> PluginClass:
         from cryptosim_bt.strategy import SignalStrategy  # strategy imports backtrader: only here
 
+        if is_plain(cls):
+            return _marked(Kind.STRATEGY, name, cls)
         _require_base(Kind.STRATEGY, name, cls, SignalStrategy)
         _require_override(Kind.STRATEGY, name, cls, SignalStrategy, ["warmup"])
         _require_override(Kind.STRATEGY, name, cls, SignalStrategy, ["generate_signals", "signal"])
@@ -118,6 +123,16 @@ def register_analyzer(name: str) -> Callable[[PluginClass], PluginClass]:
         return _marked(Kind.ANALYZER, name, cls)
 
     return mark
+
+
+def is_plain(cls: object) -> bool:
+    """Tell whether a class is a backtrader strategy and no `SignalStrategy` of ours."""
+    backtrader = sys.modules.get("backtrader")
+    if backtrader is None or not isinstance(cls, type) or not issubclass(cls, backtrader.Strategy):
+        return False
+    from cryptosim_bt.strategy import SignalStrategy
+
+    return not issubclass(cls, SignalStrategy)
 
 
 def _marked(kind: Kind, name: str, cls: PluginClass) -> PluginClass:
@@ -191,7 +206,7 @@ class Registry:
                 f"{' and '.join(plugin.origin for plugin in found)}; rename one"
             )
         for module in self.broken:
-            if module.stem == name:
+            if _same_word(module.stem, name):
                 raise PluginError(f"{place}: {kind.singular} {name!r} cannot be used: "
                                   f"{module.reason}")  # fmt: skip
         near = difflib.get_close_matches(name, self.names(kind), n=3)
@@ -211,6 +226,11 @@ class Registry:
                 origins = [p.origin for p in self.of_kind(kind) if p.name == name]
                 if len(origins) > 1:
                     logger.warning("%s %s is registered twice: %s", kind.singular, name, origins)
+
+
+def _same_word(module: str, name: str) -> bool:
+    """Tell whether a module is named like a plugin: ``my_cross`` holds ``my_cross`` or MyCross."""
+    return module.replace("_", "").lower() == name.replace("_", "").lower()
 
 
 def discover(folders: Iterable[Path] = (), paths: Iterable[Path] = ()) -> Registry:
@@ -234,14 +254,14 @@ def discover(folders: Iterable[Path] = (), paths: Iterable[Path] = ()) -> Regist
     for kind in Kind:
         _read_package(registry, kind, seen)
         for folder in folders:
-            _read_files(registry, sorted((folder / kind.value).glob("*.py")), seen)
+            _read_files(registry, sorted((folder / kind.value).glob("*.py")), seen, kind)
     for path in paths:
         if not path.exists():
             raise PluginError(f"plugins: {path} does not exist; name a .py file or a folder")
         _read_files(registry, sorted(path.glob("*.py")) if path.is_dir() else [path], seen)
     for kind in Kind:
         for entry in importlib.metadata.entry_points(group=f"cryptosim_bt.{kind.value}"):
-            _read(registry, entry.name, entry.value, entry.load)
+            _read(registry, entry.name, entry.value, entry.load, kind)
     return registry
 
 
@@ -250,15 +270,17 @@ def _read_package(registry: Registry, kind: Kind, seen: set[Path]) -> None:
     for module in pkgutil.iter_modules(package.__path__):
         name = f"{package.__name__}.{module.name}"
         seen.update(Path(folder, f"{module.name}.py").resolve() for folder in package.__path__)
-        _read(registry, module.name, name, partial(importlib.import_module, name))
+        _read(registry, module.name, name, partial(importlib.import_module, name), kind)
 
 
-def _read_files(registry: Registry, files: Iterable[Path], seen: set[Path]) -> None:
+def _read_files(
+    registry: Registry, files: Iterable[Path], seen: set[Path], kind: Kind | None = None
+) -> None:
     for file in files:
         if file.name.startswith("_") or file.resolve() in seen:
             continue
         seen.add(file.resolve())
-        _read(registry, file.stem, str(file), partial(_import_file, file))
+        _read(registry, file.stem, str(file), partial(_import_file, file), kind)
 
 
 def _import_file(file: Path) -> ModuleType:
@@ -277,26 +299,36 @@ def _import_file(file: Path) -> ModuleType:
     return module
 
 
-def _read(registry: Registry, stem: str, origin: str, load: Callable[[], Any]) -> None:
-    """Import one module; a failure of any kind is recorded with the module's own line."""
+def _read(
+    registry: Registry, stem: str, origin: str, load: Callable[[], Any], kind: Kind | None
+) -> None:
+    """Import one module; a failure of any kind is recorded with the module's own line.
+
+    Plain strategies are looked for in a module of strategies, or of no ``kind`` (`plugins:`).
+    """
     try:
         loaded = load()
     except (Exception, SystemExit) as error:
         registry.broken.append(BrokenModule(stem, _reason(origin, error)))
         return
     module = loaded if isinstance(loaded, ModuleType) else sys.modules[loaded.__module__]
-    for cls in _marked_classes(module):
-        kind, name = vars(cls)[_MARK]
-        known = {id(plugin.cls) for plugin in registry.plugins}
+    known = {id(plugin.cls) for plugin in registry.plugins}
+    for found, name, cls in _plugin_classes(module, plain=kind in (None, Kind.STRATEGY)):
         if id(cls) not in known:
-            registry.plugins.append(Plugin(kind, name, cls, module.__file__ or origin))
+            known.add(id(cls))
+            registry.plugins.append(Plugin(found, name, cls, module.__file__ or origin))
 
 
-def _marked_classes(module: ModuleType) -> Iterator[type]:
+def _plugin_classes(module: ModuleType, *, plain: bool) -> Iterator[tuple[Kind, str, type]]:
+    """Yield the plugins that a module defines: marked ones, and ``plain`` ones by their class."""
     for value in vars(module).values():
-        mine = isinstance(value, type) and value.__module__ == module.__name__
-        if mine and _MARK in vars(value):
-            yield value
+        if not isinstance(value, type) or value.__module__ != module.__name__:
+            continue
+        if _MARK in vars(value):
+            kind, name = vars(value)[_MARK]
+            yield kind, name, value
+        elif plain and is_plain(value) and not value.__name__.startswith("_"):
+            yield Kind.STRATEGY, value.__name__, value
 
 
 def _reason(origin: str, error: BaseException) -> str:
@@ -316,8 +348,8 @@ def parameters(cls: type) -> dict[str, Any]:
     declared: Any = getattr(cls, "params", None)
     if not hasattr(declared, "_getpairs"):
         return {}
-    pairs = declared._getpairs()
-    return {name: value for name, value in pairs.items() if name not in _FRAMEWORK_PARAMS}
+    hidden = set() if is_plain(cls) else _FRAMEWORK_PARAMS
+    return {name: value for name, value in declared._getpairs().items() if name not in hidden}
 
 
 def checked_parameters(
@@ -333,10 +365,11 @@ def checked_parameters(
     Raises
     ------
     PluginError
-        For an unknown name, a value of another type than the default's, or values that the
-        plugin's own ``check_params`` refuses.
+        For an unknown name; unless the plugin is a plain strategy, whose defaults promise nothing,
+        also for a value of another type than the default's, or values that the plugin's own
+        ``check_params`` refuses.
     """
-    known = parameters(plugin.cls)
+    known, ours = parameters(plugin.cls), not is_plain(plugin.cls)
     for name, value in given.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -347,11 +380,12 @@ def checked_parameters(
                 f"known: {', '.join(known) or 'none'}"
             )
         expected = _expected(known[name])
-        if expected is not None and not _is_a(value, known[name]):
+        if ours and expected is not None and not _is_a(value, known[name]):
             where = place_of(name) if place_of else f"{place}.{name}"
             raise PluginError(f"{where}: was {value!r}; allowed: {expected}")
     values = SimpleNamespace(**{**known, **given})
-    complaint = plugin.cls.check_params(values) if hasattr(plugin.cls, "check_params") else None
+    check = getattr(plugin.cls, "check_params", None) if ours else None
+    complaint = check(values) if check else None
     if complaint:
         raise PluginError(f"{place}: {complaint}")
     return values

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import backtrader as bt
 import numpy as np
 import pandas as pd
 
@@ -26,11 +28,12 @@ from cryptosim_bt.funding import (
 from cryptosim_bt.indicators import IndicatorPanel, panels_of
 from cryptosim_bt.matching_bars import MatchingBars
 from cryptosim_bt.matching_data import data_request, matching_bars
-from cryptosim_bt.plugins import Kind, Registry, checked_parameters
+from cryptosim_bt.plugins import Kind, Registry, checked_parameters, is_plain
 from cryptosim_bt.report import ReportAnalyzer
 from cryptosim_bt.store import Store
 from cryptosim_bt.store.records import kept_maintenance
 from cryptosim_bt.strategy import SIGNALS, SignalStrategy
+from cryptosim_bt.strategy_mode import check_mode
 from cryptosim_bt.tiers import MaintenanceTiers, built_in_tiers, read_tiers
 from cryptosim_bt.timeframe import iso_utc, milliseconds
 
@@ -41,7 +44,7 @@ logger = logging.getLogger(__name__)
 class ResolvedPlugins:
     """The classes that a configuration names, and the strategy's checked parameters."""
 
-    strategy: type[SignalStrategy]
+    strategy: type[bt.Strategy]
     params: SimpleNamespace
     feed: type[Feed]
     analyzers: Mapping[str, type[ReportAnalyzer]]
@@ -55,7 +58,7 @@ class Prepared:
     """
 
     settings: Settings
-    strategy: type[SignalStrategy]
+    strategy: type[bt.Strategy]
     params: SimpleNamespace
     bars: pd.DataFrame
     warmup: int
@@ -82,8 +85,11 @@ def resolve_plugins(settings: Settings, registry: Registry) -> ResolvedPlugins:
     ------
     PluginError
         If one is unknown, broken or refuses its parameters.
+    ConfigError
+        If the strategy cannot trade in the configured mode.
     """
     strategy, params = _strategy(settings, registry)
+    check_mode(settings, strategy)
     analyzers = {
         name: registry.get(Kind.ANALYZER, name, settings.place("report", "analyzers")).cls
         for name in settings.keys.report.analyzers
@@ -135,7 +141,8 @@ def prepare_bars(
     funding, funding_series = _funding(settings, bars.index[-1], rates)
     signals, panels = _signals(plugins.strategy, plugins.params, bars, keys.strategy.name)
     matching_ms = milliseconds(keys.data.fill_timeframe or keys.data.timeframe)
-    if matching_ms > keys.trading.order_cancel_timeout * 1000:
+    timeout_ms = keys.trading.order_cancel_timeout * 1000
+    if matching_ms > timeout_ms and not is_plain(plugins.strategy):
         logger.warning(
             "trading.order_cancel_timeout of %g s is shorter than a bar: an entry is still tried "
             "over its whole next bar, which is optimistic (R10)",
@@ -161,7 +168,10 @@ def prepare_bars(
 
 def warmup_of(settings: Settings, plugins: ResolvedPlugins) -> int:
     """Return how many bars before the window a run needs."""
-    return max(plugins.strategy.warmup(plugins.params), _atr_warmup(settings))
+    if is_plain(plugins.strategy):
+        return settings.keys.strategy.warmup
+    needed: int = plugins.strategy.warmup(plugins.params)
+    return max(needed, _atr_warmup(settings))
 
 
 def _atr_warmup(settings: Settings) -> int:
@@ -175,7 +185,7 @@ def _atr_warmup(settings: Settings) -> int:
 
 def _strategy(
     settings: Settings, registry: Registry
-) -> tuple[type[SignalStrategy], SimpleNamespace]:
+) -> tuple[type[bt.Strategy], SimpleNamespace]:
     section = settings.keys.strategy
     place = settings.place("strategy", "name")
     plugin = registry.get(Kind.STRATEGY, section.name, place)
@@ -193,10 +203,11 @@ def _strategy(
 
 
 def _signals(
-    strategy: type[SignalStrategy], params: SimpleNamespace, bars: pd.DataFrame, name: str
+    strategy: type[bt.Strategy], params: SimpleNamespace, bars: pd.DataFrame, name: str
 ) -> tuple[list[int] | None, tuple[IndicatorPanel, ...]]:
     """Compute a strategy's table once over all bars; (None, ()) for one that has none."""
-    if strategy.generate_signals.__func__ is SignalStrategy.generate_signals.__func__:  # type: ignore[attr-defined]
+    inherited: Any = SignalStrategy.generate_signals
+    if is_plain(strategy) or strategy.generate_signals.__func__ is inherited.__func__:
         return None, ()
     table = strategy.generate_signals(bars, params)
     if not isinstance(table, pd.DataFrame) or "signal" not in table or len(table) != len(bars):

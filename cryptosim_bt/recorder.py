@@ -7,6 +7,8 @@ from array import array
 import numpy as np
 import pandas as pd
 
+from cryptosim_bt.errors import PluginError
+from cryptosim_bt.records import record_of
 from cryptosim_bt.report import ReportAnalyzer
 from cryptosim_bt.result import LAST_BAR_COLUMNS
 
@@ -29,7 +31,8 @@ class BarRecorder(ReportAnalyzer):
         self._bars = array("d")  # what every bar changes, `_BAR` each
         self._holdings = array("d")  # what fills, funding and new sets change, `_HELD` each
         self._held_since = array("q")  # the bar at which each of those began
-        self._broker, self._book = self.strategy.broker, self.strategy.book
+        self._broker, self._record = self.strategy.broker, record_of(self.strategy)
+        self._book = self._record.book
         self._account, self._exchange = self._broker.account, self._broker.exchange
         self._version = self._sets = -1
 
@@ -40,7 +43,7 @@ class BarRecorder(ReportAnalyzer):
             self._note_holdings(mark)
         margin = account.position_margin(mark) + self._exchange.entry_margin()
         self._bars.extend(
-            (self.strategy.last_signal, mark, account.unrealized_pnl(mark), margin)
+            (self._record.last_signal, mark, account.unrealized_pnl(mark), margin)
         )
 
     def _note_holdings(self, mark: float) -> None:
@@ -84,3 +87,37 @@ class BarRecorder(ReportAnalyzer):
         for column in ("liquidation_below", "liquidation_above"):
             table[column] = table[column].where(np.isfinite(table[column]))
         return table
+
+
+class PlainBarRecorder(BarRecorder):
+    """Record every bar of the window for a strategy without a book, whose ledger closes each bar.
+
+    The strategy's `next` begins with the window, or later, where its indicators have their values;
+    bars until then count like any other.
+    """
+
+    def start(self) -> None:
+        """Open the record; hold `next` back while the bars are warm-up (R3)."""
+        self._ledger = self.strategy.broker.ledger
+        self._ledger.begin()
+        super().start()
+        strategy, bars = self.strategy, self.strategy.data.buflen()
+        needed, warmup = max(strategy._minperiods), self._ledger.context.warmup
+        if needed > bars:
+            raise PluginError(
+                f"strategy {self._ledger.context.strategy}: its indicators need {needed} bars and "
+                f"there are {bars}, so it would never trade; give a longer trading_period, or "
+                f"strategy.warmup: {needed - 1} for bars before start_date"
+            )
+        strategy._minperiods = [max(each, warmup + 1) for each in strategy._minperiods]
+
+    def prenext(self) -> None:
+        """Record the bars of the window in which the strategy waits for its indicators."""
+        if len(self.strategy.data) > self._ledger.context.warmup:
+            self.next()
+
+    def next(self) -> None:
+        """Let the ledger close the bar, then record it."""
+        data = self.strategy.data
+        self._ledger.at_close(last_bar=len(data) == data.buflen())
+        super().next()

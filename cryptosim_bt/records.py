@@ -1,12 +1,19 @@
-"""What a run writes down as it happens: fills and the life of orders."""
+"""What a run writes down as it happens: fills and the life of orders, and where that is found."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
+from cryptosim_bt.contracts import Side
 from cryptosim_bt.exit_orders import CONTRACT_TOLERANCE
-from cryptosim_bt.orders import Execution, OrderEnd, PlaceOrder
+from cryptosim_bt.groups import PositionSet, Trade
+from cryptosim_bt.orders import Execution, FundingPayment, OrderEnd, PlaceOrder
 from cryptosim_bt.positions import FillOutcome
+
+if TYPE_CHECKING:
+    import backtrader as bt
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +59,11 @@ class OrderLife:
     """An order from its making to its end. ``status`` is ``working`` until then."""
 
     order_id: int
-    role: str
+    role: str | None
     side: str
     action: str
     type: str
-    price: float
+    price: float | None
     contracts: float
     created_ms: int
     group: str | None = None
@@ -90,3 +97,41 @@ class OrderLife:
     def ended(self, end: OrderEnd, reason: str, time_ms: int) -> None:
         """Note the end of an order that was not filled, or not to its end."""
         self.status, self.ended_ms, self.reason = end.value, time_ms, reason
+
+
+class BookTables(Protocol):
+    """What a strategy's book has for the tables and the rows of bars."""
+
+    @property
+    def trades(self) -> list[Trade]:
+        """Closed trades."""
+
+    @property
+    def sets(self) -> list[PositionSet]:
+        """Every set that was made."""
+
+    def open_sets(self) -> list[PositionSet]:
+        """Return the sets that are open."""
+
+    def count_sets(self, side: Side) -> int:
+        """Return the number of open sets of a side."""
+
+
+class RunRecord(Protocol):
+    """What a run's tables and summary are made from."""
+
+    fills: list[Fill]
+    funding: list[FundingPayment]
+    order_lives: dict[int, OrderLife]
+    refused: Counter[str]
+    last_signal: int
+
+    @property
+    def book(self) -> BookTables:
+        """Trades and sets."""
+
+
+def record_of(strategy: bt.Strategy) -> RunRecord:
+    """Return who keeps the record of a run: a `SignalStrategy`, or the broker for any other."""
+    ledger: RunRecord | None = strategy.broker.ledger
+    return strategy if ledger is None else ledger

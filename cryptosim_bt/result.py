@@ -30,7 +30,7 @@ _TIMES = {
     "ambiguous": ("time",),
 }
 # Columns with blanks among whole numbers; pandas would turn them into 1.0.
-_COUNTS = {"fills": ("order_id",)}
+_COUNTS = {"fills": ("order_id",), "orders": ("parent_id",)}
 
 FIRST_BAR_COLUMNS = ("time", "open", "high", "low", "close", "volume")
 LAST_BAR_COLUMNS = (
@@ -69,6 +69,7 @@ class Result:
         below and above which something is liquidated (NaN where there is none).
     fills, trades, orders, sets : DataFrame
         One row per fill, closed Transaction, order, PositionSet; times in UTC.
+        Orders of a plain backtrader strategy also have limit_price (of a stop limit) and parent_id.
     funding : DataFrame
         One row per leg and funding time: bar in which it was charged, time it was due, side, rate,
         price, contracts, payment (+ = received).
@@ -152,5 +153,6 @@ def _read_table(path: Path, name: str) -> pd.DataFrame:
     for column in _TIMES[name]:
         table[column] = pd.to_datetime(table[column], utc=True).astype("datetime64[ms, UTC]")
     for column in _COUNTS.get(name, ()):
-        table[column] = table[column].astype("Int64")
+        if column in table:
+            table[column] = table[column].astype("Int64")
     return table

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import backtrader as bt
 import numpy as np
 import pandas as pd
 
@@ -13,12 +14,12 @@ from cryptosim_bt import metrics
 from cryptosim_bt._version import __version__
 from cryptosim_bt.prepare import Prepared
 from cryptosim_bt.provenance import provenance
-from cryptosim_bt.strategy import SignalStrategy
+from cryptosim_bt.records import record_of
 from cryptosim_bt.timeframe import iso_utc
 
 
 def summarize(
-    prepared: Prepared, strategy: SignalStrategy, bars: pd.DataFrame, trades: pd.DataFrame
+    prepared: Prepared, strategy: bt.Strategy, bars: pd.DataFrame, trades: pd.DataFrame
 ) -> dict[str, Any]:
     """Return the summary of a run: counts, money, and the figures of R26."""
     settings = prepared.settings
@@ -32,7 +33,8 @@ def summarize(
         inverse=settings.instrument.kind == "inverse",
     )
     last = bars.iloc[-1]
-    lives = strategy.order_lives.values()
+    record = record_of(strategy)
+    lives = record.order_lives.values()
     return {
         "bars_loaded": len(prepared.bars),
         "bars_traded": len(bars),
@@ -46,7 +48,7 @@ def summarize(
         "unrealized_pnl": float(last["unrealized_pnl"]),
         **{name: figures[name] for name in ("total_return", "total_return_usd", "annual_return",
                                             "max_drawdown", "sharpe", "sortino")},
-        "fills": len(strategy.fills),
+        "fills": len(record.fills),
         **{name: figures[name] for name in ("trades", "wins", "losses", "win_rate",
                                             "profit_factor")},
         "fees_paid": account.fees_paid,
@@ -55,7 +57,7 @@ def summarize(
             prepared, exchange.funding_exposure, account.funding_paid
         ),
         **({"funding_late": exchange.late_funding} if exchange.late_funding else {}),
-        "entries_refused": dict(strategy.refused),
+        "entries_refused": dict(record.refused),
         "orders_expired": sum(life.status == "expired" for life in lives),
         "liquidations": exchange.liquidations,
         "shortfall": account.shortfall,
@@ -66,7 +68,7 @@ def summarize(
             prepared, bars, exchange.liquidations
         ),
         "ambiguous_bars": _ambiguous_bars(exchange.ambiguous),
-        "open_sets": len(strategy.book.open_sets()),
+        "open_sets": len(record.book.open_sets()),
         "open_contracts": {side: leg.contracts for side, leg in account.legs.items()},
         "buy_and_hold_return": figures["buy_and_hold_return"],
         "data": {

@@ -41,7 +41,10 @@ _TERMS: dict[str, tuple[str, str]] = {
         "One row per bar: prices, indicators, signals, fills, position, account",
         "봉마다 한 행: 시세, 지표, 신호, 체결, 포지션, 계좌",
     ),
-    "trades_note": ("One row per closed entry", "청산된 진입마다 한 행"),
+    "trades_note": (
+        "One row per closed entry; of a plain backtrader strategy, per position from flat to flat",
+        "청산된 진입마다 한 행 (일반 backtrader 전략은 포지션마다: 진입부터 전량 청산까지)",
+    ),
     "orders_note": (
         "One row per order, from its making to its end",
         "주문마다 한 행 (생성부터 종료까지)",
@@ -111,8 +114,14 @@ _TERMS: dict[str, tuple[str, str]] = {
     "close_at_end": ("close at end", "종료 청산"),
     "maker": ("maker", "메이커"),
     "taker": ("taker", "테이커"),
+    "market": ("market", "시장가"),
     "limit": ("limit", "지정가"),
     "stop": ("stop", "스탑"),
+    "stop_limit": ("stop-limit", "스탑 지정가"),
+    "trailing_stop": ("trailing stop", "추적 스탑"),
+    "trailing_stop_limit": ("trailing stop-limit", "추적 스탑 지정가"),
+    "net": ("net", "순포지션"),
+    "flip": ("flip: exit and entry", "전환: 청산 후 진입"),
     "working": ("working", "대기"),
     "filled": ("filled", "체결"),
     "cancelled": ("cancelled", "취소"),
@@ -131,6 +140,18 @@ _TERMS: dict[str, tuple[str, str]] = {
     "signal exit takes its place": ("signal exit takes its place", "신호 청산이 대신함"),
     "the Position became a set": ("the Position became a set", "포지션이 세트가 됨"),
     "cancelled by the strategy": ("cancelled by the strategy", "전략이 취소"),
+    "not enough margin at its price": ("not enough margin at its price", "주문가 기준 증거금 부족"),
+    "another of its OCO group filled": (
+        "another of its OCO group filled", "OCO의 다른 주문이 체결됨",
+    ),
+    "another of its OCO group ended": (
+        "another of its OCO group ended", "OCO의 다른 주문이 종료됨",
+    ),
+    "the other side of its bracket filled": (
+        "the other side of its bracket filled", "브래킷의 반대쪽 주문이 체결됨",
+    ),
+    "its bracket ended": ("its bracket ended", "브래킷이 종료됨"),
+    "its parent was refused": ("its parent was refused", "상위 주문이 거부됨"),
     "closed its group": ("{role} closed its group", "{role}로 그룹 청산됨"),
 }
 

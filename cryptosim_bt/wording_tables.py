@@ -146,7 +146,10 @@ COLUMNS: dict[str, Entry] = {
         "Return (%)", "수익률(%)", "PnL over the margin invested", "손익 / 투입마진",
     ),
     "exit_reason": ("Exit reason", "청산이유", "", ""),
-    "id": ("Trade", "거래번호", "Number of the entry", "진입 순번"),
+    "id": (
+        "Trade", "거래번호", "Number of the entry; of a plain strategy, of the position",
+        "진입 순번 (일반 전략은 포지션 순번)",
+    ),
     "contracts": ("Contracts", "계약수", "", ""),
     "gross_pnl": (
         "PnL before costs ({currency})", "매매손익({currency})",
@@ -173,6 +176,12 @@ COLUMNS: dict[str, Entry] = {
     "action": ("Buy / sell", "매매", "", ""),
     "type": ("Type", "주문유형", "", ""),
     "price": ("Price", "가격", "Limit, or the trigger of a stop", "지정가 또는 스탑 발동가"),
+    "limit_price": (
+        "Limit", "지정가격", "Limit of a stop-limit order", "스탑 지정가 주문의 지정가",
+    ),
+    "parent_id": (
+        "Parent", "상위 주문", "Order whose fill it waits for", "체결을 기다리는 상위 주문",
+    ),
     "status": ("Status", "상태", "", ""),
     "ended": ("Ended", "종료시간", "{zone}", "{zone} 기준"),
     "reason": ("Reason", "사유", "Why it ended without a fill", "체결 없이 끝난 이유"),
@@ -272,7 +281,10 @@ FIGURES: dict[str, Entry] = {
         "샤프와 같되 하락만 위험으로 계산",
     ),
     "fills": ("Fills", "체결 수", "Orders that filled, liquidations included", "강제청산 포함"),
-    "trades": ("Trades", "거래 수", "Closed entries", "청산된 진입 수"),
+    "trades": (
+        "Trades", "거래 수", "Closed entries; of a plain strategy, positions from flat to flat",
+        "청산된 진입 수 (일반 전략은 전량 청산된 포지션 수)",
+    ),
     "wins": ("Wins", "승", "Trades that earned after fees and funding", "순손익이 0보다 큰 거래"),
     "losses": ("Losses", "패", "All other trades", "그 밖의 거래"),
     "win_rate": ("Win rate", "승률", "Wins / trades", "승 / 거래 수"),
@@ -281,12 +293,12 @@ FIGURES: dict[str, Entry] = {
         "이익 합계 / 손실 합계",
     ),
     "entries_refused": (
-        "Entries refused", "거부된 진입", "Signals that a rule turned down, by reason",
-        "규칙에 따라 주문하지 않은 신호 (이유별)",
+        "Entries refused", "거부된 진입", "Signals or orders that a rule turned down, by reason",
+        "규칙에 따라 주문하지 않은 신호와 거부된 주문 (이유별)",
     ),
     "orders_expired": (
-        "Orders expired", "만료된 주문", "Entries that did not fill in time",
-        "시간 안에 체결되지 않은 진입 주문",
+        "Orders expired", "만료된 주문", "Orders that did not fill in time",
+        "시간 안에 체결되지 않은 주문",
     ),
     "open_sets": ("Open sets", "미청산 세트", "Sets open at the end", "종료 시 보유 중인 세트"),
     "open_contracts.long": (

@@ -6,6 +6,7 @@ A plugin that is added to `strategies/`, `feeds/` or `analyzers/` is tested here
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -13,7 +14,14 @@ import pytest
 
 from cryptosim_bt.backtest import Prepared, execute
 from cryptosim_bt.feed import DataRequest
-from cryptosim_bt.plugins import Kind, Plugin, checked_parameters, discover, parameters
+from cryptosim_bt.plugins import (
+    Kind,
+    Plugin,
+    checked_parameters,
+    discover,
+    is_plain,
+    parameters,
+)
 from cryptosim_bt.strategy import SIGNALS, SignalStrategy
 from tests.helpers import sample_run
 
@@ -22,10 +30,15 @@ pytestmark = pytest.mark.usefixtures("quiet_framework")
 REGISTRY = discover()
 EVERY = [plugin for kind in Kind for plugin in REGISTRY.of_kind(kind)]
 STRATEGIES = REGISTRY.of_kind(Kind.STRATEGY)
+WITH_SIGNALS = [plugin for plugin in STRATEGIES if not is_plain(plugin.cls)]
 
 
 def named(plugin: Plugin) -> str:
     return f"{plugin.kind.singular}-{plugin.name}"
+
+
+def run_of(plugin: Plugin) -> Prepared:
+    return sample_run(plugin.name, *(["trading.position_mode=net"] if is_plain(plugin.cls) else []))
 
 
 def has_table(plugin: Plugin) -> bool:
@@ -33,7 +46,7 @@ def has_table(plugin: Plugin) -> bool:
     return own is not SignalStrategy.generate_signals.__func__
 
 
-WITH_TABLE = [plugin for plugin in STRATEGIES if has_table(plugin)]
+WITH_TABLE = [plugin for plugin in WITH_SIGNALS if has_table(plugin)]
 
 
 @pytest.mark.parametrize("plugin", EVERY, ids=named)
@@ -49,10 +62,12 @@ def test_plugin_is_documented(plugin: Plugin) -> None:
 @pytest.mark.parametrize("plugin", EVERY, ids=named)
 def test_plugin_is_named_like_its_module(plugin: Plugin) -> None:
     # So that a module that cannot be imported is told when its plugin is asked for.
-    assert plugin.cls.__module__ == f"cryptosim_bt.{plugin.kind.value}.{plugin.name}"
+    # A plain strategy bears the name of its class, SmaCross of sma_cross.
+    name = re.sub("(?<=[a-z])(?=[A-Z])", "_", plugin.name).lower()
+    assert plugin.cls.__module__ == f"cryptosim_bt.{plugin.kind.value}.{name}"
 
 
-@pytest.mark.parametrize("plugin", STRATEGIES, ids=named)
+@pytest.mark.parametrize("plugin", WITH_SIGNALS, ids=named)
 def test_strategys_defaults_pass_its_own_checks(plugin: Plugin) -> None:
     params = checked_parameters(plugin, {}, "strategy")
     warmup = plugin.cls.warmup(params)
@@ -63,7 +78,7 @@ def test_strategys_defaults_pass_its_own_checks(plugin: Plugin) -> None:
 @pytest.mark.parametrize("plugin", STRATEGIES, ids=named)
 def test_strategy_trades_on_the_sample_and_its_books_agree(plugin: Plugin) -> None:
     # R21 is compared at every bar of the run; it raises otherwise.
-    result, _ = execute(sample_run(plugin.name))
+    result, _ = execute(run_of(plugin))
     assert len(result.fills) > 0
     assert set(result.bars["signal"]) <= SIGNALS
 
@@ -109,7 +124,7 @@ def cut(prepared: Prepared, bars: int) -> Prepared:
 @pytest.mark.parametrize("plugin", STRATEGIES, ids=named)
 def test_run_cut_short_gives_the_same_bars_until_then(plugin: Plugin) -> None:
     # R4 through the whole pipeline; bar-by-bar strategies have no other test of it.
-    prepared = sample_run(plugin.name)
+    prepared = run_of(plugin)
     whole, _ = execute(prepared)
     length = prepared.warmup + 300
     part, _ = execute(cut(prepared, length))

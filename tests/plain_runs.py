@@ -1,0 +1,86 @@
+"""Runs of plain backtrader strategies from a configuration file, for several test files."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from cryptosim_bt import Result, load_settings, run_backtest
+from cryptosim_bt.cli import plugins_for
+
+# A market without grids on which one contract is one coin, as stock BackBroker trades it.
+LINEAR: dict[str, Any] = {
+    "contract_size": 1.0, "lot": 0.0, "tick": 0.0, "min_contracts": 0.0,
+    "maintenance_margin_rate": 0.0, "liquidation_fee_rate": 0.0,
+}  # fmt: skip
+INVERSE = {**LINEAR, "contract_size": 10.0}
+
+
+def write_run(
+    folder: Path,
+    bars: pd.DataFrame,
+    strategy: str,
+    code: str | Path,
+    *,
+    inverse: bool = False,
+    balance: float = 1_000_000.0,
+    leverage: float = 1.0,
+    rate: float = 0.0005,
+    instrument: dict[str, Any] | None = None,
+    mode: str | None = "net",
+) -> Path:
+    """Write bars, a strategy file and a configuration into a folder; return the configuration.
+
+    ``code`` is the text of ``strategies/mine.py``, or a file to name under ``plugins:``.
+    """
+    bars.rename_axis("timestamp").to_csv(folder / "bars.csv")
+    if isinstance(code, str):
+        (folder / "strategies").mkdir(exist_ok=True)
+        (folder / "strategies" / "mine.py").write_text(code, encoding="utf-8")
+    step = bars.index[1] - bars.index[0]
+    values = {
+        "data": {"source": "file", "path": "bars.csv", "timeframe": "1h"},
+        "trading": {
+            "symbol": "BTC/USD:BTC" if inverse else "BTC/USDT:USDT",
+            "leverage": leverage,
+            **({"position_mode": mode} if mode else {}),
+        },
+        "instrument": {**(INVERSE if inverse else LINEAR), **(instrument or {})},
+        "strategy": {"name": strategy},
+        "backtest": {
+            "trading_period": {
+                "start_date": str(bars.index[0]), "end_date": str(bars.index[-1] + step),
+            },
+            "initial_balance": balance,
+            "fees": {"maker": rate, "taker": rate},
+            "funding": {"rate": 0.0},
+        },
+        "report": {"analyzers": ["ledger", "performance"], "language": "en"},
+        "timezone": "UTC",
+        "plugins": [] if isinstance(code, str) else [str(code)],
+    }  # fmt: skip
+    path = folder / "my.yaml"
+    path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def run_config(path: Path, *overrides: str) -> Result:
+    """Run a configuration as the command does; return its result."""
+    quiet = logging.getLogger("cryptosim_bt")
+    level, quiet.level = quiet.level, logging.CRITICAL
+    try:
+        settings = load_settings(path, overrides)
+        return run_backtest(settings, plugins_for(settings))[0]
+    finally:
+        quiet.setLevel(level)
+
+
+def hourly(*prices: tuple[float, float, float, float]) -> pd.DataFrame:
+    """Return hourly bars of (open, high, low, close) from 2024-01-01 on."""
+    index = pd.date_range("2024-01-01", periods=len(prices), freq="1h")
+    columns = ["open", "high", "low", "close"]
+    return pd.DataFrame(list(prices), columns=columns, index=index).assign(volume=1.0)
