@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import backtrader as bt
 import numpy as np
@@ -121,16 +121,21 @@ def _numbers(indicator: bt.Indicator) -> list[int]:
 
 def _rows(kind: type, rows: list[Any]) -> pd.DataFrame:
     """Return records as a table; ``..._ms`` becomes a UTC time column."""
-    names = list(kind.__annotations__)
+    types = get_type_hints(kind)  # those of its bases first
+    names = list(types)
     table = pd.DataFrame(
         {name: [getattr(row, name) for row in rows] for name in names}, columns=names
     )
     if not rows:
         # Without a value, pandas takes every column for numbers.
-        types = {name: str(annotation) for name, annotation in kind.__annotations__.items()}
-        texts = [name for name, type_ in types.items() if "str" in type_ or "Side" in type_]
+        texts = [name for name, type_ in types.items() if _is_text(type_)]
         table = table.astype(dict.fromkeys(texts, pd.Series([""]).dtype))
     return _with_times(table)
+
+
+def _is_text(type_: Any) -> bool:
+    # str, one that may be missing, or a Literal of texts.
+    return type_ is str or any(each is str or isinstance(each, str) for each in get_args(type_))
 
 
 def _with_times(table: pd.DataFrame) -> pd.DataFrame:
