@@ -11,11 +11,13 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import backtrader as bt
 
 from cryptosim_bt.account import Account
+from cryptosim_bt.backtrader_time import epoch_ms
+from cryptosim_bt.broker_ports import Follower, Ledger
 from cryptosim_bt.commission import scheme_of
 from cryptosim_bt.contracts import Side
 from cryptosim_bt.exchange import SimulatedExchange
@@ -25,7 +27,6 @@ from cryptosim_bt.matching_bars import MatchingBars
 from cryptosim_bt.order_book import WorkingOrder
 from cryptosim_bt.order_desk import OrderDesk
 from cryptosim_bt.order_margin import OrderMargin
-from cryptosim_bt.order_translation import epoch_ms
 from cryptosim_bt.orders import Execution, FundingPayment, OrderEnd, Role
 from cryptosim_bt.stock_broker import (
     PLAIN_INSTRUMENT,
@@ -44,47 +45,6 @@ _EXECTYPES = {
     Role.SIGNAL_EXIT: bt.Order.Limit,
     Role.STOP_LOSS: bt.Order.Stop,
 }
-
-
-class Follower(Protocol):
-    """Hears of executions as they happen; a strategy with a book of its own."""
-
-    def entry_group(self, side: Side) -> int:
-        """Return the tradeid that an entry of a side takes as it fills."""
-
-    def on_execution(self, execution: Execution) -> None:
-        """Hear of a fill."""
-
-    def on_order_end(self, number: int, end: OrderEnd, reason: str, time_ms: int) -> None:
-        """Hear of an order that left the book."""
-
-    def on_trigger(self, number: int) -> None:
-        """Hear of a stop that goes on as a market order."""
-
-    def on_funding(self, funding: FundingPayment) -> None:
-        """Hear of a funding cash flow."""
-
-    def on_shortfall(self, amount: float) -> None:
-        """Hear of money that the exchange forgave."""
-
-
-class Ledger(Protocol):
-    """Writes down what happens to a strategy without a book, as it happens."""
-
-    def order_changed(self, order: bt.Order) -> None:
-        """Hear of an order that was sent, accepted, filled or ended; the exchange's too."""
-
-    def on_execution(self, execution: Execution) -> None:
-        """Hear of what the exchange closed by itself."""
-
-    def on_funding(self, funding: FundingPayment) -> None:
-        """Hear of a funding cash flow."""
-
-    def on_shortfall(self, amount: float) -> None:
-        """Hear of money that the exchange forgave."""
-
-    def on_cash(self, amount: float) -> None:
-        """Hear of money that was paid in, or out if negative."""
 
 
 class FuturesBroker(StockBrokerCalls, bt.BrokerBase):

@@ -16,12 +16,9 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 
+from cryptosim_bt.backtrader_time import day_number
 from cryptosim_bt.broker import FuturesBroker
-from cryptosim_bt.timeframe import milliseconds
-
-_MS_PER_DAY = 86_400_000
-_EPOCH_DAY = 719_163
-_DAY_MS = milliseconds("1d")
+from cryptosim_bt.timeframe import DAY_MS, milliseconds
 
 # The progress callback hears of every so many bars.
 PROGRESS_STEP = 2_000
@@ -30,7 +27,7 @@ PROGRESS_STEP = 2_000
 def day_numbers(bars: pd.DataFrame) -> np.ndarray:
     """Return a bar table's open times as backtrader's float days."""
     ms = pd.DatetimeIndex(bars.index).as_unit("ms").asi8
-    return ms / _MS_PER_DAY + _EPOCH_DAY
+    return day_number(ms.astype(np.float64))
 
 
 class ArrayData(bt.feed.DataBase):
@@ -48,10 +45,10 @@ class ArrayData(bt.feed.DataBase):
         """Turn the table into one float array a line."""
         super().start()
         bar_ms = milliseconds(self.p.bar)
-        whole_days = bar_ms % _DAY_MS == 0
+        whole_days = bar_ms % DAY_MS == 0
         # Here and not in __init__: backtrader sets both from its own params after that.
         self._timeframe = bt.TimeFrame.Days if whole_days else bt.TimeFrame.Minutes
-        self._compression = bar_ms // (_DAY_MS if whole_days else 60_000)
+        self._compression = bar_ms // (DAY_MS if whole_days else 60_000)
         bars: pd.DataFrame = self.p.dataname
         self._row = 0
         self._columns = {name: bars[name].to_numpy(np.float64) for name in

@@ -8,6 +8,7 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 
+from cryptosim_bt.backtrader_time import float_ms
 from cryptosim_bt.commission import FuturesCommission
 from cryptosim_bt.groups import PositionSet, Trade
 from cryptosim_bt.orders import FundingPayment
@@ -18,10 +19,7 @@ from cryptosim_bt.prepare import Prepared
 from cryptosim_bt.records import Fill, OrderLife, record_of
 from cryptosim_bt.result import FIRST_BAR_COLUMNS, LAST_BAR_COLUMNS, Result
 from cryptosim_bt.summary import summarize
-from cryptosim_bt.timeframe import DAY_MS, utc_index
-
-# 1970-01-01 as backtrader counts days.
-_EPOCH_DAY = 719_163.0
+from cryptosim_bt.timeframe import utc_index
 
 
 def gather(prepared: Prepared, strategy: bt.Strategy) -> Result:
@@ -62,8 +60,8 @@ def performance_so_far(strategy: bt.Strategy) -> dict[str, Any]:
     rows = slice(context.warmup, context.warmup + len(bars))
     for column in ("open", "close"):
         bars[column] = np.array(getattr(strategy.data, column).array[rows], dtype=np.float64)
-    days = np.array(strategy.data.datetime.array[rows], dtype=np.float64) - _EPOCH_DAY
-    bars["time"] = utc_index(np.rint(days * DAY_MS).astype(np.int64))
+    days = np.array(strategy.data.datetime.array[rows], dtype=np.float64)
+    bars["time"] = utc_index(np.rint(float_ms(days)).astype(np.int64))
     scheme = strategy.broker.getcommissioninfo(strategy.data)
     known = isinstance(scheme, FuturesCommission)
     market = Market(

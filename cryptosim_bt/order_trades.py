@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
 
+from cryptosim_bt.backtrader_time import day_number, epoch_ms
 from cryptosim_bt.commission import FuturesCommission
 from cryptosim_bt.contracts import Side, sign
-from cryptosim_bt.order_translation import day_number, epoch_ms
 from cryptosim_bt.orders import Execution, Liquidity
 from cryptosim_bt.strategy_orders import SIZE_TOLERANCE, StrategyFill, StrategyOrder
 from cryptosim_bt.trade import FuturesTrade

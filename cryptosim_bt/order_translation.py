@@ -6,6 +6,7 @@ import math
 
 import backtrader as bt
 
+from cryptosim_bt.backtrader_time import epoch_ms, float_ms
 from cryptosim_bt.instrument import Instrument
 from cryptosim_bt.order_refusals import ORDER_TYPES, uses_price
 from cryptosim_bt.order_types import (
@@ -17,19 +18,6 @@ from cryptosim_bt.order_types import (
     rounded_limit,
     rounded_trigger,
 )
-
-_MS_PER_DAY = 86_400_000
-_EPOCH_DAY = 719_163  # backtrader counts days from the year 1
-
-
-def epoch_ms(day: float) -> int:
-    """Return backtrader's float day as epoch milliseconds, UTC."""
-    return round(_float_ms(day))
-
-
-def day_number(time_ms: int) -> float:
-    """Return epoch milliseconds as backtrader's float day."""
-    return time_ms / _MS_PER_DAY + _EPOCH_DAY
 
 
 def put_on_the_tick(order: bt.Order, instrument: Instrument) -> None:
@@ -64,7 +52,8 @@ def terms_of(order: bt.Order) -> OrderTerms:
         trail_amount=(order.trailamount or 0.0) if kind in TRAILING else 0.0,
         trail_fraction=(order.trailpercent or 0.0) if kind in TRAILING else 0.0,
         limit_offset=order._limitoffset,
-        session_end_ms=_float_ms(order.dteos) if kind is OrderType.CLOSE else math.inf,
+        # Not rounded: a session ends a few microseconds before midnight.
+        session_end_ms=float_ms(order.dteos) if kind is OrderType.CLOSE else math.inf,
         post_only=bool(order.info.post_only),
     )
 
@@ -74,8 +63,3 @@ def valid_until_ms(order: bt.Order) -> int | None:
     if order.valid is None or order.exectype == bt.Order.Market:
         return None
     return epoch_ms(order.valid)
-
-
-def _float_ms(day: float) -> float:
-    # Not rounded: a session ends a few microseconds before midnight.
-    return (day - _EPOCH_DAY) * _MS_PER_DAY
