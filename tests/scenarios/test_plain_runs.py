@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cryptosim_bt import Result
+from cryptosim_bt import Result, load_settings, run_backtest
+from cryptosim_bt.cli import plugins_for
 from tests.plain_runs import hourly, run_config, write_run
 from tests.scenarios import stock_strategies as stock
 
@@ -476,3 +477,42 @@ class Timed(bt.Strategy):
     assert len(result.bars) == 50
     assert len(result.fills) >= 2
     invariants(result)
+
+
+def test_order_that_fills_in_parts_is_one_order_of_several_fills(tmp_path):
+    # A fifth of 10 coins a bar: 5 fill as 2, 2, 1, each at its bar's open; average 102.
+    code = """
+import backtrader as bt
+
+class Large(bt.Strategy):
+    def next(self):
+        if len(self) == 1: self.buy(size=5)
+"""
+    prices = [(each,) * 4 for each in (100.0, 100.0, 102.0, 106.0, 106.0)]
+    path = write_run(tmp_path, hourly(*prices).assign(volume=10.0), "Large", code, rate=0.0)
+    result = run_config(path, "backtest.fill.max_volume_share=0.2", "data.volume_unit=base")
+    assert result.fills["contracts"].tolist() == [2.0, 2.0, 1.0]
+    assert result.fills["order_id"].tolist() == [1, 1, 1]
+    (order,) = result.orders.to_dict("records")
+    assert (order["status"], order["filled_contracts"]) == ("filled", 5.0)
+    assert order["fill_price"] == pytest.approx((2 * 100 + 2 * 102 + 106) / 5)
+    assert result.bars["long_contracts"].tolist() == [0.0, 2.0, 4.0, 5.0, 5.0]
+
+
+def test_bar_that_meets_both_sides_of_a_bracket_is_ambiguous(tmp_path):
+    # In at 100; the third bar meets 90 and 110. By the rules the older, the stop, comes first.
+    code = """
+import backtrader as bt
+
+class Bracket(bt.Strategy):
+    def next(self):
+        if len(self) == 1:
+            self.buy_bracket(size=1, exectype=bt.Order.Market, stopprice=90, limitprice=110)
+"""
+    prices = [(100.0,) * 4, (100.0,) * 4, (100.0, 111.0, 89.0, 100.0)]
+    path = write_run(tmp_path, hourly(*prices), "Bracket", code, balance=1_000.0, rate=0.0)
+    settings = load_settings(path)
+    result, _ = run_backtest(settings, plugins_for(settings), ambiguity=True)
+    assert result.summary["ambiguous_bars"] == {"total": 1, "take_profit_and_stop": 1}
+    band = {name: each["final_equity"] for name, each in result.summary["ambiguity"].items()}
+    assert band == {"rules": 990.0, "best": 1_010.0, "worst": 990.0}

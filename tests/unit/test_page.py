@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from cryptosim_bt.ambiguity import ENTRY_AND_EXIT, EXIT_AND_LIQUIDATION, TAKE_PROFIT_AND_STOP
+from cryptosim_bt.order_types import OrderType
 from cryptosim_bt.orders import Role
 from cryptosim_bt.packed import PackedTable, decimals_of, figures_decimals
 from cryptosim_bt.page import ASSETS, page_of, write_page
@@ -259,6 +260,7 @@ def test_every_word_that_the_page_asks_for_is_there_in_both_languages() -> None:
     asked |= {f"of.{name}" for table in tables for name in figures[table]}
     asked |= {f"{name}_tab" for name in re.findall(r'id="tab-(\w+)"', code)}
     asked |= {f"part.{role.value}" for role in Role if role is not Role.ENTRY}
+    asked |= {f"part.{kind.value}" for kind in OrderType}
     kinds = (ENTRY_AND_EXIT, TAKE_PROFIT_AND_STOP, EXIT_AND_LIQUIDATION)
     asked |= {f"ambiguous_{kind}" for kind in kinds}
     assert asked - words == set()
