@@ -245,8 +245,9 @@ class SimulatedExchange:
                     payment = self.account.fund(leg.side, mark_open, rate)
                     self._listener.funded(
                         FundingPayment(
-                            self._time_ms, due_ms, leg.side, rate, mark_open, leg.contracts, payment
-                        )
+                            self._time_ms, due_ms, leg.side, rate, mark_open, leg.contracts,
+                            payment, self.account.balance,
+                        )  # fmt: skip
                     )
             self.account.back_margins()
             self._quiet = None

@@ -35,7 +35,10 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """One closed Transaction (R26). ``net_pnl = gross_pnl - fees - funding_paid``."""
+    """One closed Transaction (R26). ``net_pnl = gross_pnl - fees - funding_paid``.
+
+    Trades are numbered as they close, Transactions (``transaction``) as they open.
+    """
 
     id: int
     side: Side
@@ -50,6 +53,7 @@ class Trade:
     net_pnl: float
     exit_reason: str
     group: str
+    transaction: int
 
 
 @dataclass(slots=True, eq=False)
@@ -90,11 +94,15 @@ class Position(Group):
 
 @dataclass(slots=True, eq=False)
 class PositionSet(Group):
-    """A full Position, cut off with a take-profit of its own (R18), and its life."""
+    """A full Position, cut off with a take-profit of its own (R18), and its life.
+
+    ``members`` are the numbers of the Transactions that it was made of, with blanks between them.
+    """
 
     number: int = 0
     born_ms: int = 0
     entries: int = 0
+    members: str = ""
     entered_contracts: float = 0.0
     entry_average: float = 0.0
     take_profit_price: float | None = None

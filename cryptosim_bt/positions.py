@@ -40,11 +40,15 @@ class PositionMath(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FillOutcome:
-    """What a fill did to the book: the group it hit, PnL against its average, wanted orders."""
+    """What a fill did to the book: the group it hit, PnL against its average, wanted orders.
+
+    ``transaction`` is the number of the Transaction that an entry belongs to, None for an exit.
+    """
 
     group: str
     group_pnl: float
     commands: list[Command]
+    transaction: int | None = None
 
 
 @dataclass(slots=True)
@@ -280,7 +284,7 @@ class PositionBook:
         else:
             commands = []
             self._orders.protect(position, commands)
-        return FillOutcome(name, 0.0, commands)
+        return FillOutcome(name, 0.0, commands, transaction.id)
 
     def _completed(
         self, transaction: Transaction, time_ms: int | None, *, grew: bool
@@ -326,6 +330,7 @@ class PositionBook:
             number=len(self.sets) + 1,
             born_ms=born_ms,
             entries=len(position.transactions),
+            members=" ".join(str(each.id) for each in position.transactions),
             entered_contracts=position.contracts,
             entry_average=position.average,
             fees=sum(transaction.fees for transaction in position.transactions),
@@ -401,6 +406,7 @@ class PositionBook:
             net_pnl=transaction.gross_pnl - transaction.fees - transaction.funding_paid,
             exit_reason=fill.role.value,
             group=group.name,
+            transaction=transaction.id,
         )
 
     def _end_group(self, group: Group, fill: Execution, commands: list[Command]) -> None:
