@@ -15,8 +15,9 @@ from cryptosim_bt.orders import PlaceOrder
 class Transaction:
     """One filled entry order: grows with its fills, ends as one trade.
 
-    ``contracts`` were entered in all, ``open_contracts`` of them are still held. Fees and
-    ``funding_paid`` are costs (+ = paid).
+    ``contracts`` were entered in all at the average ``entry_price``; ``open_contracts`` of them
+    are still held, at ``open_price``: another average where some were closed between two fills of
+    the entry. Fees and ``funding_paid`` are costs (+ = paid).
     """
 
     id: int
@@ -26,6 +27,7 @@ class Transaction:
     contracts: float = 0.0
     open_contracts: float = 0.0
     entry_price: float = 0.0
+    open_price: float = 0.0
     fees: float = 0.0
     funding_paid: float = 0.0
     gross_pnl: float = 0.0

@@ -264,10 +264,13 @@ class PositionBook:
             )
             position.transactions.append(transaction)
         if transaction.contracts:
-            parts = [(transaction.contracts, transaction.entry_price), (fill.contracts, fill.price)]
-            transaction.entry_price = self._money.average_entry(parts)
+            entered = (transaction.contracts, transaction.entry_price)
+            held = (transaction.open_contracts, transaction.open_price)
+            new = (fill.contracts, fill.price)
+            transaction.entry_price = self._money.average_entry([entered, new])
+            transaction.open_price = self._money.average_entry([held, new])
         else:
-            transaction.entry_price = fill.price
+            transaction.entry_price = transaction.open_price = fill.price
         transaction.contracts += fill.contracts
         transaction.open_contracts += fill.contracts
         transaction.fees += fill.fee
@@ -380,7 +383,7 @@ class PositionBook:
             if not whole:
                 part *= fill.contracts / group.contracts
             transaction.gross_pnl += self._money.pnl(
-                transaction.side, part, transaction.entry_price, fill.price
+                transaction.side, part, transaction.open_price, fill.price
             )
             transaction.fees += fill.fee * part / fill.contracts
             transaction.exits.append((part, fill.price))
@@ -426,7 +429,7 @@ class PositionBook:
 
     def _average(self, group: Group) -> float:
         return self._money.average_entry(
-            [(part.open_contracts, part.entry_price) for part in group.transactions]
+            [(part.open_contracts, part.open_price) for part in group.transactions]
         )
 
     def _new_position(self, side: Side) -> Position:

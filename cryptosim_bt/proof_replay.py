@@ -139,7 +139,7 @@ def _mark_batches(
     events: list[Event], times: np.ndarray, result: Result, *, isolated: bool
 ) -> None:
     dues, prices = result.funding["due"].tolist(), result.fills["price"].tolist()
-    pairs = zip(events, [*events[1:], None], strict=True)
+    pairs = zip(events, [*events[1:], None], strict=False)
     first = 0
     for number, (event, after) in enumerate(pairs):
         if event.is_funding:

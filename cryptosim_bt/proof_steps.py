@@ -19,7 +19,7 @@ _COLUMNS = {
     "step_transaction": "count", "step_group": "text", "step_kind": "text", "step_event": "count",
     "step_contracts": "contracts", "step_price": "price",
     "step_entered": "contracts", "step_entry_value": "fine", "step_open": "contracts",
-    "step_exit_value": "fine", "step_fee": "money", "step_gross": "pnl", "step_funding": "pnl",
+    "step_open_value": "fine", "step_exit_value": "fine", "step_fee": "money", "step_gross": "pnl", "step_funding": "pnl",
 }  # fmt: skip
 _FIRST_ROW = 2
 
@@ -94,7 +94,7 @@ class TradeSteps:
         event = step.event if step.event >= 0 else len(self._replay.events) - 1
         cells = self._funding(journey, event, before, row)
         if step.kind == "open":
-            cells["step_open"] = self.cell("step_open", row - 1)
+            cells |= {name: self.cell(name, row - 1) for name in ("step_open", "step_open_value")}
         elif step.kind == "entry":
             cells |= self._entry(event, before, row)
         else:
@@ -123,6 +123,7 @@ class TradeSteps:
             "step_entered": f"{above('step_entered')}{contracts}",
             "step_entry_value": f"{above('step_entry_value')}{value}",
             "step_open": f"{above('step_open')}{contracts}",
+            "step_open_value": f"{above('step_open_value')}{value}",
             "step_fee": self._at("event_fee", event),
         }
 
@@ -130,10 +131,10 @@ class TradeSteps:
         before = self._replay.events[event].before
         assert before is not None  # what is closed was entered
         contracts, price = self.cell("step_contracts", row), self.cell("step_price", row)
-        entered, value = (self.cell(f"step_{name}", row) for name in ("entered", "entry_value"))
-        held, closed = self.cell("step_open", row - 1), self._at("event_contracts", event)
+        held, value = (self.cell(f"step_{name}", row - 1) for name in ("open", "open_value"))
+        left, closed = self.cell("step_open", row), self._at("event_contracts", event)
         sign = self._at("sign", event)
-        part, square = f"{value}*{contracts}/{entered}", f"({value}/{entered})^2*{contracts}"
+        part, square = f"{value}*{contracts}/{held}", f"({value}/{held})^2*{contracts}"
         return {
             # Of each Transaction of the group alike (R36).
             "step_contracts": f"{held}*{closed}/{self._at('group_held', before)}",
@@ -141,6 +142,7 @@ class TradeSteps:
             "step_entered": self.cell("step_entered", row - 1),
             "step_entry_value": self.cell("step_entry_value", row - 1),
             "step_open": left_of(held, contracts),
+            "step_open_value": f"IF({left}=0,0,{value}*{left}/{held})",
             "step_exit_value": self._math.entry_value(contracts, price),
             "step_fee": f"{self._at('event_fee', event)}*{contracts}/{closed}",
             "step_gross": self._math.pnl(sign, contracts, part, square, price),

@@ -217,6 +217,8 @@ PROOF_COLUMNS: dict[str, Entry] = {
     "step_entered": ("Entered", "진입 누계", "", ""),
     "step_entry_value": ("Entry value", "진입값", "", ""),
     "step_open": ("Open", "보유", "Held after the step", "단계 후 보유 계약"),
+    "step_open_value": ("Open value", "보유 진입값", "Entry value of what is held",
+                        "보유 계약의 진입값"),
     "step_exit_value": ("Exit value", "청산값", "", ""),
     "step_fee": ("Fee", "수수료", "", ""),
     "step_gross": ("PnL", "손익", "Against its own entry price", "진입가 기준"),
