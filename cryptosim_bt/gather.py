@@ -144,9 +144,9 @@ def _with_times(table: pd.DataFrame) -> pd.DataFrame:
 
 
 _SET_COLUMNS = (
-    "number", "side", "born_ms", "ended_ms", "entries", "members", "entered_contracts", "entry_average",
-    "take_profit_price", "stop_loss_price", "exit_price", "exit_reason", "group_pnl", "fees",
-    "funding_paid",
+    "number", "side", "born_ms", "ended_ms", "entries", "members", "entered_contracts",
+    "entry_average", "take_profit_price", "stop_loss_price", "exit_price", "exit_reason",
+    "group_pnl", "fees", "funding_paid",
 )  # fmt: skip
 
 

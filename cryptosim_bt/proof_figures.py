@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from cryptosim_bt.metrics import MS_PER_YEAR
-from cryptosim_bt.proof import Block, Line, Proof
+from cryptosim_bt.proof import Proof
+from cryptosim_bt.proof_checks import Block, Line
 from cryptosim_bt.proof_places import Places
 from cryptosim_bt.result import Result
 from cryptosim_bt.run_facts import RunFacts
@@ -52,7 +53,14 @@ def add_figures(
         def line(_: int, __: int, name: str = name, formula: Any = formula) -> Line:
             return Line("", None, formula(), places.figure(name))
 
-        proof.checks.add(Block("summary", name, row.label, row.kind, 1, line))
+        proof.checks.add(Block("summary", name, row.label, _kind(row), 1, line))
+
+
+def _kind(row: SummaryRow) -> str:
+    """Return the kind of a figure here: a count needs a format, or shows its sheet's."""
+    if row.name.startswith("open_contracts"):
+        return "contracts"
+    return "whole" if row.kind == "plain" else row.kind
 
 
 class _Formulas:

@@ -27,11 +27,13 @@ _COLUMNS = {
     "long_held": "contracts", "long_entry_value": "fine",
     "short_held": "contracts", "short_entry_value": "fine",
     "group_held": "contracts", "group_entry_value": "fine", "event_group_pnl": "pnl",
+    "set_pnl": "pnl",
     "book_balance": "money",
     "long_group_value": "fine", "short_group_value": "fine",
     "long_group_square": "fine", "short_group_square": "fine",
     "long_funding": "fine", "short_funding": "fine",
-    "liquidations_so_far": "count", "liquidated": "contracts", "left_over": "pnl", "penalty": "value",
+    "liquidations_so_far": "count", "liquidated": "contracts", "left_over": "pnl",
+    "penalty": "value",
     "long_margin_raw": "value", "short_margin_raw": "value",
     "long_margin": "value", "short_margin": "value",
 }  # fmt: skip
@@ -95,12 +97,10 @@ class Ledger:
 
     def rows(self) -> Iterator[dict[str, object]]:
         """Yield the cells of each row by column: the start, then the events."""
-        start: dict[str, object] = dict.fromkeys(self.letters, 0.0)
-        start.update(event=0, event_time=None, event_kind=None, event_group=None)
-        for name in ("sign", "event_contracts", "event_price", "rate", "event_fee",
-                     "event_realized", "event_payment", "event_shortfall", "event_group_pnl",
-                     "liquidated", "left_over", "penalty"):  # fmt: skip
-            start[name] = None
+        start: dict[str, object] = {"event": 0}
+        start |= dict.fromkeys(self._unchanged(self._cells(-1)), 0.0)
+        if self._isolated:
+            start |= dict.fromkeys((f"{side}_margin" for side in SIDES), 0.0)
         start["event_balance"] = start["book_balance"] = Formula("initial_balance")
         yield start
         for number, event in enumerate(self._replay.events):
@@ -208,6 +208,10 @@ class Ledger:
         }
         if self._math.by_group:
             row["event_realized"] = here("event_group_pnl")
+        if event.closes_set:
+            earlier = event.set_before
+            gained = "" if earlier is None else f"{self.at('set_pnl', earlier)}+"
+            row["set_pnl"] = f"{gained}{here('event_group_pnl')}"
         row["event_shortfall"] = self._shortfall(number, event)
         return row | self._square(number, event, held, value)
 

@@ -30,8 +30,8 @@ class Event:
     ----------
     before
         The event that left the fill's group as the fill found it; None for a new group.
-    set_before
-        The fill before that closed a part of the same set; None if there is none.
+    closes_set, set_before
+        Whether it closes (a part of) a set, and the fill before that did; None if there is none.
     batch
         First fill of the liquidation that this one belongs to; None for other fills.
     ends_batch, ends_due
@@ -42,6 +42,7 @@ class Event:
     side: Side
     role: str
     before: int | None = None
+    closes_set: bool = False
     set_before: int | None = None
     batch: int | None = None
     ends_batch: bool = False
@@ -221,6 +222,7 @@ class _Walker:
         event.before, group.last = group.last, number
         if name in self._order:
             events = self.sets[name]
+            event.closes_set = True
             event.set_before, events.closed = events.closed, number
         elif isinstance(key, str):
             self.sets[key].made = number

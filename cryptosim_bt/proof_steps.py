@@ -19,7 +19,8 @@ _COLUMNS = {
     "step_transaction": "count", "step_group": "text", "step_kind": "text", "step_event": "count",
     "step_contracts": "contracts", "step_price": "price",
     "step_entered": "contracts", "step_entry_value": "fine", "step_open": "contracts",
-    "step_open_value": "fine", "step_exit_value": "fine", "step_fee": "money", "step_gross": "pnl", "step_funding": "pnl",
+    "step_open_value": "fine", "step_exit_value": "fine", "step_fee": "money",
+    "step_gross": "pnl", "step_funding": "pnl",
 }  # fmt: skip
 _FIRST_ROW = 2
 

@@ -30,6 +30,7 @@ _SELL_SIGNALS = {-1: ("short", "entry"), 2: ("long", "exit")}
 
 
 def bars_sheet(result: Result, facts: RunFacts, words: Words) -> Sheet:
+    """Return one row per bar: prices, indicators, signal, fills, what is held, the account."""
     bars = result.bars
     columns = [Column("time", "time", facts.local(bars["time"]))]
     columns += [Column(name, "price", bars[name]) for name in ("open", "high", "low", "close")]
@@ -67,7 +68,8 @@ def drawdown(result: Result, facts: RunFacts) -> pd.Series:
 
 def local_days(result: Result, facts: RunFacts) -> pd.Series:
     """Return the local day in which each bar opens."""
-    return facts.local(result.bars["time"]).dt.normalize()
+    days: pd.Series = facts.local(result.bars["time"]).dt.normalize()
+    return days
 
 
 def days_sheet(result: Result, facts: RunFacts) -> Sheet:
@@ -173,4 +175,5 @@ def _position_return(bars: pd.DataFrame, facts: RunFacts) -> pd.Series:
         invested(bars[f"{side}_contracts"], bars[f"{side}_average"], facts).fillna(0.0)
         for side in SIDES
     )
-    return bars["unrealized_pnl"] / without_zeros(pd.Series(margin)) * 100
+    share: pd.Series = bars["unrealized_pnl"] / without_zeros(pd.Series(margin)) * 100
+    return share

@@ -53,6 +53,7 @@ def in_words(name: str, values: pd.Series, words: Words) -> Column:
 
 
 def coin_amount(contracts: pd.Series, prices: pd.Series, facts: RunFacts) -> Column:
+    """Return the coins that contracts stood for at prices."""
     return Column("base_amount", "amount", each_pair(facts.base_amount, contracts, prices))
 
 
@@ -65,6 +66,7 @@ def invested(contracts: pd.Series, entries: pd.Series, facts: RunFacts) -> pd.Se
 def each_pair(
     function: Callable[[float, float], float], contracts: pd.Series, prices: pd.Series
 ) -> pd.Series:
+    """Return a figure of contracts and a price for each row."""
     # One by one: the contracts' arithmetic is of floats. A float divided by NaN is NaN.
     pairs = zip(contracts.astype(float).tolist(), prices.astype(float).tolist(), strict=True)
     return pd.Series([function(*pair) for pair in pairs], dtype=np.float64)
@@ -76,4 +78,5 @@ def without_zeros(values: pd.Series) -> pd.Series:
 
 
 def objects(values: Iterable[Any]) -> pd.Series:
+    """Return values of any kind, None among them."""
     return pd.Series(list(values), dtype=object)

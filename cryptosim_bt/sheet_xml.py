@@ -94,6 +94,13 @@ def excel_times(times: pd.Series) -> list[float | None]:
 
 def _cells(letter: str, start: int, values: Sequence[Any], style: Any) -> list[str]:
     styles = [style] * len(values) if isinstance(style, int) else style
+    if set(map(type, values)) == {float}:
+        # Most columns of the bars: written here, without a call per cell. NaN is no number that a
+        # workbook has.
+        return [
+            f'<c r="{letter}{row}" s="{each}"><v>{value!r}</v></c>' if value == value else ""
+            for row, (value, each) in enumerate(zip(values, styles, strict=True), start)
+        ]
     return [
         _cell(f"{letter}{row}", value, each)
         for row, (value, each) in enumerate(zip(values, styles, strict=True), start)
@@ -103,7 +110,6 @@ def _cells(letter: str, start: int, values: Sequence[Any], style: Any) -> list[s
 def _cell(place: str, value: Any, style: int) -> str:
     kind = type(value)
     if kind is float:
-        # NaN is no number that a workbook has.
         return f'<c r="{place}" s="{style}"><v>{value!r}</v></c>' if value == value else ""
     if value is None or value is pd.NA:
         return ""

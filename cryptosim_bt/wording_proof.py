@@ -21,8 +21,8 @@ PROOF_TERMS: dict[str, tuple[str, str]] = {
     "account_chart": ("Equity and balance ({currency})", "총자산과 잔고 ({currency})"),
     "drawdown_chart": ("Drawdown (%)", "낙폭 (%)"),
     "formulas_note": (
-        "The sheet Proof computes the numbers again with live formulas. The file holds no results of "
-        "them: Excel and LibreOffice compute them when it is opened; a viewer that does not "
+        "The sheet Proof computes the numbers again with live formulas. The file holds no results "
+        "of them: Excel and LibreOffice compute them when it is opened; a viewer that does not "
         "compute shows blanks there",
         "검산 시트는 수식으로 수치를 다시 계산합니다. 수식의 결과는 저장되어 있지 않고 엑셀이나 "
         "LibreOffice가 열 때 계산합니다. 계산하지 않는 뷰어에서는 빈칸으로 보입니다",
@@ -169,7 +169,8 @@ PROOF_COLUMNS: dict[str, Entry] = {
     "rate": ("Rate", "요율", "Of the fee, or of funding", "수수료 또는 펀딩 요율"),
     "event_fee": ("Fee", "수수료", "Rate x notional, and its share of a liquidation fee",
                   "요율 x 명목 가치, 강제청산 수수료 몫 포함"),
-    "event_realized": ("PnL, exchange", "거래소손익", "Against the leg's average", "방향 평균 기준"),
+    "event_realized": ("PnL, exchange", "거래소손익", "Against the leg's average",
+                       "방향 평균 기준"),
     "event_payment": ("Funding", "펀딩", "Positive: received", "양수는 수령"),
     "event_shortfall": ("Forgiven", "탕감액", "", ""),
     "event_balance": ("Balance", "잔고", "The exchange's book", "거래소 장부"),
@@ -185,6 +186,7 @@ PROOF_COLUMNS: dict[str, Entry] = {
                    "이 체결이 속한 그룹의 체결 후 계약"),
     "group_entry_value": ("Group entry value", "그룹 진입값", "", ""),
     "event_group_pnl": ("PnL, group", "그룹손익", "Against the group's average", "그룹 평균 기준"),
+    "set_pnl": ("PnL, set", "세트손익", "Of the set so far", "세트의 누계 손익"),
     "book_balance": ("Balance, strategy", "전략 장부 잔고", "The strategy's book", "전략 장부"),
     "long_group_value": ("Long groups' value", "롱 그룹합", "Entry values of all long groups",
                          "모든 롱 그룹의 진입값 합"),
@@ -201,7 +203,8 @@ PROOF_COLUMNS: dict[str, Entry] = {
                    "이 강제청산의 전체 계약"),
     "left_over": ("Left over", "남은 금액", "Balance or margin, PnL and taker fees of it all",
                   "잔고(격리는 증거금) + 손익 - 테이커 수수료"),
-    "penalty": ("Liquidation fee", "강제청산 수수료", "No more than what is left", "남은 금액까지만"),
+    "penalty": ("Liquidation fee", "강제청산 수수료", "No more than what is left",
+                "남은 금액까지만"),
     "long_margin_raw": ("Long margin before", "롱 증거금(축소 전)", "", ""),
     "short_margin_raw": ("Short margin before", "숏 증거금(축소 전)", "", ""),
     "long_margin": ("Long margin", "롱 증거금", "Isolated margin (R27, R28)", "격리 증거금"),

@@ -13,9 +13,11 @@ from pathlib import Path
 
 from openpyxl import Workbook
 
-from cryptosim_bt.proof import HEADING_ROW, Proof
+from cryptosim_bt.proof import Proof
+from cryptosim_bt.proof_checks import HEADING_ROW
 from cryptosim_bt.proof_figures import add_figures
 from cryptosim_bt.proof_places import Places
+from cryptosim_bt.proof_tables import add_tables
 from cryptosim_bt.result import Result
 from cryptosim_bt.run_facts import RunFacts
 from cryptosim_bt.sheet_xml import splice
@@ -103,7 +105,7 @@ def _proof(
     if len(proof.steps) >= row_limit:
         return None
     add_figures(proof, result, look.facts, look.words, places, layout.rows(), whole=whole)
-    proof.add_tables()
+    add_tables(proof)
     return proof
 
 

@@ -13,14 +13,17 @@ from openpyxl.drawing.line import LineProperties
 from openpyxl.utils import get_column_letter, quote_sheetname
 
 from cryptosim_bt.sheet_columns import Sheet
+from cryptosim_bt.timeframe import DAY_MS
 from cryptosim_bt.workbook_look import NOTE_FONT, TITLE_FONT, Look, cell
 from cryptosim_bt.workbook_tables import shown_rows
 
 # Points that Excel draws at ease; of more bars, the days are drawn.
 CHART_BARS = 20_000
 _WIDTH_CM, _HEIGHT_CM = 30.0, 10.5
-_LABELS = 12
-_BLUE, _GREY, _RED, _GRID = "1F5FA8", "8C8C8C", "C00000", "D9D9D9"
+_LABELS = 10
+# Of so few days, labels show the hour too.
+_SHORT_DAYS = 10
+_BLUE, _GREY, _RED, _GRID = "1F5FA8", "8C8C8C", "D98880", "D9D9D9"
 _LINE_EMU = 15_875  # 1.25 points
 
 
@@ -38,11 +41,12 @@ def add_charts(
     page.append([cell(page, words.term("charts_note", sheet=source), font=NOTE_FONT)])
     if not count:
         return
-    money = f"{look.facts.instrument.currency}"
+    money = look.facts.instrument.currency
     account = _chart(LineChart(), sheet, ("equity", "balance"), count, look, money)
     _draw_lines(account, (_BLUE, _GREY))
     account.title = words.term("account_chart")
-    account.y_axis.number_format = look.number_format("money") if money != "USDT" else "#,##0"
+    of_coin = look.facts.instrument.kind == "inverse"
+    account.y_axis.number_format = "#,##0.000" if of_coin else "#,##0"
     page.add_chart(account, "A4")
     fall = _chart(AreaChart(), sheet, ("drawdown",), count, look, "%")
     fall.title = words.term("drawdown_chart")
@@ -68,7 +72,8 @@ def _chart(
     axis.auto = False
     axis.tickLblPos, axis.tickMarkSkip = "low", max(1, count // _LABELS)
     axis.tickLblSkip = max(1, count // _LABELS)
-    axis.number_format = "yyyy-mm-dd"
+    short = sheet.name == "bars" and count * look.facts.timeframe_ms < _SHORT_DAYS * DAY_MS
+    axis.number_format = "mm-dd hh:mm" if short else "yyyy-mm-dd"
     axis.title = words.term("time_axis")
     chart.x_axis = axis
     chart.y_axis.title = unit
@@ -80,7 +85,7 @@ def _chart(
             each.title.overlay = False
     chart.legend.position = "t"
     chart.legend.overlay = False
-    chart.layout = Layout(ManualLayout(xMode="edge", yMode="edge", x=0.09, y=0.16, w=0.88, h=0.62))
+    chart.layout = Layout(ManualLayout(xMode="edge", yMode="edge", x=0.08, y=0.17, w=0.89, h=0.64))
     return chart
 
 

@@ -1,4 +1,4 @@
-"""How the workbook looks: fonts, colours, formats of numbers, widths; openpyxl's cells and pages."""
+"""How the workbook looks: fonts, colours, formats of numbers, widths; its cells and pages."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 
 from cryptosim_bt.run_facts import RunFacts
-from cryptosim_bt.sheet_xml import Formula
 from cryptosim_bt.sheet_columns import Tone
+from cryptosim_bt.sheet_xml import Formula
 from cryptosim_bt.wording import Words
 
 # Set in paper size codes: A3, which holds the bars' columns at a legible size.
@@ -43,12 +43,13 @@ LEFT = Alignment(horizontal="left", vertical="top", wrap_text=True)
 _WIDTHS = {
     "time": 16.5, "date": 12.0, "price": 11.0, "average": 12.0, "number": 11.0, "contracts": 10.0,
     "amount": 12.0, "count": 8.0, "money": 14.0, "value": 14.0, "pnl": 14.5, "percent": 10.0,
-    "hours": 9.0, "text": 10.0, "rate": 10.0, "fine": 16.0, "figure": 18.0, "difference": 12.0,
+    "hours": 9.0, "text": 10.0, "rate": 10.0, "fine": 16.0, "tiny": 14.0, "figure": 18.0,
+    "difference": 12.0,
 }  # fmt: skip
 _WIDER = {"fill_actions": 32.0, "fill_prices": 18.0, "fill_contracts": 12.0, "fill_orders": 11.0,
           "reason": 30.0, "exit_reason": 12.0, "buy_signal": 11.0, "sell_signal": 11.0,
           "role": 12.0, "transactions": 24.0, "proof_what": 22.0, "proof_kind": 16.0,
-          "proof_figure": 28.0}  # fmt: skip
+          "proof_figure": 28.0, "verdict": 14.0}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,10 @@ class Look:
             "fraction": "0.00%",
             "ratio": "#,##0.00",
             "rate": "0.0000%",
-            "fine": "General",
+            "whole": "#,##0",
+            # Entry values: parts of a coin, or dollars.
+            "fine": _number(12 if facts.instrument.kind == "inverse" else 4),
+            "tiny": "0.0000000000",
             "difference": "0.0E+00;-0.0E+00;0",
         }
         return formats.get(kind, "General")
@@ -92,8 +96,8 @@ class Look:
         if (kind, tone) not in self._styles:
             # Several fills of a bar are a list: text among numbers, which stand on the right.
             side = "left" if kind == "text" else "right"
-            made = cell(page, None, number_format=self.number_format(kind),
-                        alignment=Alignment(horizontal=side, indent=1 if side == "left" else 0))  # fmt: skip
+            placed = Alignment(horizontal=side, indent=1 if side == "left" else 0)
+            made = cell(page, None, number_format=self.number_format(kind), alignment=placed)
             if tone is not None:
                 made.font = Font(name=_FONT, size=11, color=INK[tone])
             self._styles[kind, tone] = made.style_id

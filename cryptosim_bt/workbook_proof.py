@@ -10,14 +10,24 @@ from openpyxl.formatting.rule import FormulaRule
 from openpyxl.utils import get_column_letter
 from openpyxl.workbook.defined_name import DefinedName
 
-from cryptosim_bt.proof import COLUMNS, FIRST_ROW, HEADING_ROW, TOLERANCE, Proof
+from cryptosim_bt.proof import Proof
+from cryptosim_bt.proof_checks import COLUMNS, FIRST_ROW, HEADING_ROW, TOLERANCE
 from cryptosim_bt.proof_places import Places
 from cryptosim_bt.result import Result
 from cryptosim_bt.run_facts import RunFacts
 from cryptosim_bt.sheet_bars import local_days
 from cryptosim_bt.sheet_xml import Formula
 from cryptosim_bt.summary_rows import SETTING
-from cryptosim_bt.workbook_look import NOTE_FONT, RIGHT, VERDICT_FONT, WRONG, Look, cell, column_width
+from cryptosim_bt.workbook_look import (
+    LEFT,
+    NOTE_FONT,
+    RIGHT,
+    VERDICT_FONT,
+    WRONG,
+    Look,
+    cell,
+    column_width,
+)
 from cryptosim_bt.workbook_summary import PROVED, VERDICT
 from cryptosim_bt.workbook_tables import Rows, header_cell, write_formulas
 
@@ -116,9 +126,10 @@ def _write_checks(proof: Proof, look: Look, rows: Rows, page: Any) -> None:
     given = Formula(
         f'COUNTIF({verdict},"{words.term("given")}")+{left_out}&"{words.term("rows_given")}"'
     )
-    page.append([cell(page, words.term("proof_verdict"), font=VERDICT_FONT),
+    page.append([cell(page, words.term("proof_sheet"), font=VERDICT_FONT),
                  cell(page, text, font=VERDICT_FONT), cell(page, given)])  # fmt: skip
-    page.append([cell(page, words.term("tolerance")), cell(page, TOLERANCE),
+    page.append([cell(page, words.term("tolerance")),
+                 cell(page, TOLERANCE, number_format="0E+00", alignment=LEFT),
                  cell(page, words.term("tolerance_note"), font=NOTE_FONT)])  # fmt: skip
     note = "proof_note" if proof.every_bar else "proof_days_note"
     page.append([cell(page, words.term(note), font=NOTE_FONT)])

@@ -30,7 +30,7 @@ from cryptosim_bt.workbook_look import (
 )
 from cryptosim_bt.workbook_tables import cut_note, shown_rows
 
-_VALUE_WIDTH, _LINE_HEIGHT = 40, 15
+_VALUE_WIDTH, _NOTE_WIDTH, _LINE_HEIGHT = 40, 84, 15
 # What the proof compares, in the order of its rows.
 PROVED = ("summary", "trades", "sets", "fills", "funding", "bars")
 VERDICT = "proof"
@@ -43,7 +43,9 @@ class SummaryLayout:
     lines: list[Any] = field(default_factory=list)
 
     @classmethod
-    def of(cls, result: Result, sheets: Sequence[Sheet], look: Look, row_limit: int) -> SummaryLayout:
+    def of(
+        cls, result: Result, sheets: Sequence[Sheet], look: Look, row_limit: int
+    ) -> SummaryLayout:
         """Lay out the sheet."""
         words = look.words
         layout = cls(list(_head(sheets, look, row_limit)))
@@ -107,7 +109,7 @@ def _head(sheets: Sequence[Sheet], look: Look, row_limit: int) -> Iterator[tuple
 def write_summary(page: Any, layout: SummaryLayout, look: Look) -> None:
     """Write the sheet."""
     words = look.words
-    for letter, width in zip("ABC", (38, _VALUE_WIDTH, 84), strict=True):
+    for letter, width in zip("ABC", (38, _VALUE_WIDTH, _NOTE_WIDTH), strict=True):
         page.column_dimensions[letter].width = width
     page.freeze_panes = "A2"
     page.row_dimensions[1].height = 26
@@ -121,9 +123,11 @@ def write_summary(page: Any, layout: SummaryLayout, look: Look) -> None:
     )
     for number, line in enumerate(layout.lines, 1):
         if isinstance(line, SummaryRow):
-            # Excel makes no room by itself for a value that is too long for one line.
-            needed = columns_of(str(line.value)) / _VALUE_WIDTH
-            if needed > 1 and not isinstance(line.value, Formula):
+            # Excel makes no room by itself for a text that is too long for one line.
+            needed = columns_of(line.note) / _NOTE_WIDTH
+            if not isinstance(line.value, Formula):
+                needed = max(needed, columns_of(str(line.value)) / _VALUE_WIDTH)
+            if needed > 1:
                 page.row_dimensions[number].height = _LINE_HEIGHT * math.ceil(needed)
         page.append(list(_cells(page, line, look)))
 

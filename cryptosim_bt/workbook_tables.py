@@ -13,8 +13,8 @@ from openpyxl.comments import Comment
 from openpyxl.formatting.rule import FormulaRule
 from openpyxl.utils import get_column_letter
 
-from cryptosim_bt.sheet_xml import RowFile, excel_times
 from cryptosim_bt.sheet_columns import Column, Sheet
+from cryptosim_bt.sheet_xml import RowFile, excel_times
 from cryptosim_bt.workbook_look import (
     BANNER_FONT,
     FILLED_BAR,
