@@ -139,8 +139,8 @@ class Proof:
         verdicts = Verdicts(words.term("right"), words.term("wrong"), words.term("given"))
         row = FIRST_ROW
         for block in self.checks.blocks:
-            kind = words.term(f"{block.table}_sheet")
+            sheet = words.term(f"{block.table}_sheet")
             for place in range(block.count):
                 line = block.line(place, row)
-                yield cells(kind, block.label, line, row, verdicts), block.kind
+                yield cells(sheet, block, line, row, verdicts), block.kind
                 row += 1

@@ -79,14 +79,19 @@ class Verdicts:
     given: str
 
 
-def cells(kind: str, figure: str, line: Line, row: int, verdicts: Verdicts) -> tuple[Any, ...]:
-    """Return the cells of a check in a row of the proof."""
+def cells(sheet: str, block: Block, line: Line, row: int, verdicts: Verdicts) -> tuple[Any, ...]:
+    """Return the cells of a check in a row of the proof.
+
+    A difference counts in proportion to the number. Near 0 float dust does not: of money it is
+    a share of the account, of a ratio (of means and deviations) a share of 1.
+    """
     engine = Formula(line.engine)
-    head = (kind, line.what, figure, line.time)
+    head = (sheet, line.what, block.label, line.time)
     if line.computed is None:
         return (*head, None, engine, None, verdicts.given, *line.helpers)
     right, wrong = verdicts.right, verdicts.wrong
-    near = f"ABS(G{row})<=tolerance*MAX(1,ABS(N(F{row})))"
+    dust = "1" if block.kind == "ratio" else "0.01*MAX(1,initial_balance)"
+    near = f"ABS(G{row})<=tolerance*(ABS(N(F{row}))+{dust})"
     return (
         *head,
         Formula(line.computed),

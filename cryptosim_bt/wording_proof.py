@@ -71,9 +71,10 @@ PROOF_TERMS: dict[str, tuple[str, str]] = {
     ),
     "tolerance": ("Tolerance", "허용 오차"),
     "tolerance_note": (
-        "A row is OK if the difference is no larger; of numbers above 1, in proportion to them. "
-        "Change it as you like",
-        "차이가 이보다 크지 않으면 일치 (1보다 큰 수는 그 크기에 비례). 바꿔 볼 수 있습니다",
+        "A row is OK where the difference is at most this share of the number, or, near 0, of a "
+        "hundredth of the account (of ratios: of 1). Change it as you like",
+        "차이가 수치의 이 비율 이하이면 일치. 0에 가까운 수는 계좌의 1/100 (비율 지표는 1)의 "
+        "이 비율. 바꿔 볼 수 있습니다",
     ),
     "proof_note": (
         "Computed: formulas of prices, contracts, rates and times of the other sheets, through "

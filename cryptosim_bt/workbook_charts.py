@@ -14,7 +14,7 @@ from openpyxl.utils import get_column_letter, quote_sheetname
 
 from cryptosim_bt.sheet_columns import Sheet
 from cryptosim_bt.timeframe import DAY_MS
-from cryptosim_bt.workbook_look import NOTE_FONT, TITLE_FONT, Look, cell
+from cryptosim_bt.workbook_look import BANNER_FONT, NOTE_FONT, TITLE_FONT, Look, cell
 from cryptosim_bt.workbook_tables import shown_rows
 
 # Points that Excel draws at ease; of more bars, the days are drawn.
@@ -39,6 +39,8 @@ def add_charts(
     page.append([cell(page, words.term("charts_sheet"), font=TITLE_FONT)])
     source = words.term(f"{sheet.name}_sheet")
     page.append([cell(page, words.term("charts_note", sheet=source), font=NOTE_FONT)])
+    if look.facts.synthetic:
+        page.append([cell(page, words.term("synthetic"), font=BANNER_FONT)])
     if not count:
         return
     money = look.facts.instrument.currency

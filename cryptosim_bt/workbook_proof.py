@@ -133,7 +133,8 @@ def _write_checks(proof: Proof, look: Look, rows: Rows, page: Any) -> None:
                  cell(page, words.term("tolerance_note"), font=NOTE_FONT)])  # fmt: skip
     note = "proof_note" if proof.every_bar else "proof_days_note"
     page.append([cell(page, words.term(note), font=NOTE_FONT)])
-    page.append([header_cell(page, name, look) for name, _ in COLUMNS])
+    page.append([header_cell(page, name, look, first=not place)
+                 for place, (name, _) in enumerate(COLUMNS)])  # fmt: skip
     _stream(proof, look, rows, page)
 
 
