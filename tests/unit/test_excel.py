@@ -100,8 +100,8 @@ def test_workbook_has_the_sheets_in_both_languages(
     coin: Result, book: Cells, tmp_path: Path
 ) -> None:
     assert list(book) == [
-        "요약", "차트", "시세분석", "일별", "거래내역", "주문", "포지션세트", "체결", "펀딩", "검산",
-        "장부", "거래과정",
+        "요약", "차트", "시세분석", "일별", "거래내역", "주문", "포지션세트", "체결", "펀딩",
+        "검산", "장부", "거래과정",
     ]  # fmt: skip
     english = cells(write_workbook(in_language(coin, "en"), tmp_path / "en.xlsx"))
     assert list(english) == [
