@@ -1,7 +1,7 @@
 """Measure report.xlsx: time to write it, peak of memory, its size.
 
-``python -m benchmarks.workbook [BARS ...]``. Each count is a process of its own, so that its peak of
-memory is its own.
+``python -m benchmarks.workbook [BARS ...]``. Each count is a process of its own, so that its peak
+of memory is its own.
 """
 
 from __future__ import annotations
