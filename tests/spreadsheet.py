@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -11,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import openpyxl
-import pytest
 
 from cryptosim_bt.proof_checks import COLUMNS, FIRST_ROW
+from tests.chromium import missing
 
 OFFICE_NAMES = ("soffice", "libreoffice")
 KIND, WHAT, FIGURE, COMPUTED, ENGINE, DIFFERENCE, VERDICT = (
@@ -27,14 +26,8 @@ def office() -> str:
     """Return LibreOffice, or skip the test; fail where the reports' tests must run."""
     found = next(filter(None, map(shutil.which, OFFICE_NAMES)), None)
     if found is None:
-        reason = (
-            "LibreOffice is missing (Debian: libreoffice-calc): make test-reports installs what it "
-            "can and says what to install"
-        )
-        if os.environ.get("CRYPTOSIM_REPORT_TESTS") == "required":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
+        missing("LibreOffice (Debian: libreoffice-calc)")
+    return str(found)
 
 
 def recalculated(paths: Sequence[Path], folder: Path) -> list[Path]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cryptosim_bt import Result
+from cryptosim_bt import SHIPPED_CONFIGS, Result, load_settings, run_backtest
+from cryptosim_bt.plugins import discover
 from cryptosim_bt.run_facts import RunFacts
 from cryptosim_bt.stored_run import flat
 from cryptosim_bt.wording import Words
@@ -51,6 +52,12 @@ RUNS: Mapping[str, tuple[str, ...]] = {
     "no_fills": ("trading.position_size=0.0001",),
     "one_bar": ("backtest.trading_period.end_date=2025-01-01 01:00:00",),
 }  # fmt: skip
+# A plain backtrader strategy: trades from flat to flat, without sets.
+PLAIN = ("report.language=ko", "strategy.SmaCross.fast=6", "strategy.SmaCross.slow=20")
+PLAIN_RUNS: Mapping[str, tuple[str, ...]] = {
+    "plain": ("trading.leverage=50", "trading.margin_mode=isolated"),
+    "plain_parts": ("backtest.fill.max_volume_share=0.0001", "data.volume_unit=contracts"),
+}
 # Eight days, at the end of which sets have closed.
 SHORT_RUN = ("backtest.trading_period.end_date=2025-01-08",)
 # One changed number a workbook: sheet, heading, row, and what the proof calls it.
@@ -80,7 +87,11 @@ TOGETHER = (
 @pytest.fixture(scope="module")
 def results() -> dict[str, Result]:
     office()
-    return {name: sample_result(*overrides) for name, overrides in RUNS.items()}
+    found = {name: sample_result(*overrides) for name, overrides in RUNS.items()}
+    for name, overrides in PLAIN_RUNS.items():
+        settings = load_settings(SHIPPED_CONFIGS / "net_mode.yaml", [*PLAIN, *overrides])
+        found[name] = run_backtest(settings, discover())[0]
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +124,7 @@ def test_runs_hold_what_is_to_be_proved(results: dict[str, Result]) -> None:
     assert figure("isolated_parts", "liquidations") > 1
     assert figure("shortfall", "shortfall") > 0.0
     assert figure("no_fills", "fills") == 0
+    assert figure("plain", "liquidations") > 1
     assert len(results["one_bar"].bars) == 1
     for name in ("parts", "parts_linear", "cryptosim_parts", "isolated_parts"):
         # More than one fill an entry, and exits in parts.
@@ -122,7 +134,7 @@ def test_runs_hold_what_is_to_be_proved(results: dict[str, Result]) -> None:
         assert (fills["role"] == "take_profit").sum() > len(results[name].sets)
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", [*RUNS, *PLAIN_RUNS])
 def test_formulas_give_the_numbers_of_the_engine(
     name: str, results: dict[str, Result], computed: dict[str, Computed]
 ) -> None:
