@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from cryptosim_bt.contracts import Side
+from cryptosim_bt.exit_orders import CONTRACT_TOLERANCE
 from cryptosim_bt.orders import Role
-from cryptosim_bt.positions import CONTRACT_TOLERANCE
 from cryptosim_bt.result import Result
 
 _EXITED, _ENTERED = "exit", "entry"
