@@ -4,6 +4,8 @@ PYTHON ?= python3
 CONFIG ?= config/config.yaml
 # xdist: one worker a core of our machines; whole files, because fixtures may be a module's.
 PYTEST_ARGS ?= -n 2 --dist loadfile
+# Each test that is skipped, with its reason.
+PYTEST_SKIPS := -rs
 # Left out of `make test`, because they take minutes.
 PYTEST_SLOW ?= store
 # Recorded exchange data; tests and benchmarks that need it are skipped where it is missing.
@@ -27,7 +29,7 @@ INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 help:
 	@echo "make run    backtest $(CONFIG) (make run CONFIG=... for another)"
 	@echo "make test   lint, then all tests (PYTEST_ARGS='-k name' for some)"
-	@echo "make test-reports   tests of the reports that need Chromium; fails where it is missing"
+	@echo "make test-reports   tests of the reports that need Chromium and LibreOffice; fails without"
 	@echo "make test-store  hundreds of killed downloads (some minutes)"
 	@echo "make lint   ruff and mypy"
 	@echo "make bench  benchmarks"
@@ -71,7 +73,7 @@ lint: $(TEST_STAMP)
 
 # pytest last: its closing line is what CI reads.
 test: lint
-	$(PY) -m pytest $(PYTEST_ARGS) -m 'not ($(PYTEST_SLOW))'
+	$(PY) -m pytest $(PYTEST_SKIPS) $(PYTEST_ARGS) -m 'not ($(PYTEST_SLOW))'
 
 # Hundreds of downloads from a venue full of faults, killed at random moments.
 test-store: $(TEST_STAMP)
@@ -82,8 +84,12 @@ test-reports: $(REPORTS_STAMP)
 	@if ! { command -v chromium && command -v chromedriver; } >/dev/null && \
 	    command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	    apt-get update -qq && apt-get install -y -qq chromium chromium-driver; fi
-	CRYPTOSIM_REPORT_TESTS=required $(PY) -m pytest tests/unit/test_page.py tests/unit/test_reports_agree.py \
-	    tests/unit/test_page_browser.py
+	@if ! { command -v soffice || command -v libreoffice; } >/dev/null && \
+	    command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends libreoffice-calc; fi
+	CRYPTOSIM_REPORT_TESTS=required $(PY) -m pytest tests/unit/test_page.py \
+	    tests/unit/test_page_browser.py tests/unit/test_reports_agree.py \
+	    tests/unit/test_excel.py tests/unit/test_workbook_proof.py
 
 bench: $(TEST_STAMP)
 	$(PY) -m benchmarks.run

@@ -11,10 +11,10 @@ from cryptosim_bt.result import Result
 
 @register_analyzer("excel")
 class Excel(ReportAnalyzer):
-    """Write report.xlsx: summary, bars, trades, orders, sets, fills."""
+    """Write report.xlsx: summary, charts, tables, and a proof of its numbers by live formulas."""
 
     def write(self, result: Result, directory: Path) -> list[Path]:
         # openpyxl takes its time to import: not at every start-up.
         from cryptosim_bt.workbook import write_workbook
 
-        return [write_workbook(result, directory / "report.xlsx")]
+        return [write_workbook(result, directory / "report.xlsx", progress=self.progress)]

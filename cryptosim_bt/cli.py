@@ -21,7 +21,7 @@ from cryptosim_bt import cli_data
 from cryptosim_bt._version import __version__
 from cryptosim_bt.cli_reports import add_report_commands, plot_result
 from cryptosim_bt.config import Settings, load_settings
-from cryptosim_bt.console import plugin_table, progress_bar, summary_table
+from cryptosim_bt.console import plugin_table, progress_bar, summary_table, writing
 from cryptosim_bt.errors import InputError, PluginError
 from cryptosim_bt.logs import close_file, log_to_console, log_to_file
 from cryptosim_bt.plugins import Kind, Registry, discover
@@ -113,10 +113,12 @@ def _run_into(
     registry = plugins_for(settings)
     with progress_bar(errors) as progress:
         result, analyzers = run_backtest(settings, registry, progress, ambiguity=ambiguity)
-    (directory / "config.yaml").write_text(as_yaml(settings), encoding="utf-8")
-    result.write_summary(directory)
-    for analyzer in analyzers:
-        analyzer.write(result, directory)
+        (directory / "config.yaml").write_text(as_yaml(settings), encoding="utf-8")
+        result.write_summary(directory)
+        names = dict.fromkeys(settings.keys.report.analyzers)
+        for name, analyzer in zip(names, analyzers, strict=True):
+            analyzer.progress = writing(progress, name)
+            analyzer.write(result, directory)
     return result
 
 

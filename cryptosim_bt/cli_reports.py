@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from cryptosim_bt.console import progress_bar
+from cryptosim_bt.console import progress_bar, writing
 from cryptosim_bt.errors import OutputError
 from cryptosim_bt.logs import log_to_console
 from cryptosim_bt.run_plot import STYLES, has_display, save_plot, show_plot, within
@@ -37,8 +37,12 @@ def report(run_dir: Path) -> None:
     """Build all reports of a finished run again, from its tables."""
     from cryptosim_bt.stored_run import read_run, rebuild_reports
 
-    log_to_console(Console(stderr=True), "WARNING")
-    for path in rebuild_reports(read_run(run_dir)):
+    errors = Console(stderr=True)
+    log_to_console(errors, "WARNING")
+    run = read_run(run_dir)
+    with progress_bar(errors) as progress:
+        paths = rebuild_reports(run, lambda name: writing(progress, name))
+    for path in paths:
         click.echo(path)
 
 

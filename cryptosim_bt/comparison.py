@@ -18,6 +18,7 @@ from cryptosim_bt.timeframe import iso_utc
 
 # What says how a run is reported and not what comes out of it.
 _NO_EFFECT = ("report.", "logging.", "plugins")
+_NOT_OF_A_FILL = ("order_id", "transaction", "balance")
 # Keys that make sense together only: they are changed as one.
 _TOGETHER = {
     "market": ("exchange.", "trading.symbol", "instrument."),
@@ -209,9 +210,10 @@ def _first_row(left: pd.DataFrame, right: pd.DataFrame) -> tuple[int | None, lis
 def fill_parting(a: pd.DataFrame, b: pd.DataFrame) -> Parting | None:
     """Return the first fill in which the runs part, counted from 1; None if all are the same.
 
-    The numbers of orders do not count: they say nothing of what was traded.
+    The numbers of orders and entries do not count, nor the balance: they say nothing of what was
+    traded.
     """
-    columns = [name for name in a.columns if name != "order_id"]
+    columns = [name for name in a.columns if name not in _NOT_OF_A_FILL]
     shared = min(len(a), len(b))
     left, right = a[columns].iloc[:shared], b[columns].iloc[:shared]
     wrong = (left != right) & ~(left.isna() & right.isna())

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -44,10 +51,10 @@ _WORDS = {
 
 
 class Advance(Protocol):
-    """Called with (bars done, bars in all)."""
+    """Called with how much is done, of how much in all, and of what."""
 
-    def __call__(self, done: int, total: int) -> None:
-        """Hear how far the run is."""
+    def __call__(self, done: int, total: int, what: str = "bars") -> None:
+        """Hear how far the run is, or what is written after it."""
 
 
 @contextmanager
@@ -57,15 +64,24 @@ def progress_bar(console: Console) -> Iterator[Advance | None]:
         yield None
         return
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn(),
+        TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("bars", total=None)
 
-        def advance(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
+        def advance(done: int, total: int, what: str = "bars") -> None:
+            progress.update(task, completed=done, total=total, description=what)
 
         yield advance
+
+
+def writing(progress: Advance | None, name: str) -> Callable[[int, int], None] | None:
+    """Return the progress callback of a report's writer, None where nothing is drawn."""
+    if progress is None:
+        return None
+    what = f"writing report: {name}"
+    return lambda done, total: progress(done, total, what)
 
 
 def summary_table(summary: Mapping[str, Any], language: str, directory: Path | None) -> Table:

@@ -245,7 +245,14 @@ class SimulatedExchange:
                     payment = self.account.fund(leg.side, mark_open, rate)
                     self._listener.funded(
                         FundingPayment(
-                            self._time_ms, due_ms, leg.side, rate, mark_open, leg.contracts, payment
+                            time_ms=self._time_ms,
+                            due_ms=due_ms,
+                            side=leg.side,
+                            rate=rate,
+                            price=mark_open,
+                            contracts=leg.contracts,
+                            payment=payment,
+                            balance=self.account.balance,
                         )
                     )
             self.account.back_margins()

@@ -17,7 +17,7 @@ from cryptosim_bt.plain_ledger import PlainOrderLife
 from cryptosim_bt.plugins import is_plain
 from cryptosim_bt.prepare import Prepared
 from cryptosim_bt.records import Fill, OrderLife, record_of
-from cryptosim_bt.result import FIRST_BAR_COLUMNS, LAST_BAR_COLUMNS, Result
+from cryptosim_bt.result import COUNTS, FIRST_BAR_COLUMNS, LAST_BAR_COLUMNS, Result
 from cryptosim_bt.summary import summarize
 from cryptosim_bt.timeframe import utc_index
 
@@ -41,9 +41,9 @@ def gather(prepared: Prepared, strategy: bt.Strategy) -> Result:
             pd.DataFrame(strategy.broker.exchange.ambiguous, columns=["time_ms", "kind"])
         ),
     }
-    tables["fills"]["order_id"] = tables["fills"]["order_id"].astype("Int64")
-    if "parent_id" in tables["orders"]:
-        tables["orders"]["parent_id"] = tables["orders"]["parent_id"].astype("Int64")
+    for name, columns in COUNTS.items():
+        for column in set(columns) & set(tables[name]):
+            tables[name][column] = tables[name][column].astype("Int64")
     summary = summarize(prepared, strategy, bars, tables["trades"])
     settings = prepared.settings.resolved()
     return Result(settings=settings, summary=summary, panels=panels, **tables)
@@ -144,9 +144,9 @@ def _with_times(table: pd.DataFrame) -> pd.DataFrame:
 
 
 _SET_COLUMNS = (
-    "number", "side", "born_ms", "ended_ms", "entries", "entered_contracts", "entry_average",
-    "take_profit_price", "stop_loss_price", "exit_price", "exit_reason", "group_pnl", "fees",
-    "funding_paid",
+    "number", "side", "born_ms", "ended_ms", "entries", "members", "entered_contracts",
+    "entry_average", "take_profit_price", "stop_loss_price", "exit_price", "exit_reason",
+    "group_pnl", "fees", "funding_paid",
 )  # fmt: skip
 
 
@@ -158,5 +158,9 @@ def _sets_table(sets: list[PositionSet]) -> pd.DataFrame:
     table["net_pnl"] = table["group_pnl"] - table["fees"] - table["funding_paid"]
     table["status"] = np.where(table["ended"].isna(), "open", "closed")
     return table.rename(
-        columns={"entered_contracts": "contracts", "entry_average": "average_entry"}
+        columns={
+            "members": "transactions",
+            "entered_contracts": "contracts",
+            "entry_average": "average_entry",
+        }
     )

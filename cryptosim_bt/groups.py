@@ -15,8 +15,9 @@ from cryptosim_bt.orders import PlaceOrder
 class Transaction:
     """One filled entry order: grows with its fills, ends as one trade.
 
-    ``contracts`` were entered in all, ``open_contracts`` of them are still held. Fees and
-    ``funding_paid`` are costs (+ = paid).
+    ``contracts`` were entered in all at the average ``entry_price``; ``open_contracts`` of them
+    are still held, at ``open_price``: another average where some were closed between two fills of
+    the entry. Fees and ``funding_paid`` are costs (+ = paid).
     """
 
     id: int
@@ -26,6 +27,7 @@ class Transaction:
     contracts: float = 0.0
     open_contracts: float = 0.0
     entry_price: float = 0.0
+    open_price: float = 0.0
     fees: float = 0.0
     funding_paid: float = 0.0
     gross_pnl: float = 0.0
@@ -35,7 +37,10 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """One closed Transaction (R26). ``net_pnl = gross_pnl - fees - funding_paid``."""
+    """One closed Transaction (R26). ``net_pnl = gross_pnl - fees - funding_paid``.
+
+    Trades are numbered as they close, Transactions (``transaction``) as they open.
+    """
 
     id: int
     side: Side
@@ -50,6 +55,7 @@ class Trade:
     net_pnl: float
     exit_reason: str
     group: str
+    transaction: int
 
 
 @dataclass(slots=True, eq=False)
@@ -90,11 +96,15 @@ class Position(Group):
 
 @dataclass(slots=True, eq=False)
 class PositionSet(Group):
-    """A full Position, cut off with a take-profit of its own (R18), and its life."""
+    """A full Position, cut off with a take-profit of its own (R18), and its life.
+
+    ``members`` are the numbers of the Transactions that it was made of, with blanks between them.
+    """
 
     number: int = 0
     born_ms: int = 0
     entries: int = 0
+    members: str = ""
     entered_contracts: float = 0.0
     entry_average: float = 0.0
     take_profit_price: float | None = None

@@ -125,6 +125,8 @@ class FundingPayment(NamedTuple):
         Held by the leg, before the bar's fills.
     payment
         Cash flow in settlement currency, + = received.
+    balance
+        After it.
     """
 
     time_ms: int
@@ -134,3 +136,4 @@ class FundingPayment(NamedTuple):
     price: float
     contracts: float
     payment: float
+    balance: float

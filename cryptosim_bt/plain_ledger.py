@@ -159,7 +159,9 @@ class PlainLedger:
         """Hear of money that the exchange forgave (R23), beside the fill that called for it."""
         self.book.pay_in(amount)
         last = self.fills[-1]
-        self.fills[-1] = replace(last, shortfall=last.shortfall + amount)
+        self.fills[-1] = replace(
+            last, shortfall=last.shortfall + amount, balance=last.balance + amount
+        )
 
     def on_cash(self, amount: float) -> None:
         """Hear of money that the strategy paid in, or out if negative (``broker.add_cash``)."""
@@ -282,7 +284,8 @@ class PlainLedger:
 
     def _book(self, execution: Execution, reason: str) -> str:
         outcome = self.book.apply_fill(execution, reason)
-        self.fills.append(Fill.of(execution, outcome))
+        # Fills of one order are told together: the exchange's balance is already the last one's.
+        self.fills.append(Fill.of(execution, outcome, self.book.balance))
         return outcome.group
 
 

@@ -40,11 +40,15 @@ class PositionMath(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FillOutcome:
-    """What a fill did to the book: the group it hit, PnL against its average, wanted orders."""
+    """What a fill did to the book: the group it hit, PnL against its average, wanted orders.
+
+    ``transaction`` is the number of the Transaction that an entry belongs to, None for an exit.
+    """
 
     group: str
     group_pnl: float
     commands: list[Command]
+    transaction: int | None = None
 
 
 @dataclass(slots=True)
@@ -260,10 +264,13 @@ class PositionBook:
             )
             position.transactions.append(transaction)
         if transaction.contracts:
-            parts = [(transaction.contracts, transaction.entry_price), (fill.contracts, fill.price)]
-            transaction.entry_price = self._money.average_entry(parts)
+            entered = (transaction.contracts, transaction.entry_price)
+            held = (transaction.open_contracts, transaction.open_price)
+            new = (fill.contracts, fill.price)
+            transaction.entry_price = self._money.average_entry([entered, new])
+            transaction.open_price = self._money.average_entry([held, new])
         else:
-            transaction.entry_price = fill.price
+            transaction.entry_price = transaction.open_price = fill.price
         transaction.contracts += fill.contracts
         transaction.open_contracts += fill.contracts
         transaction.fees += fill.fee
@@ -280,7 +287,7 @@ class PositionBook:
         else:
             commands = []
             self._orders.protect(position, commands)
-        return FillOutcome(name, 0.0, commands)
+        return FillOutcome(name, 0.0, commands, transaction.id)
 
     def _completed(
         self, transaction: Transaction, time_ms: int | None, *, grew: bool
@@ -326,6 +333,7 @@ class PositionBook:
             number=len(self.sets) + 1,
             born_ms=born_ms,
             entries=len(position.transactions),
+            members=" ".join(str(each.id) for each in position.transactions),
             entered_contracts=position.contracts,
             entry_average=position.average,
             fees=sum(transaction.fees for transaction in position.transactions),
@@ -375,7 +383,7 @@ class PositionBook:
             if not whole:
                 part *= fill.contracts / group.contracts
             transaction.gross_pnl += self._money.pnl(
-                transaction.side, part, transaction.entry_price, fill.price
+                transaction.side, part, transaction.open_price, fill.price
             )
             transaction.fees += fill.fee * part / fill.contracts
             transaction.exits.append((part, fill.price))
@@ -401,6 +409,7 @@ class PositionBook:
             net_pnl=transaction.gross_pnl - transaction.fees - transaction.funding_paid,
             exit_reason=fill.role.value,
             group=group.name,
+            transaction=transaction.id,
         )
 
     def _end_group(self, group: Group, fill: Execution, commands: list[Command]) -> None:
@@ -420,7 +429,7 @@ class PositionBook:
 
     def _average(self, group: Group) -> float:
         return self._money.average_entry(
-            [(part.open_contracts, part.entry_price) for part in group.transactions]
+            [(part.open_contracts, part.open_price) for part in group.transactions]
         )
 
     def _new_position(self, side: Side) -> Position:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Fill:
     """One fill, seen by both books (R21): ``realized_pnl`` and ``group_pnl``.
 
-    ``shortfall`` is what the exchange forgave right after it (R23).
+    ``transaction`` is the Transaction that an entry belongs to. ``balance`` is the exchange's after
+    the fill; ``shortfall``, part of it, is what the exchange forgave right after it (R23).
     """
 
     time_ms: int
@@ -34,11 +35,13 @@ class Fill:
     group: str
     realized_pnl: float
     group_pnl: float
+    transaction: int | None
+    balance: float
     shortfall: float = 0.0
 
     @classmethod
-    def of(cls, execution: Execution, outcome: FillOutcome) -> Fill:
-        """Join the exchange's report and the book's answer."""
+    def of(cls, execution: Execution, outcome: FillOutcome, balance: float) -> Fill:
+        """Join the exchange's report with its balance and the book's answer."""
         return cls(
             time_ms=execution.time_ms,
             order_id=execution.number,
@@ -51,6 +54,8 @@ class Fill:
             group=outcome.group,
             realized_pnl=execution.realized_pnl,
             group_pnl=outcome.group_pnl,
+            transaction=outcome.transaction,
+            balance=balance,
         )
 
 

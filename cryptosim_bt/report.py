@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -16,8 +17,11 @@ class ReportAnalyzer(bt.Analyzer):
 
     ``start``, ``next``, ``notify_order`` and the rest are backtrader's; ``stop`` never writes. An
     analyzer that makes files overrides `write`, which is called with the finished run, by ``run``
-    and by ``report`` on an earlier run; it uses nothing but the `Result`.
+    and by ``report`` on an earlier run; it uses nothing but the `Result`. What takes long tells
+    ``progress``, if that is set, with (steps done, steps in all).
     """
+
+    progress: Callable[[int, int], None] | None = None
 
     def prenext(self) -> None:
         """Do nothing in the warm-up; backtrader's own would call ``next``."""

@@ -30,7 +30,9 @@ _TIMES = {
     "ambiguous": ("time",),
 }
 # Columns with blanks among whole numbers; pandas would turn them into 1.0.
-_COUNTS = {"fills": ("order_id",), "orders": ("parent_id",)}
+COUNTS = {"fills": ("order_id", "transaction"), "orders": ("parent_id",)}
+# Numbers with blanks between them; one alone would be read as a number.
+_TEXTS = {"sets": {"transactions": str}}
 
 FIRST_BAR_COLUMNS = ("time", "open", "high", "low", "close", "volume")
 LAST_BAR_COLUMNS = (
@@ -149,10 +151,10 @@ def iso_times(times: pd.Series) -> pd.Series:
 
 
 def _read_table(path: Path, name: str) -> pd.DataFrame:
-    table: pd.DataFrame = pd.read_csv(path, **EXACT_FLOATS)
+    table: pd.DataFrame = pd.read_csv(path, dtype=_TEXTS.get(name), **EXACT_FLOATS)
     for column in _TIMES[name]:
         table[column] = pd.to_datetime(table[column], utc=True).astype("datetime64[ms, UTC]")
-    for column in _COUNTS.get(name, ()):
+    for column in COUNTS.get(name, ()):
         if column in table:
             table[column] = table[column].astype("Int64")
     return table

@@ -62,14 +62,13 @@ class RoundTrips:
     def apply_fill(self, fill: Execution, reason: str) -> FillOutcome:
         """Take a fill in; ``reason`` is what ends the trade if the fill does."""
         self.balance -= fill.fee
-        pnl = 0.0
+        group = f"P-{fill.side}"
         if fill.role is Role.ENTRY:
-            self._enter(fill)
-        else:
-            pnl = self._exit(fill, reason)
-        return FillOutcome(f"P-{fill.side}", pnl, [])
+            return FillOutcome(group, 0.0, [], self._enter(fill))
+        return FillOutcome(group, self._exit(fill, reason), [])
 
-    def _enter(self, fill: Execution) -> None:
+    def _enter(self, fill: Execution) -> int:
+        """Take in contracts; return the number of their round trip."""
         trip = self._open.get(fill.side)
         if trip is None:
             self._begun += 1
@@ -79,6 +78,7 @@ class RoundTrips:
         trip.entry_price = self._average(trip.entered, trip.entry_price, fill)
         trip.entered += fill.contracts
         trip.fees += fill.fee
+        return trip.id
 
     def _exit(self, fill: Execution, reason: str) -> float:
         trip = self._open[fill.side]
@@ -145,4 +145,5 @@ def _trade(trip: RoundTrip, last: Execution, reason: str) -> Trade:
         net_pnl=trip.gross_pnl - trip.fees - trip.funding_paid,
         exit_reason=reason,
         group=f"P-{last.side}",
+        transaction=trip.id,
     )

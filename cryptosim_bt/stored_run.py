@@ -85,11 +85,14 @@ def run_again(
 
 
 # ---------------------------------------------------------------------- reports again
-def rebuild_reports(run: StoredRun) -> list[Path]:
+def rebuild_reports(
+    run: StoredRun, progress_of: Callable[[str], Progress | None] = lambda _: None
+) -> list[Path]:
     """Make the files of all configured analyzers again, from the run's tables; return their paths.
 
-    They are written aside first and put in place one by one, each whole; if one cannot be made,
-    all stay as they were.
+    ``progress_of`` gives the progress callback of an analyzer by its name. The files are written
+    aside first and put in place one by one, each whole; if one cannot be made, all stay as they
+    were.
 
     Raises
     ------
@@ -103,7 +106,8 @@ def rebuild_reports(run: StoredRun) -> list[Path]:
     staging = run.directory / f".report.partial-{os.getpid()}"
     try:
         staging.mkdir()
-        for analyzer in analyzers:
+        for name, analyzer in analyzers.items():
+            analyzer.progress = progress_of(name)
             analyzer.write(run.result, staging)
         return _put_in_place(staging, run.directory)
     except OSError as error:
@@ -115,15 +119,15 @@ def rebuild_reports(run: StoredRun) -> list[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def configured_analyzers(run: StoredRun) -> list[ReportAnalyzer]:
+def configured_analyzers(run: StoredRun) -> dict[str, ReportAnalyzer]:
     """Return the analyzers that the run's configuration names, able to write."""
     registry = run.registry()
     place = f"{run.directory / 'summary.json'}: report.analyzers"
     names = run.result.settings["report"]["analyzers"]
-    found: list[type[ReportAnalyzer]] = [
-        registry.get(Kind.ANALYZER, name, place).cls for name in names
-    ]
-    return [analyzer.without_run() for analyzer in found]
+    found: dict[str, type[ReportAnalyzer]] = {
+        name: registry.get(Kind.ANALYZER, name, place).cls for name in names
+    }
+    return {name: analyzer.without_run() for name, analyzer in found.items()}
 
 
 def _put_in_place(staging: Path, target: Path) -> list[Path]:

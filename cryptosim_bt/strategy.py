@@ -340,7 +340,7 @@ class SignalStrategy(bt.Strategy):
         outcome = self.book.apply_fill(execution)
         if outcome is None:
             return
-        self.fills.append(Fill.of(execution, outcome))
+        self.fills.append(Fill.of(execution, outcome, self.broker.account.balance))
         if execution.number is not None:
             self._note_fill(self.order_lives[execution.number], execution, outcome.group)
         self._carry_out(outcome.commands)
@@ -373,7 +373,9 @@ class SignalStrategy(bt.Strategy):
         """Book what the exchange forgave (R23), beside the fill that called for it."""
         self.book.forgive(amount)
         last = self.fills[-1]
-        self.fills[-1] = replace(last, shortfall=last.shortfall + amount)
+        self.fills[-1] = replace(
+            last, shortfall=last.shortfall + amount, balance=last.balance + amount
+        )
 
     # ------------------------------------------------------------------ R21
     def _compare_books(self, account: Account, mark: float) -> None:

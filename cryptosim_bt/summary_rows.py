@@ -44,6 +44,7 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
     "section_data": ("data.source", "data.file", "data.sha256", "data.synthetic"),
 }  # fmt: skip
 _MADE_OF = "provenance."
+SETTING = "settings:"
 _KINDS: dict[FigureKind, tuple[str, ...]] = {
     "time": ("start", "end"),
     "money": ("initial_balance", "final_balance", "final_equity", "unrealized_pnl", "fees_paid",
@@ -61,12 +62,16 @@ _KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names}
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """A label, its value, what the value is, and one line of explanation."""
+    """A label, its value, what the value is, and one line of explanation.
+
+    ``name`` is the figure's key in the summary; of a setting, ``settings:`` and its key.
+    """
 
     label: str
     value: Any
     kind: FigureKind
     note: str
+    name: str = ""
 
 
 def summary_sections(
@@ -81,8 +86,7 @@ def summary_sections(
                 for row in _rows(name, figures.pop(name), facts, words)]  # fmt: skip
         if rows:
             yield words.term(section), rows
-    made_of = [SummaryRow(name.removeprefix(_MADE_OF), _shown(figures.pop(name), "-", words),
-                          "plain", "")
+    made_of = [_made_of(name, figures.pop(name), words)
                for name in list(figures) if name.startswith(_MADE_OF)]  # fmt: skip
     if made_of:
         yield words.term("section_made_of"), made_of
@@ -91,7 +95,8 @@ def summary_sections(
         yield words.term("section_other"), rest
     settings = flat(result.settings).items()
     yield words.term("section_settings"), [
-        SummaryRow(key, _shown(value, "null", words), "plain", "") for key, value in settings
+        SummaryRow(key, _shown(value, "null", words), "plain", "", f"{SETTING}{key}")
+        for key, value in settings
     ]
 
 
@@ -114,12 +119,22 @@ def _rows(name: str, value: Any, facts: RunFacts, words: Words) -> Iterator[Summ
     label, note = words.figure(name)
     if name == "entries_refused" and value:
         for reason, count in value.items():
-            yield SummaryRow(f"{label}: {words.shown(reason)}", count, "plain", note)
+            yield SummaryRow(f"{label}: {words.shown(reason)}", count, "plain", note,
+                             f"{name}.{reason}")  # fmt: skip
         return
     kind = _KIND_OF.get(name, "plain")
     if kind == "time":
         value = facts.local(pd.Series(pd.to_datetime([value], utc=True))).iloc[0].to_pydatetime()
-    yield SummaryRow(label, _shown(value, words.term("no_value"), words), kind, note)
+    yield SummaryRow(label, _shown(value, words.term("no_value"), words), kind, note, name)
+
+
+def _made_of(name: str, value: Any, words: Words) -> SummaryRow:
+    """Return a row of what a run was made of; of several of a kind, each by its own name."""
+    key = name.removeprefix(_MADE_OF)
+    kind, dot, which = key.partition(".")
+    label, note = words.figure(f"{_MADE_OF}{kind}")
+    label = f"{label}: {which}" if dot else label
+    return SummaryRow(label, _shown(value, "-", words), "plain", note, name)
 
 
 def _shown(value: Any, nothing: str, words: Words) -> Any:

@@ -7,6 +7,7 @@ The long tables, columns of the workbook and figures of a run, stand in `wording
 from __future__ import annotations
 
 from cryptosim_bt.run_facts import RunFacts
+from cryptosim_bt.wording_proof import PROOF_COLUMNS, PROOF_TERMS
 from cryptosim_bt.wording_tables import COLUMNS, FIGURES
 
 LANGUAGES = ("en", "ko")
@@ -153,7 +154,9 @@ _TERMS: dict[str, tuple[str, str]] = {
     "its bracket ended": ("its bracket ended", "브래킷이 종료됨"),
     "its parent was refused": ("its parent was refused", "상위 주문이 거부됨"),
     "closed its group": ("{role} closed its group", "{role}로 그룹 청산됨"),
+    **PROOF_TERMS,
 }
+_COLUMNS = {**COLUMNS, **PROOF_COLUMNS}
 
 
 class Words:
@@ -197,13 +200,13 @@ class Words:
 
     def heading(self, column: str) -> str:
         """Return the heading of a column; an indicator's is its name in capitals."""
-        if column not in COLUMNS:
+        if column not in _COLUMNS:
             return column.upper()
-        return self._fill(COLUMNS[column][self._language], {})
+        return self._fill(_COLUMNS[column][self._language], {})
 
     def note(self, column: str) -> str:
         """Return what a column holds; empty where its heading says it all."""
-        return self._fill(COLUMNS[column][2 + self._language], {}) if column in COLUMNS else ""
+        return self._fill(_COLUMNS[column][2 + self._language], {}) if column in _COLUMNS else ""
 
     def figure(self, name: str) -> tuple[str, str]:
         """Return label and explanation of a figure of the summary."""

@@ -147,8 +147,8 @@ COLUMNS: dict[str, Entry] = {
     ),
     "exit_reason": ("Exit reason", "청산이유", "", ""),
     "id": (
-        "Trade", "거래번호", "Number of the entry; of a plain strategy, of the position",
-        "진입 순번 (일반 전략은 포지션 순번)",
+        "Trade", "거래번호", "Trades are numbered as they close; of a plain strategy, as they open",
+        "청산된 순번 (일반 전략은 진입 순번)",
     ),
     "contracts": ("Contracts", "계약수", "", ""),
     "gross_pnl": (
@@ -406,6 +406,25 @@ FIGURES: dict[str, Entry] = {
         "Drawdown, worst order", "낙폭(불리한 순서)",
         "Largest drawdown of that run", "그 실행의 최대 낙폭",
     ),
+    "provenance.directory": (
+        "Folder", "폴더", "Where the configuration stood", "설정 파일이 있던 폴더",
+    ),
+    "provenance.bars_sha256": (
+        "SHA-256 of the bars", "봉 SHA-256", "Of the bars that the run used",
+        "실행에 쓴 봉의 값",
+    ),
+    "provenance.inputs": (
+        "SHA-256 of another file", "다른 파일 SHA-256", "By its key in the configuration",
+        "설정 키별",
+    ),
+    "provenance.strategy": (
+        "Strategy's source", "전략 소스", "SHA-256 of its file", "소스 파일의 SHA-256",
+    ),
+    "provenance.feed": (
+        "Feed's source", "피드 소스", "SHA-256 of its file", "소스 파일의 SHA-256",
+    ),
+    "provenance.python": ("Python", "파이썬", "Version", "버전"),
+    "provenance.libraries": ("Library", "라이브러리", "Version", "버전"),
     "data.source": ("Data source", "데이터 출처", "Feed of the bars", "봉을 준 피드"),
     "data.file": ("Data file", "데이터 파일", "File of the bars", "봉을 읽은 파일"),
     "data.sha256": (

@@ -447,3 +447,19 @@ def volumes_of(result: Result, volumes: Sequence[float]) -> pd.Series:
     opens = pd.DatetimeIndex(result.bars["time"])
     rows = opens.searchsorted(pd.DatetimeIndex(result.fills["time"]))
     return pd.Series([volumes[row] for row in rows], dtype=float)
+
+
+def test_entry_that_grows_after_a_partial_exit_goes_on_from_what_is_open() -> None:
+    # 4 at 98 (the open), take-profit 99.96 on the tick 100: 2 of them there, then 2 more at 100.
+    prices = [QUIET, (98.0, 98.5, 98.0, 98.5), QUIET, AWAY]
+    result = run(prices, {0: 1}, [100.0, 8.0, 4.0, 100.0])
+    assert happened(result)[1:] == [
+        (2, "take_profit", 2.0, 100.0, "maker"),
+        (2, "entry", 2.0, 100.0, "maker"),
+        # 2 at 98 and 2 at 100 are open: 99, and 2 % of it make 100.98.
+        (3, "take_profit", 4.0, 101.0, "maker"),
+    ]
+    (trade,) = result.trades.to_dict("records")
+    assert trade["entry_price"] == pytest.approx((4 * 98 + 2 * 100) / 6)
+    assert trade["exit_price"] == pytest.approx((2 * 100 + 4 * 101) / 6)
+    assert trade["gross_pnl"] == pytest.approx(2 * (100 - 98) + 4 * (101 - 99))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from cryptosim_bt.plugins import discover
 from cryptosim_bt.run_facts import RunFacts, instrument_of
 from cryptosim_bt.sheets import sheets_of
 from cryptosim_bt.wording import Words
+from cryptosim_bt.wording_proof import PROOF_COLUMNS
 from cryptosim_bt.wording_tables import COLUMNS, FIGURES
 from cryptosim_bt.workbook import EXCEL_ROWS, write_workbook
 
@@ -67,6 +69,11 @@ def column(rows: list[tuple[Any, ...]], heading: str) -> list[Any]:
     return [row[rows[0].index(heading)] for row in rows[1:]]
 
 
+def tables_of(book: openpyxl.Workbook) -> list[Any]:
+    """Return the sheets whose first row is a heading."""
+    return [sheet for sheet in book.worksheets[1:] if sheet.title not in ("차트", "검산")]
+
+
 def exact(values: pd.Series) -> list[Any]:
     return [None if pd.isna(value) else value for value in values.tolist()]
 
@@ -92,9 +99,15 @@ def book(coin: Result, tmp_path_factory: pytest.TempPathFactory) -> Cells:
 def test_workbook_has_the_sheets_in_both_languages(
     coin: Result, book: Cells, tmp_path: Path
 ) -> None:
-    assert list(book) == ["요약", "시세분석", "거래내역", "주문", "포지션세트", "체결"]
+    assert list(book) == [
+        "요약", "차트", "시세분석", "일별", "거래내역", "주문", "포지션세트", "체결", "펀딩",
+        "검산", "장부", "거래과정",
+    ]  # fmt: skip
     english = cells(write_workbook(in_language(coin, "en"), tmp_path / "en.xlsx"))
-    assert list(english) == ["Summary", "Bars", "Trades", "Orders", "Sets", "Fills"]
+    assert list(english) == [
+        "Summary", "Charts", "Bars", "Days", "Trades", "Orders", "Sets", "Fills", "Funding",
+        "Proof", "Ledger", "Steps",
+    ]  # fmt: skip
     assert [len(rows) for rows in english.values()] == [len(rows) for rows in book.values()]
     assert english["Trades"][0][:3] == ("Entry time", "Exit time", "Side")
     assert column(english["Trades"], "Side")[0] == "long"
@@ -177,7 +190,7 @@ def test_instrument_of_settings_is_the_instrument_of_the_run() -> None:
 
 def test_sheets_are_formatted(coin: Result, tmp_path: Path) -> None:
     book = openpyxl.load_workbook(write_workbook(coin, tmp_path / "report.xlsx"))
-    for sheet in book.worksheets[1:]:
+    for sheet in tables_of(book):
         assert sheet.freeze_panes == "B2"
         assert sheet.auto_filter.ref == sheet.dimensions
         assert sheet["A1"].font.bold
@@ -198,7 +211,9 @@ def test_synthetic_data_are_labelled(coin: Result, tmp_path: Path) -> None:
     path = write_workbook(coin, tmp_path / "report.xlsx")
     book = openpyxl.load_workbook(path)
     assert "합성 표본" in book["요약"]["A2"].value
-    assert all("합성 표본" in sheet["A1"].comment.text for sheet in book.worksheets[1:])
+    assert all("합성 표본" in sheet["A1"].comment.text for sheet in tables_of(book))
+    assert "합성 표본" in book["차트"]["A3"].value
+    assert "합성 표본" in book["검산"]["A4"].comment.text
     real = replace(coin, summary={**coin.summary, "data": {**coin.summary["data"],
                                                            "synthetic": False}})  # fmt: skip
     assert not any("합성 표본" in str(row[0])
@@ -238,12 +253,14 @@ def test_result_read_back_gives_the_same_workbook(any_run: Result, tmp_path: Pat
 
 @pytest.mark.parametrize("language", ["ko", "en"])
 def test_any_run_gives_a_workbook(any_run: Result, language: str, tmp_path: Path) -> None:
-    (path,) = Excel.write(None, in_language(any_run, language), tmp_path)
+    (path,) = Excel.without_run().write(in_language(any_run, language), tmp_path)
     rows = cells(path)
     assert path.name == "report.xlsx"
-    sizes = [len(sheet) - 1 for sheet in rows.values()][1:]
-    assert sizes == [len(getattr(any_run, name))
-                     for name in ("bars", "trades", "orders", "sets", "fills")]  # fmt: skip
+    words = Words.of(RunFacts.of(any_run), language)
+    for name in ("bars", "trades", "orders", "sets", "fills", "funding"):
+        assert len(rows[words.term(f"{name}_sheet")]) == 1 + len(getattr(any_run, name))
+    events = len(any_run.fills) + len(any_run.funding)
+    assert len(rows[words.term("ledger_sheet")]) == 2 + events
 
 
 def test_table_beyond_the_row_limit_is_cut_and_says_so(coin: Result, tmp_path: Path) -> None:
@@ -268,8 +285,69 @@ def test_every_column_and_figure_has_words_in_both_languages(coin: Result) -> No
             headings = [words.heading(each.name) for each in sheet.columns]
             assert len(set(headings)) == len(headings)
             names = [each.name for each in sheet.columns if each.name not in coin.indicators]
-            assert set(names) <= set(COLUMNS)
-    for entry in (*COLUMNS.values(), *FIGURES.values()):
+            assert set(names) <= {*COLUMNS, *PROOF_COLUMNS}
+    assert not set(COLUMNS) & set(PROOF_COLUMNS)
+    for entry in (*COLUMNS.values(), *PROOF_COLUMNS.values(), *FIGURES.values()):
         # An explanation stands in both languages or in none.
         assert all(entry[:2])
         assert bool(entry[2]) == bool(entry[3])
+
+
+# ---------------------------------------------------------------------- charts, days, progress
+def test_charts_draw_the_account_with_titles_and_axes(coin: Result, tmp_path: Path) -> None:
+    for chart_bars, sheet, rows in ((20_000, "시세분석", len(coin.bars)), (100, "일별", 13)):
+        path = write_workbook(coin, tmp_path / "report.xlsx", chart_bars=chart_bars)
+        with zipfile.ZipFile(path) as book:
+            lines, area = (book.read(f"xl/charts/chart{n}.xml").decode() for n in (1, 2))
+        assert "lineChart" in lines
+        assert "areaChart" in area
+        assert "총자산과 잔고 (BTC)" in lines
+        assert "낙폭 (%)" in area
+        for chart in (lines, area):
+            assert f"'{sheet}'!$A$2:$A${rows + 1}" in chart
+            assert chart.count('<c:delete val="0"') + chart.count('<delete val="0"') == 2
+            assert "Asia/Seoul" in chart
+
+
+def test_days_sheet_sums_each_local_day(coin: Result, book: Cells) -> None:
+    rows, bars = book["일별"], coin.bars
+    # 13 days from midnight to midnight in Seoul.
+    assert len(rows) == 1 + 13
+    assert column(rows, "날짜")[0] == datetime.datetime(2025, 1, 1)  # noqa: DTZ001
+    assert column(rows, "총자산(BTC)") == bars["equity"].tolist()[23::24]
+    assert column(rows, "시가") == bars["open"].tolist()[::24]
+    assert column(rows, "고가")[1] == bars["high"].iloc[24:48].max()
+    first = (bars["equity"].iloc[23] / 0.5 - 1) * 100
+    assert column(rows, "일수익률(%)")[0] == pytest.approx(first, rel=1e-12)
+    assert -min(column(rows, "낙폭(%)")) == pytest.approx(100 * coin.summary["max_drawdown"])
+    assert sum(column(rows, "청산거래수")) == len(coin.trades)
+    assert math.fsum(column(rows, "손익(BTC)")) == pytest.approx(coin.trades["net_pnl"].sum())
+    assert math.fsum(column(rows, "수수료(BTC)")) == pytest.approx(coin.summary["fees_paid"])
+    assert math.fsum(column(rows, "펀딩비(BTC)")) == pytest.approx(coin.summary["funding_paid"])
+
+
+def test_progress_is_told_up_to_the_last_row(coin: Result, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    write_workbook(coin, tmp_path / "report.xlsx", progress=lambda *each: told.append(each))
+    done = [each[0] for each in told]
+    assert done == sorted(done)
+    assert {each[1] for each in told} == {done[-1]}
+
+
+def test_workbook_is_computed_when_it_is_opened(coin: Result, tmp_path: Path) -> None:
+    book = openpyxl.load_workbook(write_workbook(coin, tmp_path / "report.xlsx"))
+    assert book.calculation.fullCalcOnLoad
+    assert book["검산"]["B1"].data_type == "f"
+    assert str(book["검산"]["B1"].value).startswith("=IF(COUNTIF(")
+    # Rates and the tolerance stand in cells of their own: whoever doubts one changes it.
+    for name in ("contract_size", "maker_fee", "taker_fee", "tick", "tolerance"):
+        title, place = book.defined_names[name].attr_text.replace("'", "").split("!")
+        assert isinstance(book[title][place.replace("$", "")].value, int | float), name
+    assert not list(tmp_path.glob(".report-*"))
+
+
+def test_made_of_rows_have_labels(book: Cells) -> None:
+    labels = [str(row[0]) for row in book["요약"]]
+    assert "봉 SHA-256" in labels
+    assert "라이브러리: numpy" in labels
+    assert not [label for label in labels if label.startswith("provenance.")]

@@ -188,3 +188,32 @@ def agrees(text: str, value: Any) -> bool:
     scale = 100.0 if text.endswith("%") else 1.0
     decimals = len(plain.partition(".")[2])
     return abs(float(plain) - scale * value) <= 0.5 * 10.0**-decimals * (1.0 + 1e-9)
+
+
+def test_sheets_of_days_fills_and_funding_agree_with_the_summary(run: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    from cryptosim_bt.run_facts import RunFacts
+    from cryptosim_bt.wording import Words
+
+    words, summary = Words.of(RunFacts.of(Result.read(run))), summary_of(run)
+    book = openpyxl.load_workbook(run / "report.xlsx", read_only=True)
+
+    def column(sheet: str, name: str) -> list[Any]:
+        rows = list(book[words.term(f"{sheet}_sheet")].iter_rows(values_only=True))
+        place = rows[0].index(words.heading(name))
+        return [row[place] for row in rows[1:]]
+
+    assert column("days", "equity")[-1] == summary["final_equity"]
+    assert column("days", "balance")[-1] == summary["final_balance"]
+    assert -min(column("days", "drawdown")) == pytest.approx(100 * summary["max_drawdown"])
+    assert sum(column("days", "trades_closed")) == summary["trades"]
+    assert sum(column("days", "fees")) == pytest.approx(summary["fees_paid"])
+    assert sum(column("days", "funding_paid")) == pytest.approx(summary["funding_paid"])
+    assert -sum(column("funding", "payment")) == pytest.approx(summary["funding_paid"])
+    assert sum(column("fills", "fee")) == pytest.approx(summary["fees_paid"])
+    assert sum(column("fills", "shortfall")) == summary["shortfall"]
+    last, paid = ((column(table, "time")[-1], column(table, "balance")[-1])
+                  for table in ("fills", "funding"))  # fmt: skip
+    # Within a bar funding comes before fills.
+    assert (last if last[0] >= paid[0] else paid)[1] == summary["final_balance"]
+    book.close()

@@ -1,0 +1,163 @@
+"""Rows of a worksheet as XML, streamed to a file, and put into a workbook that openpyxl wrote.
+
+openpyxl makes the book: styles, headings, widths, filters, charts. Its cells are objects, and a
+million rows of them take minutes; so the rows below the headings are written here as text, a
+block at a time, and spliced into the saved book.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from xml.sax.saxutils import escape
+
+import numpy as np
+import pandas as pd
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+from openpyxl.utils import get_column_letter
+
+# Day 0 of Excel's calendar.
+_EPOCH = pd.Timestamp("1899-12-30")
+_DAY_NS = 86_400 * 10**9
+_END_OF_ROWS = b"</sheetData>"
+# Bytes that are copied at a time; and a level at which a year of minutes takes seconds to pack.
+_CHUNK, _COMPRESSION = 1 << 20, 3
+
+
+class Formula(str):
+    """A formula, without its ``=``. Any other text is text, whatever it begins with."""
+
+    __slots__ = ()
+
+
+class RowFile:
+    """The rows of one sheet, from a row on, in a file of their own.
+
+    Use as a context manager: the file is closed at its end, and stays.
+    """
+
+    def __init__(self, path: Path, first_row: int, width: int) -> None:
+        self.path = path
+        self._row = first_row
+        self._letters = [get_column_letter(number) for number in range(1, width + 1)]
+
+    def __enter__(self) -> Self:
+        self._file = self.path.open("wb")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def write(self, columns: Sequence[Sequence[Any]], styles: Sequence[Any]) -> None:
+        """Write a block of rows, given as columns.
+
+        Parameters
+        ----------
+        columns
+            Values of each column, all of one length: numbers, texts, `Formula`, naive times; None
+            or NaN leaves a cell out.
+        styles
+            For each column a style's number, or one for every row.
+        """
+        count = len(columns[0])
+        if not count:
+            return
+        start = self._row
+        cells = [
+            _cells(letter, start, values, style)
+            for letter, values, style in zip(self._letters, columns, styles, strict=True)
+        ]
+        lines = [
+            f'<row r="{row}">{"".join(line)}</row>'
+            for row, line in enumerate(zip(*cells, strict=True), start)
+        ]
+        self._file.write("\n".join(lines).encode("utf-8"))
+        self._row += count
+
+
+def excel_times(times: pd.Series) -> list[float | None]:
+    """Return naive times as Excel counts them: days since 1899-12-30; None where there is none."""
+    since = (times - _EPOCH).astype("timedelta64[ns]").to_numpy()
+    days = since.astype(np.int64) / _DAY_NS
+    return [None if missing else day for day, missing in zip(days.tolist(), times.isna().tolist(),
+                                                             strict=True)]  # fmt: skip
+
+
+def _cells(letter: str, start: int, values: Sequence[Any], style: Any) -> list[str]:
+    styles = [style] * len(values) if isinstance(style, int) else style
+    if set(map(type, values)) == {float}:
+        # Most columns of the bars: written here, without a call per cell. NaN is no number that a
+        # workbook has.
+        return [
+            f'<c r="{letter}{row}" s="{each}"><v>{value!r}</v></c>' if value == value else ""
+            for row, (value, each) in enumerate(zip(values, styles, strict=True), start)
+        ]
+    return [
+        _cell(f"{letter}{row}", value, each)
+        for row, (value, each) in enumerate(zip(values, styles, strict=True), start)
+    ]
+
+
+def _cell(place: str, value: Any, style: int) -> str:
+    kind = type(value)
+    if kind is float:
+        return f'<c r="{place}" s="{style}"><v>{value!r}</v></c>' if value == value else ""
+    if value is None or value is pd.NA:
+        return ""
+    if kind is Formula:
+        return f'<c r="{place}" s="{style}"><f>{escape(value)}</f></c>'
+    if kind is str:
+        kept = escape(ILLEGAL_CHARACTERS_RE.sub("", value))
+        space = ' xml:space="preserve"' if kept != kept.strip() else ""
+        return f'<c r="{place}" s="{style}" t="inlineStr"><is><t{space}>{kept}</t></is></c>'
+    if kind is int:
+        return f'<c r="{place}" s="{style}"><v>{value}</v></c>'
+    if isinstance(value, datetime):
+        days = (value - _EPOCH.to_pydatetime()).total_seconds() / 86_400
+        return f'<c r="{place}" s="{style}"><v>{days!r}</v></c>'
+    return _cell(place, value.item(), style)  # numpy's own numbers
+
+
+def splice(book: Path, rows: Mapping[str, Path], target: Path) -> None:
+    """Write a book again with rows put into its sheets.
+
+    Parameters
+    ----------
+    book
+        The file that openpyxl saved.
+    rows
+        Name of a sheet's part in the book (``xl/worksheets/sheet1.xml``) and the file of its rows.
+    target
+        The whole book.
+    """
+    with (
+        zipfile.ZipFile(book) as source,
+        zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION) as made,
+    ):
+        for item in source.infolist():
+            content = source.read(item)
+            if item.filename not in rows:
+                made.writestr(item, content)
+                continue
+            head, end, tail = content.partition(_END_OF_ROWS)
+            assert end, f"{item.filename} has no rows to add to"
+            with made.open(item.filename, "w", force_zip64=True) as part:
+                part.write(head)
+                for chunk in _chunks(rows[item.filename]):
+                    part.write(chunk)
+                part.write(end + tail)
+
+
+def _chunks(path: Path) -> Iterable[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
