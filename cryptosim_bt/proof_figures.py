@@ -8,7 +8,7 @@ bar's equity where there are more bars than formulas.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
 from cryptosim_bt.metrics import MS_PER_YEAR
@@ -29,7 +29,7 @@ _FLOAT_DUST = "0.000000000001"
 
 def add_figures(
     proof: Proof, result: Result, facts: RunFacts, words: Words, places: Places,
-    figures: Iterable[SummaryRow], *, whole: bool,
+    figures: Iterable[SummaryRow], *, whole: Set[str],
 ) -> None:  # fmt: skip
     """Add a check of every number of the summary.
 
@@ -38,7 +38,7 @@ def add_figures(
     figures
         The summary's rows.
     whole
-        Whether all bars stand in their sheet.
+        The tables of which all rows stand in their sheets.
     """
     formulas = _Formulas(proof, result, facts, words, places, whole=whole)
     known = formulas.all()
@@ -68,7 +68,7 @@ class _Formulas:
 
     def __init__(
         self, proof: Proof, result: Result, facts: RunFacts, words: Words, places: Places,
-        *, whole: bool,
+        *, whole: Set[str],
     ) -> None:  # fmt: skip
         self._proof, self._result, self._facts = proof, result, facts
         self._words, self._places, self._whole = words, places, whole
@@ -86,7 +86,9 @@ class _Formulas:
             "open_contracts.short": lambda: cell("short_held", last),
             "liquidations": lambda: cell("liquidations_so_far", last),
             "fills": lambda: self._count("fills", "price"),
-            "orders_expired": lambda: self._count("orders", "status", "expired"),
+            "orders_expired": lambda: (
+                self._count("orders", "status", "expired") if "orders" in self._whole else None
+            ),
             "open_sets": lambda: self._count("sets", "status", "open"),
             **self._of_bars(),
             **self._of_equity(),
@@ -111,7 +113,7 @@ class _Formulas:
     # ------------------------------------------------------------------ bars
     def _of_bars(self) -> dict[str, Callable[[], str | None]]:
         places, bars, facts = self._places, self._result.bars, self._facts
-        if not self._whole:
+        if "bars" not in self._whole:
             return {}
         last = len(bars) - 1
         first_open, close = places.cell("bars", "open", 0), places.cell("bars", "close", last)

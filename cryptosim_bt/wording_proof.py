@@ -14,6 +14,19 @@ PROOF_TERMS: dict[str, tuple[str, str]] = {
     "section_proof": ("Proof", "검산"),
     "days_note": ("One row per local day", "하루마다 한 행"),
     "funding_note": ("One row per payment of a leg", "정산마다 방향별로 한 행"),
+    "about_charts": ("Equity, balance and drawdown", "총자산, 잔고, 낙폭"),
+    "about_proof": (
+        "Every number that is computed again, beside the program's",
+        "다시 계산한 값과 프로그램의 값 비교",
+    ),
+    "about_ledger": (
+        "For the proof: balance, legs and groups rolled over fills and funding",
+        "검산용: 체결과 펀딩을 따라 계산한 잔고, 방향, 그룹",
+    ),
+    "about_steps": (
+        "For the proof: entries, exits and funding of each trade",
+        "검산용: 거래마다 진입, 청산, 펀딩",
+    ),
     "charts_note": (
         "Drawn from the sheet {sheet}; change a cell there and the chart follows",
         "'{sheet}' 시트의 값으로 그린 차트입니다",

@@ -8,7 +8,7 @@ does not grow with cells.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from openpyxl import Workbook
@@ -20,6 +20,7 @@ from cryptosim_bt.proof_places import Places
 from cryptosim_bt.proof_tables import add_tables
 from cryptosim_bt.result import Result
 from cryptosim_bt.run_facts import RunFacts
+from cryptosim_bt.sheet_columns import Sheet
 from cryptosim_bt.sheet_xml import splice
 from cryptosim_bt.sheets import sheets_of
 from cryptosim_bt.wording import Words
@@ -63,7 +64,7 @@ def write_workbook(
     sheets = sheets_of(result, facts, words)
     layout = SummaryLayout.of(result, sheets, look, row_limit)
     places = Places(sheets, layout.places(), words)
-    proof = _proof(result, look, places, layout, row_limit, formula_bars)
+    proof = _proof(result, sheets, look, places, layout, row_limit, formula_bars)
     define_names(look, places)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".report-") as folder:
         total = sum(shown_rows(sheet, row_limit) for sheet in sheets)
@@ -87,19 +88,18 @@ def write_workbook(
 
 
 def _proof(
-    result: Result, look: Look, places: Places, layout: SummaryLayout,
+    result: Result, sheets: Sequence[Sheet], look: Look, places: Places, layout: SummaryLayout,
     row_limit: int, formula_bars: int,
 ) -> Proof | None:  # fmt: skip
     """Return the checks of a run, None where the tables that they read do not fit."""
     if not fits(result, row_limit):
         return None
-    count = len(result.bars)
-    shown = count if count + 1 <= row_limit else row_limit - 2
-    whole = shown == count
+    shown = {sheet.name: shown_rows(sheet, row_limit) for sheet in sheets}
+    whole = {sheet.name for sheet in sheets if shown[sheet.name] == len(sheet)}
     proof = Proof(
         result, look.facts, look.words, places,
-        bars=proved_bars(result, look.facts, shown, formula_bars),
-        every_bar=whole and count <= formula_bars,
+        bars=proved_bars(result, look.facts, shown["bars"], formula_bars),
+        every_bar="bars" in whole and len(result.bars) <= formula_bars,
         room=row_limit - HEADING_ROW,
     )  # fmt: skip
     if len(proof.steps) >= row_limit:

@@ -153,4 +153,4 @@ def _stream(proof: Proof, look: Look, rows: Rows, page: Any) -> None:
 def fits(result: Result, row_limit: int) -> bool:
     """Tell whether all fills, payments, trades and sets stand in their sheets, and the ledger."""
     events = len(result.fills) + len(result.funding)
-    return max(events + 1, len(result.trades), len(result.sets), len(result.orders)) < row_limit
+    return max(events + 1, len(result.trades), len(result.sets)) < row_limit

@@ -34,6 +34,8 @@ _VALUE_WIDTH, _NOTE_WIDTH, _LINE_HEIGHT = 40, 84, 15
 # What the proof compares, in the order of its rows.
 PROVED = ("summary", "trades", "sets", "fills", "funding", "bars")
 VERDICT = "proof"
+# Sheets that are no tables of the run.
+_MADE = ("charts", "proof", "ledger", "steps")
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,10 @@ class SummaryLayout:
                        words.term(f"{sheet.name}_note"))
             for sheet in sheets
         ]  # fmt: skip
+        about += [
+            SummaryRow(words.term(f"{name}_sheet"), "", "plain", words.term(f"about_{name}"))
+            for name in _MADE
+        ]
         sections.insert(0, (words.term("section_proof"), proof))
         sections += [(words.term("section_sheets"), about), settings]
         for heading, rows in sections:
