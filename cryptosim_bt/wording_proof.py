@@ -42,12 +42,12 @@ PROOF_TERMS: dict[str, tuple[str, str]] = {
     ),
     "right": ("OK", "일치"),
     "wrong": ("differs", "불일치"),
-    "given": ("taken as given", "인용"),
+    "given": ("taken as given", "미검산"),
     "rows_wrong": (" rows differ", "행 불일치"),
-    "rows_given": (" taken as given", "개 인용 (시트만으로 계산할 수 없는 값)"),
+    "rows_given": (" taken as given", "개 미검산 (시트만으로 계산할 수 없는 값)"),
     "checked": (" rows computed again, ", "행 다시 계산, "),
     "differing": (" differ, ", "행 불일치, "),
-    "quoted": (" taken as given", "개 인용"),
+    "quoted": (" taken as given", "개 미검산"),
     "not_proved": ("not proved", "검산하지 않음"),
     "not_proved_note": (
         "Not proved: this run has more fills, payments, trades or sets than a sheet has rows",
@@ -100,7 +100,7 @@ PROOF_TERMS: dict[str, tuple[str, str]] = {
         "This run has more bars than formulas: of each day, the last bar is proved; drawdown, "
         "Sharpe and Sortino, which need every bar, are taken as given",
         "봉이 많아 하루의 마지막 봉만 검산합니다. 모든 봉이 필요한 최대 낙폭, 샤프, 소르티노는 "
-        "인용합니다",
+        "검산하지 않습니다",
     ),
     "trade": ("trade", "거래"),
     "fill": ("fill", "체결"),

@@ -17,11 +17,11 @@ from cryptosim_bt import SHIPPED_CONFIGS, Result, load_settings, run_backtest
 from cryptosim_bt.analyzers.excel import Excel
 from cryptosim_bt.plugins import discover
 from cryptosim_bt.run_facts import RunFacts, instrument_of
-from cryptosim_bt.sheets import sheets_of
 from cryptosim_bt.wording import Words
 from cryptosim_bt.wording_proof import PROOF_COLUMNS
 from cryptosim_bt.wording_tables import COLUMNS, FIGURES
-from cryptosim_bt.workbook import EXCEL_ROWS, write_workbook
+from cryptosim_bt.workbook.book import EXCEL_ROWS, write_workbook
+from cryptosim_bt.workbook.sheets import sheets_of
 
 pytestmark = pytest.mark.usefixtures("quiet_framework")
 

@@ -163,10 +163,10 @@ def test_every_number_of_the_summary_is_proved_or_counted_as_given(
     results: dict[str, Result], computed: dict[str, Computed]
 ) -> None:
     found = computed["main"]
-    given = [row[FIGURE] for row in found.of("인용")]
+    given = [row[FIGURE] for row in found.of("미검산")]
     assert given == ["거부된 진입: 세트 한도", "청산가까지 최소 거리", "순서가 불확실한 봉",
                      "… 진입과 청산", "불러온 봉 수"]  # fmt: skip
-    assert found.given.startswith("5개 인용")
+    assert found.given.startswith("5개 미검산")
     proved = {row[FIGURE]: row for row in found.rows if row[KIND] == "요약" and row[COMPUTED]}
     summary = results["main"].summary
     for label, name in (("최종 총자산", "final_equity"), ("최대 낙폭", "max_drawdown"),
@@ -206,7 +206,7 @@ def test_beyond_the_formulas_limit_each_days_last_bar_is_proved(
     bars = [row for row in found.rows if row[KIND] == "시세분석"]
     # 31 days of Seoul; balance, unrealised PnL, equity and equity from both books.
     assert len(bars) == 31 * 4
-    given = {row[FIGURE] for row in found.of("인용")}
+    given = {row[FIGURE] for row in found.of("미검산")}
     assert {"최대 낙폭", "샤프 지수", "소르티노 지수"} <= given
     assert "최종 총자산" not in given
 
@@ -216,7 +216,7 @@ def test_of_cut_bars_those_in_the_sheet_are_proved(computed: dict[str, Computed]
     assert found.verdict == "일치"
     # The proof itself has 500 rows too: what has no place there is counted as given.
     assert 0 < len(found.rows) <= 500
-    assert "최종 총자산" in {row[FIGURE] for row in found.of("인용")}
+    assert "최종 총자산" in {row[FIGURE] for row in found.of("미검산")}
     assert int(found.given.partition("개")[0]) > 744
 
 

@@ -10,10 +10,8 @@ from typing import Any
 from openpyxl.formatting.rule import FormulaRule
 
 from cryptosim_bt.result import Result
-from cryptosim_bt.sheet_columns import Sheet
-from cryptosim_bt.sheet_xml import Formula
-from cryptosim_bt.summary_rows import SummaryRow, summary_sections
-from cryptosim_bt.workbook_look import (
+from cryptosim_bt.workbook.columns import Sheet
+from cryptosim_bt.workbook.look import (
     BANNER_FONT,
     HAIRLINE,
     LEFT,
@@ -28,7 +26,9 @@ from cryptosim_bt.workbook_look import (
     cell,
     columns_of,
 )
-from cryptosim_bt.workbook_tables import cut_note, shown_rows
+from cryptosim_bt.workbook.row_xml import Formula
+from cryptosim_bt.workbook.summary_rows import SummaryRow, summary_sections
+from cryptosim_bt.workbook.tables import cut_note, shown_rows
 
 _VALUE_WIDTH, _NOTE_WIDTH, _LINE_HEIGHT = 40, 84, 15
 # What the proof compares, in the order of its rows.

@@ -12,10 +12,10 @@ from openpyxl.chart.shapes import GraphicalProperties
 from openpyxl.drawing.line import LineProperties
 from openpyxl.utils import get_column_letter, quote_sheetname
 
-from cryptosim_bt.sheet_columns import Sheet
 from cryptosim_bt.timeframe import DAY_MS
-from cryptosim_bt.workbook_look import BANNER_FONT, NOTE_FONT, TITLE_FONT, Look, cell
-from cryptosim_bt.workbook_tables import shown_rows
+from cryptosim_bt.workbook.columns import Sheet
+from cryptosim_bt.workbook.look import BANNER_FONT, NOTE_FONT, TITLE_FONT, Look, cell
+from cryptosim_bt.workbook.tables import shown_rows
 
 # Points that Excel draws at ease; of more bars, the days are drawn.
 CHART_BARS = 20_000

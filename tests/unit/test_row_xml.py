@@ -10,7 +10,7 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from cryptosim_bt.sheet_xml import Formula, RowFile, excel_times, splice
+from cryptosim_bt.workbook.row_xml import Formula, RowFile, excel_times, splice
 
 NOON = datetime.datetime(2025, 1, 2, 12, 30)  # noqa: DTZ001
 

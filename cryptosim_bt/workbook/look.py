@@ -11,9 +11,9 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 
 from cryptosim_bt.run_facts import RunFacts
-from cryptosim_bt.sheet_columns import Tone
-from cryptosim_bt.sheet_xml import Formula
 from cryptosim_bt.wording import Words
+from cryptosim_bt.workbook.columns import Tone
+from cryptosim_bt.workbook.row_xml import Formula
 
 # Set in paper size codes: A3, which holds the bars' columns at a legible size.
 _A3 = "8"

@@ -1,6 +1,6 @@
 """The tables of the workbook: a run as sheets of columns, made from a `Result` alone.
 
-What stands in a cell is decided here; how it looks, in `workbook_look`. Amounts of money that the
+What stands in a cell is decided here; how it looks, in `look`. Amounts of money that the
 tables of the result do not hold come from the run's contract.
 """
 
@@ -10,8 +10,9 @@ import pandas as pd
 
 from cryptosim_bt.result import Result
 from cryptosim_bt.run_facts import RunFacts
-from cryptosim_bt.sheet_bars import bars_sheet, days_sheet
-from cryptosim_bt.sheet_columns import (
+from cryptosim_bt.wording import Words
+from cryptosim_bt.workbook.bars_sheet import bars_sheet, days_sheet
+from cryptosim_bt.workbook.columns import (
     Column,
     Sheet,
     coin_amount,
@@ -19,7 +20,6 @@ from cryptosim_bt.sheet_columns import (
     invested,
     without_zeros,
 )
-from cryptosim_bt.wording import Words
 
 
 def sheets_of(result: Result, facts: RunFacts, words: Words) -> list[Sheet]:

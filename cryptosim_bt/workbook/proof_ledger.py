@@ -14,9 +14,9 @@ from typing import Any
 from openpyxl.utils import get_column_letter
 
 from cryptosim_bt.contracts import SIDES, Side
-from cryptosim_bt.proof_formulas import Arithmetic, left_of
-from cryptosim_bt.proof_replay import Event, Replay
-from cryptosim_bt.sheet_xml import Formula
+from cryptosim_bt.workbook.proof_formulas import Arithmetic, left_of
+from cryptosim_bt.workbook.proof_replay import Event, Replay
+from cryptosim_bt.workbook.row_xml import Formula
 
 # column: kind. Those of a side stand twice.
 _COLUMNS = {

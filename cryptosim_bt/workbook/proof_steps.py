@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 from openpyxl.utils import get_column_letter
 
-from cryptosim_bt.proof_formulas import Arithmetic, left_of
-from cryptosim_bt.proof_ledger import Ledger
-from cryptosim_bt.proof_replay import Journey, Replay, Step
-from cryptosim_bt.sheet_xml import Formula
+from cryptosim_bt.workbook.proof_formulas import Arithmetic, left_of
+from cryptosim_bt.workbook.proof_ledger import Ledger
+from cryptosim_bt.workbook.proof_replay import Journey, Replay, Step
+from cryptosim_bt.workbook.row_xml import Formula
 
 _COLUMNS = {
     "step_transaction": "count", "step_group": "text", "step_kind": "text", "step_event": "count",

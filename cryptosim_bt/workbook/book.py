@@ -1,7 +1,7 @@
 """report.xlsx: the sheets of a run, put together.
 
 What stands in the tables is decided in `sheets`, what proves them in `proof`, how they look in
-`workbook_look`. openpyxl makes the book, rows are streamed beside it (`sheet_xml`), so that memory
+`look`. openpyxl makes the book, rows are streamed beside it (`row_xml`), so that memory
 does not grow with cells.
 """
 
@@ -13,22 +13,28 @@ from pathlib import Path
 
 from openpyxl import Workbook
 
-from cryptosim_bt.proof import Proof
-from cryptosim_bt.proof_checks import HEADING_ROW
-from cryptosim_bt.proof_figures import add_figures
-from cryptosim_bt.proof_places import Places
-from cryptosim_bt.proof_tables import add_tables
 from cryptosim_bt.result import Result
 from cryptosim_bt.run_facts import RunFacts
-from cryptosim_bt.sheet_columns import Sheet
-from cryptosim_bt.sheet_xml import splice
-from cryptosim_bt.sheets import sheets_of
 from cryptosim_bt.wording import Words
-from cryptosim_bt.workbook_charts import CHART_BARS, add_charts
-from cryptosim_bt.workbook_look import Look
-from cryptosim_bt.workbook_proof import define_names, fits, proved_bars, verdicts, write_proof
-from cryptosim_bt.workbook_summary import SummaryLayout, write_summary
-from cryptosim_bt.workbook_tables import Rows, shown_rows, write_sheet
+from cryptosim_bt.workbook.charts import CHART_BARS, add_charts
+from cryptosim_bt.workbook.columns import Sheet
+from cryptosim_bt.workbook.look import Look
+from cryptosim_bt.workbook.proof import Proof
+from cryptosim_bt.workbook.proof_checks import HEADING_ROW
+from cryptosim_bt.workbook.proof_figures import add_figures
+from cryptosim_bt.workbook.proof_places import Places
+from cryptosim_bt.workbook.proof_sheets import (
+    define_names,
+    fits,
+    proved_bars,
+    verdicts,
+    write_proof,
+)
+from cryptosim_bt.workbook.proof_tables import add_tables
+from cryptosim_bt.workbook.row_xml import splice
+from cryptosim_bt.workbook.sheets import sheets_of
+from cryptosim_bt.workbook.summary import SummaryLayout, write_summary
+from cryptosim_bt.workbook.tables import Rows, shown_rows, write_sheet
 
 # What one sheet of Excel holds.
 EXCEL_ROWS = 1_048_576

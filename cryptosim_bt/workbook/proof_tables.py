@@ -9,10 +9,10 @@ import pandas as pd
 
 from cryptosim_bt.contracts import SIDES, Side
 from cryptosim_bt.orders import Role
-from cryptosim_bt.proof import Proof
-from cryptosim_bt.proof_checks import Line
-from cryptosim_bt.proof_formulas import on_tick
-from cryptosim_bt.sheet_xml import Formula
+from cryptosim_bt.workbook.proof import Proof
+from cryptosim_bt.workbook.proof_checks import Line
+from cryptosim_bt.workbook.proof_formulas import on_tick
+from cryptosim_bt.workbook.row_xml import Formula
 
 # Beyond so many bars the legs are not compared bar by bar: equity tells of them.
 LEGS_BARS = 20_000

@@ -10,15 +10,10 @@ from openpyxl.formatting.rule import FormulaRule
 from openpyxl.utils import get_column_letter
 from openpyxl.workbook.defined_name import DefinedName
 
-from cryptosim_bt.proof import Proof
-from cryptosim_bt.proof_checks import COLUMNS, FIRST_ROW, HEADING_ROW, TOLERANCE
-from cryptosim_bt.proof_places import Places
 from cryptosim_bt.result import Result
 from cryptosim_bt.run_facts import RunFacts
-from cryptosim_bt.sheet_bars import local_days
-from cryptosim_bt.sheet_xml import Formula
-from cryptosim_bt.summary_rows import SETTING
-from cryptosim_bt.workbook_look import (
+from cryptosim_bt.workbook.bars_sheet import local_days
+from cryptosim_bt.workbook.look import (
     LEFT,
     NOTE_FONT,
     RIGHT,
@@ -28,8 +23,13 @@ from cryptosim_bt.workbook_look import (
     cell,
     column_width,
 )
-from cryptosim_bt.workbook_summary import PROVED, VERDICT
-from cryptosim_bt.workbook_tables import Rows, header_cell, write_formulas
+from cryptosim_bt.workbook.proof import Proof
+from cryptosim_bt.workbook.proof_checks import COLUMNS, FIRST_ROW, HEADING_ROW, TOLERANCE
+from cryptosim_bt.workbook.proof_places import Places
+from cryptosim_bt.workbook.row_xml import Formula
+from cryptosim_bt.workbook.summary import PROVED, VERDICT
+from cryptosim_bt.workbook.summary_rows import SETTING
+from cryptosim_bt.workbook.tables import Rows, header_cell, write_formulas
 
 # Names of the workbook that formulas use: cells of the summary.
 _NAMES = {

@@ -13,9 +13,8 @@ from openpyxl.comments import Comment
 from openpyxl.formatting.rule import FormulaRule
 from openpyxl.utils import get_column_letter
 
-from cryptosim_bt.sheet_columns import Column, Sheet
-from cryptosim_bt.sheet_xml import RowFile, excel_times
-from cryptosim_bt.workbook_look import (
+from cryptosim_bt.workbook.columns import Column, Sheet
+from cryptosim_bt.workbook.look import (
     BANNER_FONT,
     FILLED_BAR,
     HEADER_ALIGNMENT,
@@ -26,6 +25,7 @@ from cryptosim_bt.workbook_look import (
     cell,
     column_width,
 )
+from cryptosim_bt.workbook.row_xml import RowFile, excel_times
 
 # Rows that are turned into Python values at a time.
 _BLOCK = 10_000

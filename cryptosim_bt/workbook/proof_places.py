@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from openpyxl.utils import get_column_letter
 
-from cryptosim_bt.sheet_columns import Sheet
 from cryptosim_bt.wording import Words
+from cryptosim_bt.workbook.columns import Sheet
 
 
 class Places:

@@ -15,16 +15,16 @@ import numpy as np
 import pandas as pd
 
 from cryptosim_bt.contracts import SIDES, FirstCryptoSimContract
-from cryptosim_bt.proof_checks import FIRST_ROW, Block, Checks, Line, Verdicts, cells
-from cryptosim_bt.proof_formulas import Arithmetic
-from cryptosim_bt.proof_ledger import Ledger, LedgerSources
-from cryptosim_bt.proof_places import Places
-from cryptosim_bt.proof_replay import Event, Replay
-from cryptosim_bt.proof_steps import TradeSteps
 from cryptosim_bt.result import Result
 from cryptosim_bt.run_facts import RunFacts
-from cryptosim_bt.sheet_xml import excel_times
 from cryptosim_bt.wording import Words
+from cryptosim_bt.workbook.proof_checks import FIRST_ROW, Block, Checks, Line, Verdicts, cells
+from cryptosim_bt.workbook.proof_formulas import Arithmetic
+from cryptosim_bt.workbook.proof_ledger import Ledger, LedgerSources
+from cryptosim_bt.workbook.proof_places import Places
+from cryptosim_bt.workbook.proof_replay import Event, Replay
+from cryptosim_bt.workbook.proof_steps import TradeSteps
+from cryptosim_bt.workbook.row_xml import excel_times
 
 
 class Proof:

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
 from cryptosim_bt.metrics import MS_PER_YEAR
-from cryptosim_bt.proof import Proof
-from cryptosim_bt.proof_checks import Block, Line
-from cryptosim_bt.proof_places import Places
 from cryptosim_bt.result import Result
 from cryptosim_bt.run_facts import RunFacts
-from cryptosim_bt.summary_rows import SETTING, SummaryRow
 from cryptosim_bt.wording import Words
+from cryptosim_bt.workbook.proof import Proof
+from cryptosim_bt.workbook.proof_checks import Block, Line
+from cryptosim_bt.workbook.proof_places import Places
+from cryptosim_bt.workbook.summary_rows import SETTING, SummaryRow
 
 Formulas = Mapping[str, Callable[[], str | None]]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from cryptosim_bt.sheet_xml import Formula
+from cryptosim_bt.workbook.row_xml import Formula
 
 # Above the table of checks: the verdict, the tolerance, how to read it, the headings.
 HEADING_ROW = 4

@@ -12,7 +12,8 @@ from cryptosim_bt.contracts import SIDES, Side
 from cryptosim_bt.orders import Role
 from cryptosim_bt.result import Result
 from cryptosim_bt.run_facts import RunFacts
-from cryptosim_bt.sheet_columns import (
+from cryptosim_bt.wording import Words
+from cryptosim_bt.workbook.columns import (
     TONES,
     Column,
     Kind,
@@ -23,7 +24,6 @@ from cryptosim_bt.sheet_columns import (
     objects,
     without_zeros,
 )
-from cryptosim_bt.wording import Words
 
 _BUY_SIGNALS = {1: ("long", "entry"), -2: ("short", "exit")}
 _SELL_SIGNALS = {-1: ("short", "entry"), 2: ("long", "exit")}
