@@ -266,11 +266,20 @@ class Account:
             self._prices = below, above
         return self._prices
 
+    def backing(self, sides: Sequence[Side]) -> float:
+        """Return what stands behind sides that are liquidated together, before their PnL.
+
+        Cross: the balance. Isolated: the leg's margin, less what the wallet owes (R28).
+        """
+        if not self.isolated:
+            return self.balance
+        return self.legs[sides[0]].margin + min(0.0, self.balance)
+
     def _margined(self) -> list[tuple[tuple[Side, ...], list[Leg], float]]:
         if not self.isolated:
-            return [(SIDES, self.exposures(), self.balance)]
+            return [(SIDES, self.exposures(), self.backing(SIDES))]
         return [
-            ((side,), [leg for leg in self.exposures() if leg.side == side], self.legs[side].margin)
+            ((side,), [leg for leg in self.exposures() if leg.side == side], self.backing((side,)))
             for side in SIDES
         ]
 

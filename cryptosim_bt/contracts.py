@@ -59,6 +59,8 @@ class LiquidationRegion(NamedTuple):
 
 NO_LIQUIDATION = LiquidationRegion(-math.inf, math.inf)
 ALWAYS_LIQUIDATED = LiquidationRegion(math.inf, math.inf)
+# A difference below this share of what it is a difference of is nothing but rounding.
+_DUST = 1e-12
 
 
 def sign(side: Side) -> int:
@@ -290,13 +292,17 @@ class InverseContract(_Contract):
         The condition of R23, equity <= maintenance + closing fee, times P. A deduction lowers
         the requirement and so stands beside the balance B.
         """
-        slope, constant, held = balance + deduction, 0.0, False
+        slope = scale = balance + deduction
+        constant, held = 0.0, False
         for (side, contracts, entry), leg_rate in zip(legs, _per_leg(rate, legs), strict=True):
             direction, value = sign(side), contracts * self.contract_size
             if value:
                 held = True
                 slope += direction * value / entry
+                scale += value / entry
                 constant += value * (direction + leg_rate + taker)
+        # A short that is backed by its whole entry value has no price; float dust would give one.
+        slope = 0.0 if abs(slope) < _DUST * scale else slope
         return _below(slope, constant) if held else NO_LIQUIDATION
 
 
@@ -363,12 +369,16 @@ class LinearContract(_Contract):
     ) -> LiquidationRegion:
         """Return the prices of liquidation: ``P * sum(V * (s-rate-f)) <= sum(s*V*avg) - B``."""
         slope, constant, held = 0.0, -(balance + deduction), False
+        scale = balance + deduction
         for (side, contracts, entry), leg_rate in zip(legs, _per_leg(rate, legs), strict=True):
             direction, value = sign(side), contracts * self.contract_size
             if value:
                 held = True
                 slope += value * (direction - leg_rate - taker)
                 constant += direction * value * entry
+                scale += value * entry
+        # A long that is backed by its whole entry value has no price; float dust would give one.
+        constant = 0.0 if abs(constant) < _DUST * scale else constant
         return _below(slope, constant) if held else NO_LIQUIDATION
 
 

@@ -297,7 +297,8 @@ class SimulatedExchange:
     def _take_own_profit(self, entry: WorkingOrder) -> None:
         """Note that a bar reaches what its own entry was entered for; R12 leaves it untaken."""
         for order in list(self._book.exits.values()):
-            if order.group == entry.group and self._matcher.touched(order, self._bar):
+            made_now = order.active_ms > self._time_ms
+            if made_now and order.group == entry.group and self._matcher.touched(order, self._bar):
                 self.note_ambiguous(ENTRY_AND_EXIT)
                 if self._rules.event_order == "best":
                     self._fill(order, order.price, Liquidity.MAKER)
@@ -390,7 +391,7 @@ class SimulatedExchange:
             for group, held in account.closing_order(sides)
         ]
         total = sum(contracts for _, _, contracts, _ in closing)
-        backing = account.legs[sides[0]].margin if account.isolated else account.balance
+        backing = account.backing(sides)
         pnl = sum(
             scheme.pnl(leg.side, leg.contracts, leg.entry, price)
             for leg in account.exposures()

@@ -241,7 +241,9 @@ class Ledger:
         counted = "liquidations_so_far"
         price = here("event_price")
         sides = (event.side,) if self._isolated else SIDES
-        backing = above(f"{event.side}_margin") if self._isolated else above("event_balance")
+        backing = above("event_balance")
+        if self._isolated:
+            backing = f"{above(f'{event.side}_margin')}+MIN(0,{backing})"
         pnl = "+".join(
             self.unrealized(side, number - 1, price, of_groups=self._math.by_group)
             for side in sides

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,9 +48,11 @@ def run(
     return result
 
 
-def account_of(kind: str, mode: str = "isolated", balance: float = 1000.0) -> Account:
+def account_of(
+    kind: str, mode: str = "isolated", balance: float = 1000.0, leverage: float = 10.0
+) -> Account:
     scheme = FuturesCommission(
-        contract=CONTRACTS[kind], taker=TAKER, futures_leverage=10.0,
+        contract=CONTRACTS[kind], taker=TAKER, futures_leverage=leverage,
         tiers=MaintenanceTiers.single(MMR),
     )  # fmt: skip
     return Account(scheme, balance, mode)  # type: ignore[arg-type]
@@ -240,6 +243,34 @@ def test_wallet_behind_two_emptied_legs_is_shared_by_their_margins() -> None:
     # 270 are left of 100 + 200.
     assert account.legs["long"].margin == pytest.approx(90.0)
     assert account.legs["short"].margin == pytest.approx(180.0)
+
+
+def test_leg_that_lives_on_open_profit_is_liquidated_when_funding_has_eaten_it() -> None:
+    # Entered at 100 with all of 100 as margin; at 110 it has 100 of profit. Fundings of 5 % of
+    # 1,100 take 55 each: balance 45, -10, -65, -120. The fourth leaves -120 + 100 < 0.
+    due = [(NEW_YEAR_MS + HOUR_MS * row, 0.05) for row in (3, 4, 5, 6)]
+    rules = rules_of("linear", initial_balance=100.0, taker=0.0, funding=due)
+    high = (110.0, 110.0, 110.0, 110.0)
+    result = run([QUIET, QUIET, (100.0, 110.0, 100.0, 110.0), *[high] * 5], {0: 1}, rules)
+    assert result.bars["balance"].tolist()[3:6] == pytest.approx([45.0, -10.0, -65.0])
+    assert result.bars["equity"].tolist()[3:6] == pytest.approx([145.0, 90.0, 35.0])
+    assert happened(result)[-1][:2] == (6, "liquidation")
+    assert result.summary["shortfall"] == pytest.approx(20.0)
+    assert result.summary["final_equity"] == 0.0
+    # Before that, the price at which -65 + 10 * (P - 100) = 10 * P * MMR.
+    wanted = (1000.0 + 65.0) / (10.0 * (1.0 - MMR))
+    assert result.bars["liquidation_below"].iloc[5] == pytest.approx(wanted, rel=1e-12)
+
+
+@pytest.mark.parametrize(("kind", "side"), [("inverse", "short"), ("linear", "long")])
+def test_margin_of_the_whole_entry_value_has_no_price_after_a_partial_close(
+    kind: str, side: Side
+) -> None:
+    account = account_of(kind, balance=1e6, leverage=1.0)
+    for count in range(1, 100):
+        account.open(side, 1, 100.0, 97.3, 0.0)
+        account.close(side, 1, count / 7.0, 97.3, 0.0)
+        assert account.liquidation_prices(97.3) == (-math.inf, math.inf)
 
 
 def test_inverse_isolated_short_at_leverage_one_is_never_liquidated() -> None:

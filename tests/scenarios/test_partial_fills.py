@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cryptosim_bt import Result
 from cryptosim_bt.instrument import Instrument
-from cryptosim_bt.matching import Bar, FillRules, Matcher
+from cryptosim_bt.matching import Bar, EventOrder, FillRules, Matcher
 from cryptosim_bt.order_book import WorkingOrder
 from cryptosim_bt.orders import Role
 from tests.exchange_runs import (
@@ -42,12 +42,14 @@ def run(
     volumes: Sequence[float],
     rules: Mapping[str, Any] = RULES,
     mode: str = "cross",
+    event_order: EventOrder = "rules",
 ) -> Result:
     changes = {
         "trading": {"margin_mode": mode},
         "backtest": {"fill": {"max_volume_share": 0.5}},
     }
-    result = outcome(exchange_run(hours(*prices), signals, rules, changes, volumes=volumes))
+    prepared = exchange_run(hours(*prices), signals, rules, changes, volumes=volumes)
+    result = outcome(prepared, event_order)
     assert_money_is_kept(result, rules["initial_balance"])
     return result
 
@@ -216,6 +218,19 @@ def test_signal_exit_that_expires_in_part_gives_the_rest_back_to_the_take_profit
         (3, "signal_exit", 3.0, 100.0, "maker"),
         (5, "take_profit", 7.0, 102.0, "maker"),
     ]
+
+
+@pytest.mark.parametrize("event_order", ["rules", "best", "worst"])
+def test_exit_takes_its_share_of_a_bar_once_in_every_order_of_events(
+    event_order: EventOrder,
+) -> None:
+    # An entry at 98 fills in the bar in which the signal exit at 99 does, both by 5 of 10.
+    rules = changed(RULES, use_tp=False)
+    prices = [QUIET, (100.0, 100.0, 98.0, 98.0), (99.0, 99.0, 98.5, 99.0),
+              (98.5, 99.5, 97.0, 98.0), (98.5, 98.5, 98.5, 98.5)]  # fmt: skip
+    result = run(prices, {0: 1, 1: 1, 2: 2}, [0, 100, 0, 10, 0], rules, event_order=event_order)
+    exits = [row for row in happened(result) if row[1] == "signal_exit"]
+    assert exits == [(3, "signal_exit", 5.0, 99.0, "maker")]
 
 
 def test_stop_stays_when_a_signal_exit_expires_in_part() -> None:
