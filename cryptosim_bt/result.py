@@ -34,6 +34,9 @@ COUNTS = {"fills": ("order_id", "transaction"), "orders": ("parent_id",)}
 # Numbers with blanks between them; one alone would be read as a number.
 _TEXTS = {"sets": {"transactions": str}}
 
+# What the summary calls the mark where there is no series of it (R38).
+LAST_PRICE = "last price"
+
 FIRST_BAR_COLUMNS = ("time", "open", "high", "low", "close", "volume")
 LAST_BAR_COLUMNS = (
     "signal",

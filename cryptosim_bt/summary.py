@@ -15,6 +15,7 @@ from cryptosim_bt._version import __version__
 from cryptosim_bt.prepare import Prepared
 from cryptosim_bt.provenance import provenance
 from cryptosim_bt.records import record_of
+from cryptosim_bt.result import LAST_PRICE
 from cryptosim_bt.timeframe import iso_utc
 
 
@@ -63,7 +64,7 @@ def summarize(
         "shortfall": account.shortfall,
         "margin_mode": settings.keys.trading.margin_mode,
         "mark": settings.keys.data.mark_path
-        or ("venue" if settings.keys.data.mark else "last price"),
+        or ("venue" if settings.keys.data.mark else LAST_PRICE),
         "min_liquidation_distance": _liquidation_distance(
             prepared, bars, exchange.liquidations
         ),

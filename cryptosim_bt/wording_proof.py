@@ -45,9 +45,9 @@ PROOF_TERMS: dict[str, tuple[str, str]] = {
     "given": ("taken as given", "미검산"),
     "rows_wrong": (" rows differ", "행 불일치"),
     "rows_given": (" taken as given", "개 미검산 (시트만으로 계산할 수 없는 값)"),
-    "checked": (" rows computed again, ", "행 다시 계산, "),
+    "checked": (" rows, ", "행 다시 계산, "),
     "differing": (" differ, ", "행 불일치, "),
-    "quoted": (" taken as given", "개 미검산"),
+    "quoted": (" as given", "개 미검산"),
     "not_proved": ("not proved", "검산하지 않음"),
     "not_proved_note": (
         "Not proved: this run has more fills, payments, trades or sets than a sheet has rows",
@@ -78,16 +78,18 @@ PROOF_TERMS: dict[str, tuple[str, str]] = {
     ),
     "proved_bars": (
         "Balance, unrealised PnL and equity of each bar, and equity from both books; up to "
-        "20,000 bars also contracts and averages of the legs. Other columns are not proved",
-        "봉마다 잔고, 미실현 손익, 총자산, 두 장부의 총자산 비교, 2만 봉까지는 방향별 계약 수와 "
-        "평균 진입가. 그 밖의 열은 검산하지 않습니다",
+        "20,000 bars also contracts, averages and values of the legs, mark, returns and drawdown. "
+        "Not proved: margin, liquidation prices, indicators, and the sheets of days and orders",
+        "봉마다 잔고, 미실현 손익, 총자산, 두 장부의 총자산 비교, 2만 봉까지는 방향별 계약 수, "
+        "평균 진입가와 가치, 평가가격, 수익률과 낙폭. 검산하지 않는 것: 증거금, 청산가, 지표, "
+        "일별과 주문 시트",
     ),
     "tolerance": ("Tolerance", "허용 오차"),
     "tolerance_note": (
-        "A row is OK where the difference is at most this share of the number, or, near 0, of a "
-        "hundredth of the account (of ratios: of 1). Change it as you like",
-        "차이가 수치의 이 비율 이하이면 일치. 0에 가까운 수는 계좌의 1/100 (비율 지표는 1)의 "
-        "이 비율. 바꿔 볼 수 있습니다",
+        "A row is OK where the difference is at most this share of the number and of a base: of "
+        "money 0.003 % of the account times leverage, of prices 0, else 1. Change it as you like",
+        "차이가 (수치 + 기준값)의 이 비율 이하이면 일치. 기준값: 금액은 계좌 × 레버리지의 0.003 %, "
+        "가격은 0, 그 밖은 1. 바꿔 볼 수 있습니다",
     ),
     "proof_note": (
         "Computed: formulas of prices, contracts, rates and times of the other sheets, through "

@@ -37,13 +37,13 @@ COLUMNS: dict[str, Entry] = {
     ),
     "fill_prices": (
         "Fill price", "거래가격",
-        "Price of each fill; several as text, in the order of the actions",
-        "체결 가격. 여러 건이면 거래방향 순서대로 문자로 적습니다",
+        "Price of the fill; of several, their average by contracts (each stands in Fills)",
+        "체결 가격. 여러 건이면 계약 수 가중 평균 (각 건은 체결 시트에 있습니다)",
     ),
     "fill_contracts": (
         "Fill contracts", "거래크기",
-        "Contracts of each fill; several as text, in the order of the actions",
-        "체결 계약 수. 여러 건이면 거래방향 순서대로 문자로 적습니다",
+        "Contracts that filled; of several fills their sum (each stands in Fills)",
+        "체결 계약 수. 여러 건이면 합계 (각 건은 체결 시트에 있습니다)",
     ),
     "fill_pnl": (
         "Fill PnL", "거래수익",

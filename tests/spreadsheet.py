@@ -74,8 +74,13 @@ class Computed:
                     if isinstance(row[DIFFERENCE], int | float)), default=0.0)  # fmt: skip
 
 
-def changed(path: Path, places: Sequence[tuple[str, str, int | None]], target: Path) -> Path:
-    """Write a workbook again with numbers a thousandth larger.
+def changed(
+    path: Path,
+    places: Sequence[tuple[str, str, int | None]],
+    target: Path,
+    factor: float = 1.001,
+) -> Path:
+    """Write a workbook again with some numbers multiplied by a factor.
 
     Each place is a sheet, a heading and the n-th row from 0; or the summary, a label, None.
     """
@@ -89,6 +94,6 @@ def changed(path: Path, places: Sequence[tuple[str, str, int | None]], target: P
             cell = page.cell(row + 2, column)
         assert isinstance(cell.value, int | float), f"{sheet}, {heading}: no number"
         assert cell.value, f"{sheet}, {heading}: 0 does not change"
-        cell.value *= 1.001
+        cell.value *= factor
     book.save(target)
     return target

@@ -39,7 +39,7 @@ def bars_sheet(result: Result, facts: RunFacts, words: Words) -> Sheet:
         columns.append(Column(name, "average" if over_price else "number", bars[name]))
     columns.append(_signal("buy_signal", _BUY_SIGNALS, bars["signal"], words))
     columns.append(_signal("sell_signal", _SELL_SIGNALS, bars["signal"], words))
-    columns += _bar_fills(result, words)
+    columns += _bar_fills(result, facts, words)
     for side in SIDES:
         columns += _leg(side, bars, facts)
     net = bars["long_contracts"] - bars["short_contracts"]
@@ -116,8 +116,8 @@ def _signal(
     return Column(name, "text", objects(texts.get(value) for value in values), tones)
 
 
-def _bar_fills(result: Result, words: Words) -> list[Column]:
-    """Return what filled in each bar. One fill gives numbers, several give lists as text."""
+def _bar_fills(result: Result, facts: RunFacts, words: Words) -> list[Column]:
+    """Return what filled in each bar; several fills as their average price and their sum."""
     bars, fills = result.bars, result.fills
     rows = bars["time"].searchsorted(fills["time"], side="right") - 1
     found: dict[str, list[Any]] = {
@@ -132,10 +132,14 @@ def _bar_fills(result: Result, words: Words) -> list[Column]:
         actions = [f"{words.shown(side)} {words.shown(role)}"
                    for side, role in zip(sides, roles, strict=True)]  # fmt: skip
         numbers = [int(number) for number in members["order_id"].dropna()]
-        found["fill_orders"][at] = _one_or_list(numbers)
+        parts = list(zip(members["contracts"].tolist(), members["price"].tolist(), strict=True))
+        # Names of several orders are a list: there is no sum of them.
+        found["fill_orders"][at] = numbers[0] if len(numbers) == 1 else ", ".join(map(str, numbers))
         found["fill_actions"][at] = ", ".join(actions)
-        found["fill_prices"][at] = _one_or_list(members["price"].tolist())
-        found["fill_contracts"][at] = _one_or_list(members["contracts"].tolist())
+        found["fill_prices"][at] = (
+            parts[0][1] if len(parts) == 1 else facts.contract.average_entry(parts)
+        )
+        found["fill_contracts"][at] = float(members["contracts"].sum())
         exits = members.loc[members["role"] != Role.ENTRY.value, "group_pnl"]
         found["fill_pnl"][at] = float(exits.sum()) if len(exits) else None
         found["fill_fees"][at] = float(members["fee"].sum())
@@ -151,12 +155,6 @@ def _bar_fills(result: Result, words: Words) -> list[Column]:
         Column(name, kinds[name], objects(values), tones if name == "fill_actions" else None)
         for name, values in found.items()
     ]
-
-
-def _one_or_list(values: list[Any]) -> Any:
-    if len(values) < 2:
-        return values[0] if values else None
-    return ", ".join(f"{value:.15g}" for value in values)
 
 
 def _leg(side: Side, bars: pd.DataFrame, facts: RunFacts) -> list[Column]:

@@ -21,8 +21,8 @@ from cryptosim_bt.workbook.tables import shown_rows
 CHART_BARS = 20_000
 _WIDTH_CM, _HEIGHT_CM = 30.0, 10.5
 _LABELS = 10
-# Of so few days, labels show the hour too.
-_SHORT_DAYS = 10
+# Of fewer days, labels show the hour; of fewer, the day; else the month.
+_HOUR_DAYS, _DAY_DAYS = 10, 300
 _BLUE, _GREY, _RED, _GRID = "1F5FA8", "8C8C8C", "D98880", "D9D9D9"
 _LINE_EMU = 15_875  # 1.25 points
 
@@ -74,8 +74,8 @@ def _chart(
     axis.auto = False
     axis.tickLblPos, axis.tickMarkSkip = "low", max(1, count // _LABELS)
     axis.tickLblSkip = max(1, count // _LABELS)
-    short = sheet.name == "bars" and count * look.facts.timeframe_ms < _SHORT_DAYS * DAY_MS
-    axis.number_format = "mm-dd hh:mm" if short else "yyyy-mm-dd"
+    days = count * (look.facts.timeframe_ms if sheet.name == "bars" else DAY_MS) / DAY_MS
+    axis.number_format = _label_format(days)
     axis.title = words.term("time_axis")
     chart.x_axis = axis
     chart.y_axis.title = unit
@@ -89,6 +89,13 @@ def _chart(
     chart.legend.overlay = False
     chart.layout = Layout(ManualLayout(xMode="edge", yMode="edge", x=0.08, y=0.17, w=0.89, h=0.64))
     return chart
+
+
+def _label_format(days: float) -> str:
+    # Short, because not every program leaves labels out that have no room.
+    if days < _HOUR_DAYS:
+        return "dd hh:mm"
+    return "mm-dd" if days < _DAY_DAYS else "yyyy-mm"
 
 
 def _draw_lines(chart: Any, colours: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cryptosim_bt.contracts import SIDES, FirstCryptoSimContract
-from cryptosim_bt.result import Result
+from cryptosim_bt.result import LAST_PRICE, Result
 from cryptosim_bt.run_facts import RunFacts
 from cryptosim_bt.wording import Words
 from cryptosim_bt.workbook.proof_checks import FIRST_ROW, Block, Checks, Line, Verdicts, cells
@@ -55,6 +55,9 @@ class Proof:
     ) -> None:
         self.result, self.facts, self.words, self.places = result, facts, words, places
         self.every_bar, self.bars = every_bar, bars
+        # Without a mark of its own, a bar's mark is its close.
+        finer = result.settings["data"].get("fill_timeframe") is not None
+        self.own_mark = finer or result.summary["mark"] != LAST_PRICE
         isolated = result.settings["trading"]["margin_mode"] == "isolated"
         by_group = isinstance(facts.contract, FirstCryptoSimContract)
         self.math = Arithmetic("cryptosim" if by_group else facts.instrument.kind)
@@ -101,6 +104,10 @@ class Proof:
             self.ledger.unrealized(side, event, mark, of_groups=groups, sheet=sheet)
             for side in SIDES
         )
+
+    def mark(self, bar: int) -> str:
+        """Return the cell of the price at which a bar's PnL is counted (R38)."""
+        return self.places.cell("bars", "mark" if self.own_mark else "close", bar)
 
     def event_of(self, bar: int) -> int:
         """Return the last event of a bar or before it, -1 before the first."""

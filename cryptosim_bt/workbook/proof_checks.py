@@ -12,6 +12,7 @@ from cryptosim_bt.workbook.row_xml import Formula
 HEADING_ROW = 4
 FIRST_ROW = HEADING_ROW + 1
 TOLERANCE = 1e-9
+_DUST = {"money": "0.00003*initial_balance*leverage", "average": "0"}
 
 COLUMNS = (
     ("proof_kind", "text"), ("proof_what", "text"), ("proof_figure", "text"),
@@ -82,15 +83,16 @@ class Verdicts:
 def cells(sheet: str, block: Block, line: Line, row: int, verdicts: Verdicts) -> tuple[Any, ...]:
     """Return the cells of a check in a row of the proof.
 
-    A difference counts in proportion to the number. Near 0 float dust does not: of money it is
-    a share of the account, of a ratio (of means and deviations) a share of 1.
+    A difference counts in proportion to the number. Near 0 float dust does not: money is a
+    difference of notionals, which the account's leverage bounds; ratios, shares and counts have
+    no currency; a price is far from 0 in its own measure.
     """
     engine = Formula(line.engine)
     head = (sheet, line.what, block.label, line.time)
     if line.computed is None:
         return (*head, None, engine, None, verdicts.given, *line.helpers)
     right, wrong = verdicts.right, verdicts.wrong
-    dust = "1" if block.kind == "ratio" else "0.01*MAX(1,initial_balance)"
+    dust = _DUST.get(block.kind, "1")
     near = f"ABS(G{row})<=tolerance*(ABS(N(F{row}))+{dust})"
     return (
         *head,

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from cryptosim_bt.contracts import SIDES, Side
-from cryptosim_bt.orders import Role
 from cryptosim_bt.workbook.proof import Proof
 from cryptosim_bt.workbook.proof_checks import Line
 from cryptosim_bt.workbook.proof_formulas import on_tick
@@ -122,15 +121,13 @@ def _of_event(proof: Proof, column: str, *, is_funding: bool) -> OfRow:
 def _add_fills(proof: Proof) -> None:
     fills = proof.result.fills
     every = list(range(len(fills)))
-    roles, lost = fills["role"].tolist(), fills["shortfall"].tolist()
-    exits = [row for row in every if roles[row] != Role.ENTRY.value]
-    forgiven = [row for row in exits if roles[row] == Role.LIQUIDATION.value or lost[row]]
     names = [f"{proof.words.term('fill')} {row + 1}" for row in every]
     for column, name, rows in (
         ("fee", "event_fee", every),
-        ("realized_pnl", "event_realized", exits),
-        ("group_pnl", "event_group_pnl", exits),
-        ("shortfall", "event_shortfall", forgiven),
+        # Of an entry the ledger has none of these: blank, which a formula reads as 0.
+        ("realized_pnl", "event_realized", every),
+        ("group_pnl", "event_group_pnl", every),
+        ("shortfall", "event_shortfall", every),
         ("balance", "event_balance", every),
     ):
         formula = _of_event(proof, name, is_funding=False)
@@ -158,12 +155,7 @@ def _add_bars(proof: Proof) -> None:
         return lambda row: proof.ledger_cell(column, proof.event_of(row))
 
     def unrealized(row: int) -> str:
-        mark = proof.places.cell("bars", "mark", row)
-        return proof.unrealized(proof.event_of(row), mark, of_groups=False)
-
-    def average(side: Side) -> OfRow:
-        held, value = ledger(f"{side}_held"), ledger(f"{side}_entry_value")
-        return lambda row: f"IF({held(row)}=0,0,{proof.math.average(held(row), value(row))})"
+        return proof.unrealized(proof.event_of(row), proof.mark(row), of_groups=False)
 
     def add(column: str, kind: str, formula: OfRow) -> None:
         proof.add_column("bars", column, kind, rows, lambda _: name, formula)
@@ -172,9 +164,41 @@ def _add_bars(proof: Proof) -> None:
     add("unrealized_pnl", "money", unrealized)
     _add_equity(proof, rows, name)
     if proof.every_bar and len(rows) <= LEGS_BARS:
-        for side in SIDES:
-            add(f"{side}_contracts", "contracts", ledger(f"{side}_held"))
-            add(f"{side}_average", "average", average(side))
+        _add_legs(proof, add, ledger)
+        _add_returns(proof, add)
+
+
+def _add_legs(
+    proof: Proof, add: Callable[[str, str, OfRow], None], ledger: Callable[[str], OfRow]
+) -> None:
+    def average(side: Side) -> OfRow:
+        held, value = ledger(f"{side}_held"), ledger(f"{side}_entry_value")
+        return lambda row: f"IF({held(row)}=0,0,{proof.math.average(held(row), value(row))})"
+
+    def close(row: int) -> str:
+        return proof.places.cell("bars", "close", row)
+
+    def value(side: Side) -> OfRow:
+        held = ledger(f"{side}_held")
+        return lambda row: f"IF({held(row)}=0,0,{proof.math.notional(held(row), close(row))})"
+
+    for side in SIDES:
+        add(f"{side}_contracts", "contracts", ledger(f"{side}_held"))
+        add(f"{side}_average", "average", average(side))
+        add(f"{side}_value", "money", value(side))
+    long, short = (ledger(f"{side}_held") for side in SIDES)
+    add("net_contracts", "contracts", lambda row: f"{long(row)}-{short(row)}")
+    if not proof.own_mark:
+        add("mark", "average", close)
+
+
+def _add_returns(proof: Proof, add: Callable[[str, str, OfRow], None]) -> None:
+    start = proof.checks.starts.get(("bars", "equity"))
+    if start is None:
+        return
+    # Of each bar, the check of its equity has the computed one, and its fall beside it.
+    add("cumulative_return", "percent", lambda row: f"(E{start + row}/initial_balance-1)*100")
+    add("drawdown", "percent", lambda row: f"-100*K{start + row}")
 
 
 def _add_equity(proof: Proof, rows: list[int], name: str) -> None:
@@ -195,7 +219,7 @@ def _add_equity(proof: Proof, rows: list[int], name: str) -> None:
         return
 
     def books(place: int, _: int) -> Line:
-        event, mark = proof.event_of(rows[place]), proof.places.cell("bars", "mark", rows[place])
+        event, mark = proof.event_of(rows[place]), proof.mark(rows[place])
         other = proof.unrealized(event, mark, of_groups=True)
         computed = f"{proof.ledger_cell('book_balance', event)}+{other}"
         return Line(name, times[place], computed, f"E{start + place}")

@@ -60,6 +60,7 @@ PLAIN_RUNS: Mapping[str, tuple[str, ...]] = {
 }
 # Eight days, at the end of which sets have closed.
 SHORT_RUN = ("backtest.trading_period.end_date=2025-01-08",)
+RICH = (*LINEAR, "backtest.initial_balance=1000000")
 # One changed number a workbook: sheet, heading, row, and what the proof calls it.
 CHANGES = {
     "trade": ("거래내역", "손익(BTC)", 7, "거래 8"),
@@ -79,6 +80,8 @@ TOGETHER = (
     ("펀딩", "거래잔고(BTC)", 6, "펀딩 7"),
     ("시세분석", "거래잔고(BTC)", 90, "봉"),
     ("시세분석", "총 롱진입가", 120, "봉"),
+    ("시세분석", "총 롱가치", 130, "봉"),
+    ("시세분석", "누적수익률(%)", 60, "봉"),
     ("요약", "샤프 지수", None, None),
     ("요약", "승", None, None),
 )
@@ -108,6 +111,10 @@ def computed(
     short = write_workbook(sample_result(*SHORT_RUN), folder / "short.xlsx")
     for name, change in CHANGES.items():
         books[name] = changed(short, [change[:3]], folder / f"{name}.xlsx")
+    books["close"] = changed(short, [("시세분석", "종가", 100)], folder / "close.xlsx")
+    rich = write_workbook(sample_result(*SHORT_RUN, *RICH), folder / "rich.xlsx")
+    books["rich"] = changed(rich, [("거래내역", "수수료(USDT)", 3)], folder / "rich_fee.xlsx",
+                            factor=1.0 + 1e-5)  # fmt: skip
     books["together"] = changed(short, [each[:3] for each in TOGETHER], folder / "together.xlsx")
     paths = recalculated(list(books.values()), folder)
     return {name: Computed.read(path) for name, path in zip(books, paths, strict=True)}
@@ -150,12 +157,12 @@ def test_formulas_give_the_numbers_of_the_engine(
     words = Words.of(RunFacts.of(result))
     names = {table: words.term(f"{table}_sheet")
              for table in ("trades", "sets", "fills", "funding", "bars")}  # fmt: skip
-    # Each trade by seven figures, each set by seven, each payment by three; bars by eight.
+    # Each trade by seven figures, each set by seven, each payment by three; bars by fourteen.
     assert by_kind.get(names["trades"], 0) == 7 * len(result.trades)
     assert by_kind.get(names["sets"], 0) == 7 * len(result.sets)
     assert by_kind.get(names["funding"], 0) == 3 * len(result.funding)
     assert by_kind.get(names["fills"], 0) >= 2 * len(result.fills)
-    figures_of_a_bar = 7 if name.startswith("cryptosim") else 8
+    figures_of_a_bar = 13 if name.startswith("cryptosim") else 14
     assert by_kind[names["bars"]] == figures_of_a_bar * len(result.bars)
 
 
@@ -189,6 +196,16 @@ def test_one_changed_number_is_one_wrong_row(name: str, computed: dict[str, Comp
     (row,) = found.of("불일치")
     sheet, heading, _, what = CHANGES[name]
     assert (row[KIND], row[FIGURE], row[WHAT]) == (sheet, heading, what)
+
+
+def test_changed_close_makes_what_is_reckoned_at_it_wrong(computed: dict[str, Computed]) -> None:
+    wrong = {row[FIGURE] for row in computed["close"].of("불일치")}
+    assert {"미실현손익(BTC)", "총자산(BTC)", "누적수익률(%)"} <= wrong
+
+
+def test_changed_fee_of_a_rich_account_is_one_wrong_row(computed: dict[str, Computed]) -> None:
+    (row,) = computed["rich"].of("불일치")
+    assert (row[KIND], row[FIGURE], row[WHAT]) == ("거래내역", "수수료(USDT)", "거래 4")
 
 
 def test_changed_numbers_are_as_many_wrong_rows(computed: dict[str, Computed]) -> None:
