@@ -102,7 +102,8 @@ def execute(
     """
     total = len(prepared.bars)
     report = None if progress is None else lambda done: progress(done, total)
-    cerebro = LeanCerebro(progress=report, stdstats=False)
+    # A plain strategy may look at backtrader's observers (``self.stats``), a signal's has none.
+    cerebro = LeanCerebro(progress=report, stdstats=is_plain(prepared.strategy))
     settings = prepared.settings
     data = ArrayData(dataname=prepared.bars, bar=settings.keys.data.timeframe)
     cerebro.adddata(data, name=settings.instrument.symbol)
