@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cryptosim_bt.bars import select_window
-from cryptosim_bt.config import BUILT_IN_TIERS, VENUE_TIERS, Settings, data_directory
+from cryptosim_bt.config import VENUE_TIERS, Settings, data_directory
 from cryptosim_bt.errors import PluginError
 from cryptosim_bt.feed import DataSource, Feed
 from cryptosim_bt.funding import (
@@ -34,7 +34,7 @@ from cryptosim_bt.store import Store
 from cryptosim_bt.store.records import kept_maintenance
 from cryptosim_bt.strategy import SIGNALS, SignalStrategy
 from cryptosim_bt.strategy_mode import check_mode
-from cryptosim_bt.tiers import MaintenanceTiers, built_in_tiers, read_tiers
+from cryptosim_bt.tiers import BUILT_IN_TIERS, MaintenanceTiers, built_in_tiers, read_tiers
 from cryptosim_bt.timeframe import iso_utc, milliseconds
 
 logger = logging.getLogger(__name__)
