@@ -28,6 +28,7 @@ from cryptosim_bt.funding import (
 from cryptosim_bt.indicators import IndicatorPanel, panels_of
 from cryptosim_bt.matching_bars import MatchingBars
 from cryptosim_bt.matching_data import data_request, matching_bars
+from cryptosim_bt.plugin_failures import failures_of
 from cryptosim_bt.plugins import Kind, Registry, checked_parameters, is_plain
 from cryptosim_bt.report import ReportAnalyzer
 from cryptosim_bt.store import Store
@@ -209,7 +210,8 @@ def _signals(
     inherited: Any = SignalStrategy.generate_signals
     if is_plain(strategy) or strategy.generate_signals.__func__ is inherited.__func__:
         return None, ()
-    table = strategy.generate_signals(bars, params)
+    with failures_of(strategy, name):
+        table = strategy.generate_signals(bars, params)
     if not isinstance(table, pd.DataFrame) or "signal" not in table or len(table) != len(bars):
         raise PluginError(
             f"strategy {name!r}: generate_signals() must return a DataFrame with a 'signal' "
