@@ -14,6 +14,7 @@ from cryptosim_bt.exit_orders import BookRules
 from cryptosim_bt.gather import gather
 from cryptosim_bt.matching import EventOrder, FillRules
 from cryptosim_bt.plain_ledger import PlainContext, PlainLedger
+from cryptosim_bt.plugin_failures import failures_of
 from cryptosim_bt.plugins import Registry, is_plain
 from cryptosim_bt.prepare import Prepared, prepare
 from cryptosim_bt.recorder import BarRecorder, PlainBarRecorder
@@ -58,6 +59,8 @@ def run_backtest(
     ------
     InputError
         If bars, plugins or their parameters are not usable.
+    PluginFailed
+        If the strategy's own code raises an exception.
     """
     prepared = prepare(settings, registry)
     result, analyzers = execute(prepared, progress)
@@ -102,7 +105,8 @@ def execute(
     """
     total = len(prepared.bars)
     report = None if progress is None else lambda done: progress(done, total)
-    cerebro = LeanCerebro(progress=report, stdstats=False)
+    # A plain strategy may look at backtrader's observers (``self.stats``), a signal's has none.
+    cerebro = LeanCerebro(progress=report, stdstats=is_plain(prepared.strategy))
     settings = prepared.settings
     data = ArrayData(dataname=prepared.bars, bar=settings.keys.data.timeframe)
     cerebro.adddata(data, name=settings.instrument.symbol)
@@ -119,7 +123,8 @@ def execute(
         cerebro.addanalyzer(BarRecorder, _name="bar_recorder")
     for name, analyzer in prepared.analyzers.items():
         cerebro.addanalyzer(analyzer, _name=name)
-    strategy = cerebro.run()[0]
+    with failures_of(prepared.strategy, settings.keys.strategy.name):
+        strategy = cerebro.run()[0]
     analyzers = [getattr(strategy.analyzers, name) for name in prepared.analyzers]
     return gather(prepared, strategy), analyzers
 

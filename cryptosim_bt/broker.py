@@ -165,8 +165,19 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
     get_cash = getcash
     get_value = getvalue
 
-    def add_cash(self, cash: float) -> None:
-        """Pay money in, or out if negative."""
+    def add_cash(self, cash: float) -> bool:
+        """Pay money in, or out if negative; return whether it was done.
+
+        As at an exchange, a transfer out of more than the available balance (R20) is refused,
+        with a warning.
+        """
+        available = self.getcash()
+        if not -available <= cash < math.inf:
+            logger.warning(
+                "add_cash: was %r, refused; allowed: a number, and out no more than the available "
+                "balance, %r", cash, available,
+            )  # fmt: skip
+            return False
         if self.traded_data is None:
             self.p.cash += cash
         else:
@@ -174,6 +185,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
             self.exchange.unsettle()
             if self.ledger is not None:
                 self.ledger.on_cash(cash)
+        return True
 
     def initial_margin(self, contracts: float, price: float) -> float:
         """Return the initial margin that an order needs (R20)."""
@@ -299,8 +311,10 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
             return f"not available yet: {', '.join(unknown)}"
         return None
 
-    def cancel(self, order: bt.Order, reason: str = "cancelled by the strategy") -> bool:
-        """Take an order out of the book; return False if it is not working any more."""
+    def cancel(self, order: bt.Order | None, reason: str = "cancelled by the strategy") -> bool:
+        """Take an order out of the book; return False if it is none, or works no more."""
+        if order is None:
+            return False
         key = self._keys.get(order.ref)
         if key is None:
             return self._desk is not None and self._desk.cancel(order, reason)

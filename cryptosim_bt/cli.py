@@ -22,7 +22,7 @@ from cryptosim_bt._version import __version__
 from cryptosim_bt.cli_reports import add_report_commands, plot_result
 from cryptosim_bt.config import Settings, load_settings
 from cryptosim_bt.console import plugin_table, progress_bar, summary_table, writing
-from cryptosim_bt.errors import InputError, PluginError
+from cryptosim_bt.errors import InputError, PluginError, PluginFailed
 from cryptosim_bt.logs import close_file, log_to_console, log_to_file
 from cryptosim_bt.plugins import Kind, Registry, discover
 from cryptosim_bt.run_directory import RunDirectory, default_target
@@ -90,8 +90,9 @@ def run(
         close_file(log)
         directory.abandon()
         raise error
-    except BaseException:
-        logger.critical("unexpected failure", exc_info=True)
+    except BaseException as error:
+        told = {"file_only": isinstance(error, PluginFailed)}
+        logger.critical("unexpected failure", exc_info=True, extra=told)
         close_file(log)
         click.echo(f"the log is kept in {directory.keep_failed()}", err=True)
         raise
@@ -199,6 +200,9 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except PluginFailed as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(1)

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cryptosim_bt.config_checks import agreement_errors, unavailable
+from cryptosim_bt.config_checks import Problem, agreement_errors, instrument_errors, unavailable
 from cryptosim_bt.config_file import Document, read_document
 from cryptosim_bt.config_messages import sentences
 from cryptosim_bt.errors import ConfigError
@@ -27,7 +27,7 @@ from cryptosim_bt.instrument import (
     known_symbols,
     trade_type_of,
 )
-from cryptosim_bt.tiers import built_in_tiers
+from cryptosim_bt.tiers import BUILT_IN_TIERS, built_in_tiers
 from cryptosim_bt.timeframe import milliseconds, utc_time
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -39,8 +39,6 @@ Timeframe = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h
 
 VENUE_TIERS = "venue"
 """The word for `instrument.tiers` that names no file: the tiers that the venue gave."""
-BUILT_IN_TIERS = "built-in"
-"""The word for the list that is shipped for the market."""
 
 
 class _Section(BaseModel):
@@ -349,7 +347,7 @@ def settings_of(document: Document, directory: Path) -> Settings:
     """Check a document's values; ``directory`` is what its relative paths start from."""
     keys = _checked_keys(document, directory)
     instrument = _instrument(keys, document)
-    _check_tiers(keys, instrument, document)
+    _raise(instrument_errors(keys, instrument), document)
     maker, taker = _fees(keys, instrument, document)
     zone = ZoneInfo(keys.timezone)
     period = keys.backtest.trading_period
@@ -373,12 +371,15 @@ def _checked_keys(document: Document, directory: Path) -> Keys:
         keys = Keys.model_validate(document.values)
     except ValidationError as error:
         raise ConfigError(sentences(error, Keys, document)) from error
-    problems = unavailable(keys) or agreement_errors(keys)
+    _raise(unavailable(keys) or agreement_errors(keys), document)
+    return keys
+
+
+def _raise(problems: Sequence[Problem], document: Document) -> None:
     if problems:
         raise ConfigError(
             "\n".join(f"{document.place(where)}: {message}" for where, message in problems)
         )
-    return keys
 
 
 # Keys that exclude each other: what --set gives takes the place of what the file says.
@@ -460,16 +461,6 @@ def _instrument(keys: Keys, document: Document) -> Instrument:
         maker=known.maker if known else None,
         taker=known.taker if known else None,
     )
-
-
-def _check_tiers(keys: Keys, instrument: Instrument, document: Document) -> None:
-    asked = keys.instrument.tiers == BUILT_IN_TIERS
-    if asked and built_in_tiers(keys.exchange.name, instrument) is None:
-        raise ConfigError(
-            f"{document.place(('instrument', 'tiers'))}: was '{BUILT_IN_TIERS}', but no list is "
-            f"built in for {instrument.symbol} of {keys.exchange.name} in contracts of "
-            f"{instrument.contract_size:g}; give a file, or maintenance_margin_rate"
-        )
 
 
 def _fees(keys: Keys, instrument: Instrument, document: Document) -> tuple[float, float]:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cryptosim_bt.errors import ConfigError
-from cryptosim_bt.instrument import split_symbol, trade_type_of
+from cryptosim_bt.instrument import (
+    Instrument,
+    known_instrument,
+    split_symbol,
+    trade_type_of,
+)
+from cryptosim_bt.tiers import BUILT_IN_TIERS, built_in_tiers
 from cryptosim_bt.timeframe import milliseconds, utc_time
 
 if TYPE_CHECKING:
@@ -44,6 +50,42 @@ def agreement_errors(keys: Keys) -> list[Problem]:
         *_fee_and_funding_problems(keys),
         *_time_problems(keys),
     ]
+
+
+def instrument_errors(keys: Keys, instrument: Instrument) -> list[Problem]:
+    """Return what the instrument, as it is resolved, contradicts."""
+    return [*_tier_problems(keys, instrument), *_order_size_problems(keys, instrument)]
+
+
+def _tier_problems(keys: Keys, instrument: Instrument) -> Iterator[Problem]:
+    exchange, rate = keys.exchange.name, keys.instrument.maintenance_margin_rate
+    known = known_instrument(exchange, instrument.symbol)
+    if keys.instrument.tiers != BUILT_IN_TIERS:
+        return
+    if known is None or built_in_tiers(exchange, instrument) is None:
+        yield (
+            ("instrument", "tiers"),
+            f"was '{BUILT_IN_TIERS}', but no list is built in for {instrument.symbol} of "
+            f"{exchange} in contracts of {instrument.contract_size:g}; give a file, or "
+            "maintenance_margin_rate",
+        )
+    # A run's own config.yaml has both, since it has the whole instrument: they agree there.
+    elif rate is not None and rate != known.maintenance_margin_rate:
+        yield (
+            ("instrument", "maintenance_margin_rate"),
+            f"was {rate:g} beside tiers: {BUILT_IN_TIERS}, whose rates go by size; leave one of "
+            "them out",
+        )
+
+
+def _order_size_problems(keys: Keys, instrument: Instrument) -> Iterator[Problem]:
+    most, least = keys.instrument.max_contracts, max(instrument.min_contracts, instrument.lot)
+    if most is not None and most < least:
+        yield (
+            ("instrument", "max_contracts"),
+            f"was {most:g}; allowed: no less than the smallest order, {least:g} contracts "
+            "(min_contracts, lot)",
+        )
 
 
 def _symbol_problems(keys: Keys) -> Iterator[Problem]:

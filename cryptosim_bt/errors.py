@@ -12,6 +12,7 @@
     │   └── VenueError        the venue, or the way to it
     │       ├── VenueUnavailable  for now: asked again by itself, then said
     │       └── VenueRefused      for good: the question has to change
+    ├── PluginFailed          a strategy's own code raised an exception: exit code 1
     └── BooksDisagree         the two books of R21 part: a defect of ours, exit code 1
 
 Every message says where, what was found, and what is allowed or what to do about it.
@@ -67,6 +68,10 @@ class VenueUnavailable(VenueError):
 
 class VenueRefused(VenueError):
     """The venue does not know or does not allow what was asked. Do not repeat it unchanged."""
+
+
+class PluginFailed(CryptoSimError):
+    """A strategy's own code raised an exception. Mend it; the run's log has the traceback."""
 
 
 class BooksDisagree(CryptoSimError):

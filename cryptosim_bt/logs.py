@@ -30,6 +30,11 @@ class _OncePerKind(logging.Filter):
         return not shown_before
 
 
+def _not_for_the_file_only(record: logging.LogRecord) -> bool:
+    """Keep a message of ``extra={"file_only": True}``, such as a traceback, off the console."""
+    return not getattr(record, "file_only", False)
+
+
 def log_to_console(console: Console, level: str) -> None:
     """Send the framework's messages to stderr, beside a progress bar if there is one."""
     logger = logging.getLogger(ROOT)
@@ -45,6 +50,7 @@ def log_to_console(console: Console, level: str) -> None:
         shown = logging.StreamHandler(sys.stderr)
         shown.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
     shown.addFilter(_OncePerKind())
+    shown.addFilter(_not_for_the_file_only)
     logger.addHandler(shown)
 
 

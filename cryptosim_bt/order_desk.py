@@ -96,7 +96,7 @@ class OrderDesk:
             info.pop(name, None)
         if isinstance(valid, (int, float)) and valid == 0:
             valid = bt.Order.DAY
-        contracts = floor_to_step(size, self._instrument.lot) if size > 0.0 else size
+        contracts = floor_to_step(size, self._instrument.lot) if 0 < size < math.inf else size
         order = order_class(
             owner=owner, data=data, size=contracts, price=price, pricelimit=plimit,
             exectype=exectype, valid=valid, tradeid=tradeid, trailamount=trailamount,

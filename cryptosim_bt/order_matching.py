@@ -74,8 +74,8 @@ class OrderMatcher:
         self._listener = listener
         self._orders: dict[int, StrategyOrder] = {}
         self._bar: Bar
-        # Children whose parent has filled in this bar.
-        self._newborn: list[StrategyOrder] = []
+        # Children whose parent has filled in this bar, and how it did.
+        self._newborn: list[tuple[StrategyOrder, Match]] = []
 
     # ------------------------------------------------------------------ orders
     @property
@@ -135,8 +135,8 @@ class OrderMatcher:
 
     def _take_own_profits(self) -> None:
         """Fill the limits that an entry of this bar has made, where the bar reaches them."""
-        for order in list(self._newborn):
-            match = met_after_entry(order.terms, self._bar, self._matcher)
+        for order, entry in list(self._newborn):
+            match = met_after_entry(order.terms, entry, self._bar, self._matcher)
             if match is not None and order.alive and order.filled_ms is None:
                 self._fill(order, match)
 
@@ -225,7 +225,7 @@ class OrderMatcher:
         if self._event_order == "worst":
             stops += [
                 order
-                for order in self._newborn
+                for order, _ in self._newborn
                 if order.alive and not order.triggered and order.terms.is_buy != falling
             ]
         return stops
@@ -271,13 +271,13 @@ class OrderMatcher:
         """Book a fill; return the contracts that it opened."""
         fill, end = self.fills.book(order, match)
         if fill is not None:
-            self._filled(order, fill)
+            self._filled(order, fill, match)
         if order.alive and end is not None:
             self._end(order, *end)
         self._exchange.settle_shortfall()
         return 0.0 if fill is None else fill.opened
 
-    def _filled(self, order: StrategyOrder, fill: StrategyFill) -> None:
+    def _filled(self, order: StrategyOrder, fill: StrategyFill, match: Match) -> None:
         whole = order.contracts <= 0.0
         if whole:
             order.alive = False
@@ -292,7 +292,7 @@ class OrderMatcher:
                 for ref in self.relations.siblings(order.ref):
                     self._shrink(ref, fill.closed + fill.opened)
         elif whole:
-            self._bear(self.relations.take_children(order.ref))
+            self._bear(self.relations.take_children(order.ref), match)
 
     def _shrink(self, ref: int, contracts: float) -> None:
         """Take off a bracket's order what its sibling has filled: both close the same contracts."""
@@ -307,13 +307,13 @@ class OrderMatcher:
             order.contracts = left
             self._listener.order_resized(order)
 
-    def _bear(self, refs: Sequence[int]) -> None:
+    def _bear(self, refs: Sequence[int], entry: Match) -> None:
         """Wake the children of a parent that this bar has filled."""
         self._wake(refs)
         for order in map(self._orders.get, refs):
             if order is None:
                 continue
-            self._newborn.append(order)
+            self._newborn.append((order, entry))
             if attempt(order.terms, self._bar, self._matcher).match is not None:
                 self._exchange.note_ambiguous(ENTRY_AND_EXIT)
 

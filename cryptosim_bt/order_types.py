@@ -99,6 +99,7 @@ class Match(NamedTuple):
     ``at_open``: it is the bar's first event. ``before_end``: price surely still went on to the
     bar's end against the trader (R16), as after the open or after a limit met on the way there.
     ``bar`` is the one whose volume it takes: that of a close order may be the bar before.
+    ``market`` is where the market stood, in the bar that gives it: without slippage.
     """
 
     price: float
@@ -106,6 +107,7 @@ class Match(NamedTuple):
     at_open: bool
     before_end: bool
     bar: Bar
+    market: float
 
 
 class Attempt(NamedTuple):
@@ -180,15 +182,24 @@ def taken_at(price: float, terms: OrderTerms, bar: Bar, matcher: Matcher) -> Mat
     """Return the fill of a stop that price meets within a bar, slipped (R16)."""
     slipped = matcher.slipped(price, bar, is_buy=terms.is_buy)
     # The bar's other end may have come before the trigger.
-    return Match(slipped, Liquidity.TAKER, at_open=False, before_end=False, bar=bar)
+    return Match(slipped, Liquidity.TAKER, at_open=False, before_end=False, bar=bar, market=price)
 
 
-def met_after_entry(terms: OrderTerms, bar: Bar, matcher: Matcher) -> Match | None:
-    """Return the fill of a limit that the entry before it in the bar made, at its limit."""
+def met_after_entry(terms: OrderTerms, entry: Match, bar: Bar, matcher: Matcher) -> Match | None:
+    """Return the fill of a limit that the entry before it in the bar made.
+
+    At its limit; where the market stood beyond that when the entry filled, at once and there, as
+    a limit beyond the open fills at the open.
+    """
     if terms.kind is not OrderType.LIMIT:
         return None
     if not matcher.reaches(terms.limit, bar, is_buy=terms.is_buy):
         return None
+    beyond = entry.market < terms.limit if terms.is_buy else entry.market > terms.limit
+    if beyond and terms.post_only:
+        return None  # it is refused with the next bar
+    if beyond and matcher.rules.price_improvement:
+        return entry._replace(price=entry.market, liquidity=Liquidity.TAKER, bar=bar)
     return _resting(terms, bar, at_open=False)
 
 
@@ -210,7 +221,7 @@ def _market(terms: OrderTerms, bar: Bar, matcher: Matcher) -> Attempt:
 
 def _taken_at_open(terms: OrderTerms, bar: Bar, matcher: Matcher) -> Match:
     price = matcher.slipped(bar.open, bar, is_buy=terms.is_buy)
-    return Match(price, Liquidity.TAKER, at_open=True, before_end=True, bar=bar)
+    return Match(price, Liquidity.TAKER, at_open=True, before_end=True, bar=bar, market=bar.open)
 
 
 def _close(terms: OrderTerms, bar: Bar, matcher: Matcher) -> Attempt:
@@ -222,7 +233,9 @@ def _close(terms: OrderTerms, bar: Bar, matcher: Matcher) -> Attempt:
     past = terms.session_bar is not None and bar.time_ms > terms.session_end_ms
     last = terms.session_bar if past and terms.session_bar is not None else bar
     slipped = matcher.slipped(last.close, last, is_buy=terms.is_buy)
-    return Attempt(terms, Match(slipped, Liquidity.TAKER, at_open=past, before_end=past, bar=last))
+    market = bar.open if past else bar.close
+    match = Match(slipped, Liquidity.TAKER, at_open=past, before_end=past, bar=last, market=market)
+    return Attempt(terms, match)
 
 
 def _limit(terms: OrderTerms, bar: Bar, matcher: Matcher) -> Attempt:
@@ -234,12 +247,16 @@ def _limit(terms: OrderTerms, bar: Bar, matcher: Matcher) -> Attempt:
         return Attempt(terms)
     if beyond and matcher.rules.price_improvement:
         liquidity = Liquidity.TAKER if takes else Liquidity.MAKER
-        return Attempt(terms, Match(bar.open, liquidity, at_open=True, before_end=True, bar=bar))
+        taken = _taken_at_open(terms, bar, matcher)
+        return Attempt(terms, taken._replace(price=bar.open, liquidity=liquidity))
     return Attempt(terms, _resting(terms, bar, at_open=beyond))
 
 
 def _resting(terms: OrderTerms, bar: Bar, *, at_open: bool) -> Match:
-    return Match(terms.limit, Liquidity.MAKER, at_open=at_open, before_end=True, bar=bar)
+    market = bar.open if at_open else terms.limit
+    return Match(
+        terms.limit, Liquidity.MAKER, at_open=at_open, before_end=True, bar=bar, market=market
+    )
 
 
 def _stop(terms: OrderTerms, bar: Bar, matcher: Matcher) -> Attempt:
@@ -281,10 +298,10 @@ def _after_trigger(terms: OrderTerms, bar: Bar, matcher: Matcher) -> Match | Non
         certain = returns and terms.limit <= bar.close
         bounded = max
     if takes:
-        price = bounded(terms.limit, matcher.slipped(terms.trigger, bar, is_buy=terms.is_buy))
-        return Match(price, Liquidity.TAKER, at_open=False, before_end=False, bar=bar)
+        taken = taken_at(terms.trigger, terms, bar, matcher)
+        return taken._replace(price=bounded(terms.limit, taken.price))
     if certain:
-        return Match(terms.limit, Liquidity.MAKER, at_open=False, before_end=False, bar=bar)
+        return _resting(terms, bar, at_open=False)._replace(before_end=False)
     return None
 
 

@@ -365,9 +365,10 @@ def checked_parameters(
     Raises
     ------
     PluginError
-        For an unknown name; unless the plugin is a plain strategy, whose defaults promise nothing,
-        also for a value of another type than the default's, or values that the plugin's own
-        ``check_params`` refuses.
+        For an unknown name, a value of another type than the default's, or values that the
+        plugin's own ``check_params`` refuses. A plain strategy was not written for our
+        configuration: it has no ``check_params``, and ``size=1`` there may well mean 0.5 as well,
+        so any number is taken for a number.
     """
     known, ours = parameters(plugin.cls), not is_plain(plugin.cls)
     for name, value in given.items():
@@ -379,8 +380,11 @@ def checked_parameters(
                 f"{where}: unknown parameter {name!r} for {plugin.cls.__name__}; {hint}"
                 f"known: {', '.join(known) or 'none'}"
             )
-        expected = _expected(known[name])
-        if ours and expected is not None and not _is_a(value, known[name]):
+        default = known[name]
+        if not ours and type(default) is int:
+            default = float(default)
+        expected = _expected(default)
+        if expected is not None and not _is_a(value, default):
             where = place_of(name) if place_of else f"{place}.{name}"
             raise PluginError(f"{where}: was {value!r}; allowed: {expected}")
     values = SimpleNamespace(**{**known, **given})

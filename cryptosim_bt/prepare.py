@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cryptosim_bt.bars import select_window
-from cryptosim_bt.config import BUILT_IN_TIERS, VENUE_TIERS, Settings, data_directory
+from cryptosim_bt.config import VENUE_TIERS, Settings, data_directory
 from cryptosim_bt.errors import PluginError
 from cryptosim_bt.feed import DataSource, Feed
 from cryptosim_bt.funding import (
@@ -28,13 +28,14 @@ from cryptosim_bt.funding import (
 from cryptosim_bt.indicators import IndicatorPanel, panels_of
 from cryptosim_bt.matching_bars import MatchingBars
 from cryptosim_bt.matching_data import data_request, matching_bars
+from cryptosim_bt.plugin_failures import failures_of
 from cryptosim_bt.plugins import Kind, Registry, checked_parameters, is_plain
 from cryptosim_bt.report import ReportAnalyzer
 from cryptosim_bt.store import Store
 from cryptosim_bt.store.records import kept_maintenance
 from cryptosim_bt.strategy import SIGNALS, SignalStrategy
 from cryptosim_bt.strategy_mode import check_mode
-from cryptosim_bt.tiers import MaintenanceTiers, built_in_tiers, read_tiers
+from cryptosim_bt.tiers import BUILT_IN_TIERS, MaintenanceTiers, built_in_tiers, read_tiers
 from cryptosim_bt.timeframe import iso_utc, milliseconds
 
 logger = logging.getLogger(__name__)
@@ -209,7 +210,8 @@ def _signals(
     inherited: Any = SignalStrategy.generate_signals
     if is_plain(strategy) or strategy.generate_signals.__func__ is inherited.__func__:
         return None, ()
-    table = strategy.generate_signals(bars, params)
+    with failures_of(strategy, name):
+        table = strategy.generate_signals(bars, params)
     if not isinstance(table, pd.DataFrame) or "signal" not in table or len(table) != len(bars):
         raise PluginError(
             f"strategy {name!r}: generate_signals() must return a DataFrame with a 'signal' "

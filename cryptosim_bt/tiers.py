@@ -26,6 +26,9 @@ from cryptosim_bt.contracts import (
 from cryptosim_bt.errors import ConfigError
 from cryptosim_bt.instrument import Instrument, known_instrument
 
+BUILT_IN_TIERS = "built-in"
+"""The word for `instrument.tiers` that names no file: the list that is shipped for the market."""
+
 Basis = Literal["contracts", "notional"]
 
 _ASSETS = Path(__file__).resolve().parent / "assets"
@@ -63,7 +66,8 @@ class MaintenanceTiers:
         if not floors or floors[0] != 0.0 or floors != sorted(set(floors)):
             raise ValueError(f"tiers: floors were {floors}; allowed: rising, the first 0")
         if any(not 0.0 <= tier.rate < 1.0 for tier in self.tiers):
-            raise ValueError("tiers: a rate was not in [0, 1)")
+            rates = [tier.rate for tier in self.tiers]
+            raise ValueError(f"tiers: rates were {rates}; allowed: from 0 to below 1")
         if not all(math.isfinite(each) for tier in self.tiers
                    for each in (tier.floor, tier.deduction)):  # fmt: skip
             raise ValueError("tiers: a floor or deduction was not finite")
@@ -216,19 +220,45 @@ def read_tiers(path: Path) -> MaintenanceTiers:
         If the file is missing or is not of that form.
     """
     try:
-        document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        basis = document["basis"]
-        rows = [
-            Tier(float(row["floor"]), float(row["rate"]), float(row.get("deduction", 0.0)))
-            for row in document["tiers"]
-        ]
-        if basis not in ("contracts", "notional"):
-            raise ValueError(f"basis was {basis!r}; allowed: contracts, notional")
-        if basis == "notional" and not any("deduction" in row for row in document["tiers"]):
-            return MaintenanceTiers.by_notional([(row.floor, row.rate) for row in rows])
-        return MaintenanceTiers(basis, tuple(rows))
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ConfigError(
-            f"instrument.tiers: {path}: no tiers: {error}; allowed: basis: contracts|notional and "
-            "tiers: a list of {floor, rate}, the first floor 0"
-        ) from error
+        return _tiers_of(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        found = f"cannot be read ({error.strerror})"
+    except UnicodeDecodeError:
+        found = "is no text in UTF-8"
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        found = "is no YAML" if mark is None else f"is no YAML from line {mark.line + 1} on"
+    except ValueError as error:
+        found = str(error)
+    raise ConfigError(
+        f"instrument.tiers: {path}: no tiers: {found}; allowed: basis: contracts|notional and "
+        "tiers: a list of {floor, rate}, rising floors, the first 0"
+    )
+
+
+def _tiers_of(document: Any) -> MaintenanceTiers:
+    """Return the tiers of a document; ValueError says what was found in place of them."""
+    if not isinstance(document, dict):
+        raise ValueError(f"the file has {document!r} in place of basis: and tiers:")
+    basis, rows = document.get("basis"), document.get("tiers")
+    if basis not in ("contracts", "notional"):
+        raise ValueError(f"basis was {basis!r}")
+    if not isinstance(rows, list) or not rows:
+        raise ValueError(f"tiers was {rows!r}")
+    tiers = [_tier_of(row, number) for number, row in enumerate(rows, 1)]
+    if basis == "notional" and not any("deduction" in row for row in rows):
+        # With the checks of the class before deductions are reckoned from the rows.
+        steps = MaintenanceTiers(basis, tuple(tiers)).tiers
+        return MaintenanceTiers.by_notional([(tier.floor, tier.rate) for tier in steps])
+    return MaintenanceTiers(basis, tuple(tiers))
+
+
+def _tier_of(row: Any, number: int) -> Tier:
+    if not isinstance(row, dict):
+        raise ValueError(f"tier {number} was {row!r}")
+    values = {"deduction": 0.0, **row}
+    for name in ("floor", "rate", "deduction"):
+        value = values.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{name} of tier {number} was {value!r}")
+    return Tier(float(values["floor"]), float(values["rate"]), float(values["deduction"]))

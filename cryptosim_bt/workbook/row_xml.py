@@ -10,6 +10,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from math import isfinite, isnan
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -64,7 +65,7 @@ class RowFile:
         ----------
         columns
             Values of each column, all of one length: numbers, texts, `Formula`, naive times; None
-            or NaN leaves a cell out.
+            or NaN leaves a cell out, infinity is a text.
         styles
             For each column a style's number, or one for every row.
         """
@@ -95,10 +96,11 @@ def excel_times(times: pd.Series) -> list[float | None]:
 def _cells(letter: str, start: int, values: Sequence[Any], style: Any) -> list[str]:
     styles = [style] * len(values) if isinstance(style, int) else style
     if set(map(type, values)) == {float}:
-        # Most columns of the bars: written here, without a call per cell. NaN is no number that a
-        # workbook has.
+        # Most columns of the bars: written here, without a call per cell.
         return [
-            f'<c r="{letter}{row}" s="{each}"><v>{value!r}</v></c>' if value == value else ""
+            f'<c r="{letter}{row}" s="{each}"><v>{value!r}</v></c>'
+            if isfinite(value)
+            else _not_finite(f"{letter}{row}", value, each)
             for row, (value, each) in enumerate(zip(values, styles, strict=True), start)
         ]
     return [
@@ -110,7 +112,9 @@ def _cells(letter: str, start: int, values: Sequence[Any], style: Any) -> list[s
 def _cell(place: str, value: Any, style: int) -> str:
     kind = type(value)
     if kind is float:
-        return f'<c r="{place}" s="{style}"><v>{value!r}</v></c>' if value == value else ""
+        if not isfinite(value):
+            return _not_finite(place, value, style)
+        return f'<c r="{place}" s="{style}"><v>{value!r}</v></c>'
     if value is None or value is pd.NA:
         return ""
     if kind is Formula:
@@ -125,6 +129,11 @@ def _cell(place: str, value: Any, style: int) -> str:
         days = (value - _EPOCH.to_pydatetime()).total_seconds() / 86_400
         return f'<c r="{place}" s="{style}"><v>{days!r}</v></c>'
     return _cell(place, value.item(), style)  # numpy's own numbers
+
+
+def _not_finite(place: str, value: float, style: int) -> str:
+    """Return the cell of a value that is no number to a workbook: NaN is empty, "inf" a text."""
+    return "" if isnan(value) else _cell(place, str(value), style)
 
 
 def splice(book: Path, rows: Mapping[str, Path], target: Path) -> None:

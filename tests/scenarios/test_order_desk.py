@@ -23,6 +23,8 @@ from tests.scenarios.order_script import FLAT, Script, commission, keep, make_ba
         (lambda s: s.buy(size=1, exectype=99), "exectype was 99"),
         (lambda s: s.broker.buy(s, s.data, size=-5.0), "size was"),
         (lambda s: s.broker.buy(s, s.data, size=math.nan), "size was nan"),
+        (lambda s: s.buy(size=math.inf), "size was inf"),
+        (lambda s: s.sell(size=math.inf), "size was -inf"),
         (lambda s: s.buy(size=1, exectype=bt.Order.Limit, price=-3.0), "price was -3.0"),
         (lambda s: s.buy(size=1, exectype=bt.Order.Stop, price=math.nan), "price was nan"),
         (lambda s: s.buy(size=1, exectype=bt.Order.StopLimit, price=3.0, plimit=-1.0), "plimit"),
@@ -39,6 +41,18 @@ def test_order_that_is_not_taken_is_rejected_with_its_reason(make, reason):
     assert run.states(orders[0]) == [(2, "Rejected")]
     assert reason in run.reasons[orders[0].ref]
     assert run.equity == [1_000.0] * 6
+
+
+def test_cancel_of_no_order_does_nothing():
+    answers = []
+
+    def cancels(strategy):
+        strategy.cancel(None)
+        answers.append(strategy.broker.cancel(None))
+
+    run = play(FLAT, {1: cancels, 2: lambda s: s.buy(size=1), 3: cancels})
+    assert answers == [False, False]
+    assert run.position.size == 1
 
 
 def test_order_for_another_data_is_rejected():
@@ -326,6 +340,36 @@ def test_broker_answers_before_and_after_the_run_like_a_stock_one():
     assert broker.getvalue([run.data]) == 300.0
     assert run.positionsbyname["btc"].size == 3.0
     assert broker.positions[run.data].price == 100.0
+
+
+@pytest.mark.parametrize(
+    ("cash", "paid"),
+    [
+        (-700.0, True),  # the available balance: 1,000 less the margin of 300
+        (-700.01, False),
+        (-math.inf, False),
+        (math.inf, False),
+        (math.nan, False),
+        (0.0, True),
+    ],
+)
+def test_no_more_is_paid_out_than_is_available(cash, paid, caplog):
+    answers = []
+    steps = {
+        1: lambda s: s.buy(size=30),
+        3: lambda s: answers.append(s.broker.add_cash(cash)),
+    }
+    run = play(FLAT, steps)
+    assert answers == [paid]
+    assert run.equity[-1] == (1_000.0 + cash if paid else 1_000.0)
+    assert ("add_cash: was" in caplog.text) == (not paid)
+
+
+def test_no_more_is_paid_out_before_the_run_than_the_initial_balance():
+    broker = FuturesBroker(cash=1_000.0)
+    assert not broker.add_cash(-1_000.01)
+    assert broker.add_cash(-400.0)
+    assert broker.getvalue() == 600.0
 
 
 class Opened(bt.Strategy):

@@ -133,6 +133,39 @@ def test_children_that_the_bar_of_the_entry_reaches(options):
     assert listed == [[(2, "entry_and_exit")]] * 3
 
 
+@pytest.mark.parametrize(
+    ("entry", "bar", "sold"),
+    [
+        # Bought at 105, where the market is above the target of 101 already: sold there too.
+        ({"exectype": MARKET}, (105.0, 106.0, 104.0, 105.0), 105.0),
+        # Bought and sold at the limit that the falling price met.
+        ({"exectype": LIMIT, "price": 104.5}, (105.0, 106.0, 104.0, 105.0), 104.5),
+        # Bought and sold at the trigger that the rising price met.
+        ({"exectype": STOP, "price": 105.5}, (105.0, 106.0, 104.0, 105.0), 105.5),
+        # A target that the market has not passed is a target.
+        ({"exectype": MARKET}, (100.0, 106.0, 99.0, 105.0), 101.0),
+    ],
+    ids=["market", "limit", "stop", "below"],
+)
+def test_target_below_the_market_sells_at_the_market(entry, bar, sold):
+    orders = []
+    bracket_of_ten = {"size": 10, "stopprice": 90.0, "limitprice": 101.0, **entry}
+    steps = {1: keep(orders, lambda s: s.buy_bracket(**bracket_of_ten))}
+    run = play(make_bars(100.0, bar, 105.0), steps, fill_rules=FillRules(event_order="best"))
+    assert run.parts(orders[2]) == [(2, -10.0, sold)]
+
+
+def test_target_below_the_market_does_not_sell_at_the_slipped_price_of_its_entry():
+    # Bought at 105 + 2 %, which the bar never traded; sold at its open.
+    orders = []
+    steps = {1: keep(orders, lambda s: s.buy_bracket(size=1, stopprice=90.0, limitprice=101.0,
+                                                     exectype=MARKET))}  # fmt: skip
+    rules = FillRules(event_order="best", slippage=0.02)
+    run = play(make_bars(100.0, (105.0, 106.0, 104.0, 105.0), 105.0), steps, fill_rules=rules)
+    assert run.parts(orders[0]) == [(2, 1.0, 107.1)]
+    assert run.parts(orders[2]) == [(2, -1.0, 105.0)]
+
+
 def test_stop_of_an_entry_by_a_stop_is_met_at_worst():
     # In at 102 within the bar; whether 95 came before nobody knows.
     steps = {1: lambda s: bracket(s, exectype=STOP, price=102.0)}

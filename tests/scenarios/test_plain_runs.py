@@ -16,6 +16,7 @@ import pytest
 
 from cryptosim_bt import Result, load_settings, run_backtest
 from cryptosim_bt.cli import plugins_for
+from cryptosim_bt.plugins import Kind
 from tests.plain_runs import hourly, run_config, write_run
 from tests.scenarios import stock_strategies as stock
 
@@ -389,6 +390,49 @@ def test_money_paid_in_is_in_the_balance_and_no_defect(tmp_path):
     bars = hourly(*[(100.0,) * 4] * 5)
     result = run_config(write_run(tmp_path, bars, "Saver", code, balance=1_000.0, rate=0.0))
     assert result.bars["balance"].tolist() == [1_000.0, 1_000.0, 1_050.0, 1_100.0, 1_150.0]
+
+
+WATCHER = """
+import backtrader as bt
+
+class Watcher(bt.Strategy):
+    def __init__(self):
+        self.average = bt.indicators.SMA(self.data.close, period=3)
+        self.seen = []
+
+    def next(self):
+        stats = self.stats
+        self.seen.append((
+            stats.broker.value[0], stats.broker.cash[0], stats.trades.pnlplus[-1],
+            self.observers.buysell[0].buy[0], stats.buysell[0].sell[0], len(stats.broker),
+            self.broker.getvalue(),
+        ))
+        if len(self) in (4, 9):
+            self.buy(size=2)
+        if len(self) in (7, 11):
+            self.close()
+
+    def stop(self):
+        type(self).last_seen = self.seen
+"""
+
+
+def test_observers_tell_next_what_stock_cerebro_tells(tmp_path):
+    bars = hourly(*[(each, each + 2.0, each - 1.0, each + 1.0) for each in range(100, 115)])
+    path = write_run(tmp_path, bars, "Watcher", WATCHER, rate=0.0)
+    settings = load_settings(path)
+    registry = plugins_for(settings)
+    run_backtest(settings, registry)
+    kind = registry.get(Kind.STRATEGY, "Watcher", "").cls
+    ours = kind.last_seen
+    cerebro = bt.Cerebro()
+    cerebro.adddata(bt.feeds.PandasData(dataname=bars))
+    cerebro.broker.setcash(1_000_000.0)
+    cerebro.addstrategy(kind)
+    cerebro.run()
+    assert len(ours) == 13
+    # In cash backtrader's broker pays for a whole coin, which is what leverage 1 ties up here.
+    np.testing.assert_allclose(ours, kind.last_seen, rtol=1e-12)
 
 
 def test_backtraders_own_signal_strategy_runs(tmp_path):

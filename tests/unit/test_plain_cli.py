@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -151,6 +152,9 @@ def test_run_without_any_order_has_all_files_too(folder: Path) -> None:
         (["strategy.MyCross.fats=3"], "did you mean fast?"),
         (["strategy.name=MyCros"], "did you mean MyCross?"),
         (["strategy.MyCross.slow=601"], "strategy.warmup: 601"),
+        (["strategy.MyCross.slow=abc"], "strategy.MyCross.slow: was 'abc'; allowed: a number"),
+        (["strategy.MyCross.slow=null"], "was None; allowed: a number"),
+        (["strategy.MyCross.slow=true"], "was True; allowed: a number"),
     ],
 )
 def test_wrong_input_ends_with_2_and_a_sentence(
@@ -161,6 +165,27 @@ def test_wrong_input_ends_with_2_and_a_sentence(
     assert "error: " in told
     assert part in told
     assert not (folder / "wrong").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "part"),
+    [
+        # In backtrader's own indicator, as it computes; in the class, as it is made.
+        ("strategy.MyCross.fast=0", "ZeroDivisionError: float division by zero; in once ("),
+        ("strategy.MyCross.fast=2.5", "TypeError: "),
+    ],
+)
+def test_exception_of_the_strategy_is_told_in_a_sentence(
+    override: str, part: str, folder: Path
+) -> None:
+    told = cryptosim(folder, "run", "my.yaml", "--output", "raised", "--set", override, code=1)
+    (sentence,) = [line for line in told.splitlines() if line.startswith("error: ")]
+    assert sentence.startswith("error: strategy MyCross: ")
+    assert part in sentence
+    assert "Traceback" not in told
+    (failed,) = [path for path in folder.iterdir() if path.name.startswith("raised")]
+    assert "Traceback" in (failed / "run.log").read_text(encoding="utf-8")
+    shutil.rmtree(failed)
 
 
 def test_shipped_configuration_runs(tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ def written(tmp_path: Path, columns: list[list[Any]], style: int = 0) -> openpyx
         (1e-300, 1e-300, "n"),
         (7, 7, "n"),
         (float("nan"), None, "n"),
+        (float("inf"), "inf", "s"),  # the contracts of an order that was refused for it
+        (float("-inf"), "-inf", "s"),
         (None, None, "n"),
         (pd.NA, None, "n"),
         ("a < b & c", "a < b & c", "s"),
@@ -52,6 +54,12 @@ def test_cell_is_read_back_as_it_was_written(
     assert page["A1"].value == "heading"
     assert (page["A3"].value, page["A3"].data_type) == (read, kind)
     assert page["B3"].value == 1.0
+
+
+def test_column_of_numbers_may_have_what_is_none(tmp_path: Path) -> None:
+    values = [1.5, float("inf"), float("nan"), 2.5]
+    page = written(tmp_path, [values])["rows"]
+    assert [page[f"A{row}"].value for row in range(2, 6)] == [1.5, "inf", None, 2.5]
 
 
 def test_times_are_days_of_excel(tmp_path: Path) -> None:

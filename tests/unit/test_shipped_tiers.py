@@ -104,6 +104,18 @@ def test_one_rate_holds_for_every_size_where_there_is_no_list() -> None:
     assert tiers == MaintenanceTiers.single(0.004)
 
 
+def test_list_beside_a_rate_of_its_own_contradicts_itself() -> None:
+    with pytest.raises(ConfigError, match=r"maintenance_margin_rate.*was 0\.01 beside tiers"):
+        settings_with(instrument={"tiers": "built-in", "maintenance_margin_rate": 0.01})
+
+
+def test_smallest_order_above_the_largest_is_refused() -> None:
+    sentence = r"instrument\.max_contracts.*was 5; allowed: no less than the smallest order, 10 "
+    with pytest.raises(ConfigError, match=sentence):
+        settings_with(instrument={"min_contracts": 10.0, "max_contracts": 5.0})
+    assert settings_with(instrument={"min_contracts": 5.0, "max_contracts": 5.0})
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"trading": {"symbol": "BTC/USD:BTC"}}, {"instrument": {"contract_size": 1.0}}],

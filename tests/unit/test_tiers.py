@@ -315,32 +315,38 @@ def test_file_by_notional_with_deductions_keeps_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "found"),
     [
-        "",
-        "[]",
-        "basis: contracts",
-        "basis: weight\ntiers:\n- {floor: 0, rate: 0.004}",
-        "basis: contracts\ntiers: []",
-        "basis: contracts\ntiers: [1, 2]",
-        "basis: contracts\ntiers:\n- {floor: 0}",
-        "basis: contracts\ntiers:\n- {floor: 0, rate: a lot}",
-        "basis: contracts\ntiers:\n- {floor: 10, rate: 0.004}",
-        "basis: notional\ntiers:\n- {floor: 0, rate: 0.004}\n- {floor: 0, rate: 0.005}",
-        "basis: contracts\ntiers:\n- {floor: 0, rate: 4}",
-        "basis: [contracts",
-        "basis: notional\ntiers:\n- {floor: 0, rate: .nan}",
-        "basis: notional\ntiers:\n- {floor: 0, rate: 0.004}\n- {floor: .nan, rate: 0.005}",
+        ("", "the file has None"),
+        ("[]", "the file has []"),
+        ("basis: contracts", "tiers was None"),
+        ("basis: weight\ntiers:\n- {floor: 0, rate: 0.004}", "basis was 'weight'"),
+        ("basis: contracts\ntiers: []", "tiers was []"),
+        ("basis: contracts\ntiers: [1, 2]", "tier 1 was 1"),
+        ("basis: contracts\ntiers:\n- {floor: 0}", "rate of tier 1 was None"),
+        ("basis: contracts\ntiers:\n- {floor: 0, rate: a lot}", "rate of tier 1 was 'a lot'"),
+        ("basis: contracts\ntiers:\n- {floor: 10, rate: 0.004}", "floors were [10.0]"),
+        (
+            "basis: notional\ntiers:\n- {floor: 0, rate: 0.004}\n- {floor: 0, rate: 0.005}",
+            "floors were [0.0, 0.0]",
+        ),
+        ("basis: contracts\ntiers:\n- {floor: 0, rate: 4}", "rates were [4.0]"),
+        ("basis: [contracts", "is no YAML from line 1 on"),
+        ("basis: notional\ntiers:\n- {floor: 0, rate: .nan}", "rates were [nan]"),
+        ("basis: notional\ntiers:\n- {floor: 0, rate: 0.004}\n- {floor: .nan, rate: 0.005}",
+         "not finite"),
     ],
 )
 def test_file_that_is_no_tier_table_is_answered_with_key_file_and_form(
-    text: str, tmp_path: Path
+    text: str, found: str, tmp_path: Path
 ) -> None:
     path = write(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
         read_tiers(path)
     message = str(caught.value)
     assert message.startswith(f"instrument.tiers: {path}: no tiers: ")
+    assert found in message
+    assert "\n" not in message
     assert "allowed: basis: contracts|notional" in message
 
 
