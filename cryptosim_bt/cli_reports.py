@@ -81,7 +81,12 @@ def compare(run_a: Path, run_b: Path, html: Path | None, effects: bool) -> None:
 @click.command()
 @click.argument("run_dir", type=RUN)
 def verify(run_dir: Path) -> None:
-    """Run a finished run again; say identical, or name the first difference (exit code 1)."""
+    """Run a finished run again; say identical, or name the first difference (exit code 1).
+
+    Compared are config.yaml, every table (CSV), summary.json and, if it is there,
+    performance.json. Not looked at are files made from them, such as report.xlsx, report.html and
+    pictures: `report` makes them again.
+    """
     from cryptosim_bt import verification
     from cryptosim_bt.stored_run import read_run
 
@@ -99,6 +104,7 @@ def verify(run_dir: Path) -> None:
     seconds = (datetime.now(UTC) - began).total_seconds()
     bars = f"{len(run.result.bars):,} bars, {len(run.result.fills):,} fills"
     click.echo(f"identical: {bars}, every table and figure, in {seconds:.1f} s")
+    click.echo("not looked at: files made from them (workbook, page, pictures); see `report`")
 
 
 @click.command()

@@ -120,6 +120,7 @@ def test_folder_without_a_run_is_a_sentence(folder: Path, command: str) -> None:
 def test_verify_says_identical(folder: Path) -> None:
     done = cryptosim(folder, "verify", "a")
     assert done.stdout.startswith("identical: 62 bars")
+    assert done.stdout.splitlines()[1].startswith("not looked at: ")
     assert done.stderr == ""
 
 

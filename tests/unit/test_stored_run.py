@@ -205,6 +205,38 @@ def test_changed_figure_of_the_summary_is_named(run: Path) -> None:
     assert (found.table, found.column, found.was) == ("summary.json", "sharpe", "3.5")
 
 
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [(("trades", "long", "win_rate"), "trades.long.win_rate"),
+     (("sets", "each", 1, "net_pnl"), "sets.each.2.net_pnl"),
+     (("result", "own"), "result.own")],
+)  # fmt: skip
+def test_changed_figure_of_performance_is_named(
+    run: Path, path: tuple[str | int, ...], key: str
+) -> None:
+    file = run / "performance.json"
+    figures = place = json.loads(file.read_text(encoding="utf-8"))
+    for step in path[:-1]:
+        place = place[step]
+    now = place.get(path[-1], "missing")
+    place[path[-1]] = 0.125
+    file.write_text(json.dumps(figures), encoding="utf-8")
+    found = verify(read_run(run)).difference
+    assert str(found) == f"performance.json, {key}: was 0.125, now {now}"
+
+
+def test_run_without_performance_is_identical(run: Path) -> None:
+    (run / "performance.json").unlink()
+    assert verify(read_run(run)).identical
+
+
+@pytest.mark.parametrize("text", ["garbage", "[]"])
+def test_performance_that_holds_no_figures_is_a_sentence(run: Path, text: str) -> None:
+    (run / "performance.json").write_text(text, encoding="utf-8")
+    with pytest.raises(OutputError, match=r"performance\.json: .*make it again with `report`"):
+        verify(read_run(run))
+
+
 def test_edited_configuration_is_named(run: Path) -> None:
     text = (run / "config.yaml").read_text(encoding="utf-8")
     (run / "config.yaml").write_text(text.replace("leverage: 5.0", "leverage: 7.0"), "utf-8")
