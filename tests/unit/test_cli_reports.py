@@ -110,6 +110,22 @@ def test_report_names_the_files_it_made(folder: Path) -> None:
     assert done.stderr == ""
 
 
+def test_report_warns_of_tables_that_do_not_go_with_the_summary(folder: Path) -> None:
+    path = folder / "a" / "trades.csv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
+    done = cryptosim(folder, "report", "a")
+    assert done.stderr.startswith("WARNING ")
+    assert f"trades is {len(lines) - 1} in summary.json and {len(lines) - 2} by" in done.stderr
+    assert "performance.json" in done.stdout
+
+
+def test_table_of_garbage_is_a_sentence(folder: Path) -> None:
+    (folder / "a" / "fills.csv").write_text("garbage\n", encoding="utf-8")
+    done = cryptosim(folder, "report", "a", code=2)
+    assert "no complete run: fills.csv: column 'time' is missing; name a folder" in done.stderr
+
+
 @pytest.mark.parametrize("command", ["report", "verify", "plot"])
 def test_folder_without_a_run_is_a_sentence(folder: Path, command: str) -> None:
     done = cryptosim(folder, command, "nowhere", code=2)
