@@ -187,6 +187,24 @@ def test_compare_shows_tables_and_writes_a_page(folder: Path) -> None:
     assert "trading.leverage" in text
 
 
+def test_compare_writes_over_its_own_page_only(folder: Path) -> None:
+    first = ("compare", "a", "b", "--no-effects", "--html")
+    cryptosim(folder, *first, "page.html")
+    cryptosim(folder, *first, "page.html")
+    report = folder / "a" / "report.html"
+    report.write_text("<!doctype html>\n<title>a run</title>\n", encoding="utf-8")
+    before = report.read_bytes()
+    done = cryptosim(folder, *first, "a/report.html", code=2)
+    assert done.stderr.startswith("error: a/report.html: is there already and is no page of `comp")
+    assert done.stdout == ""
+    assert report.read_bytes() == before
+
+
+def test_compare_to_a_folder_is_a_sentence(folder: Path) -> None:
+    done = cryptosim(folder, "compare", "a", "b", "--html", "a", code=2)
+    assert done.stderr.startswith("error: a: cannot be written: ")
+
+
 def test_compare_without_effects_runs_nothing(folder: Path) -> None:
     done = cryptosim(folder, "compare", "a", "b", "--no-effects")
     assert "What each difference did" not in done.stdout
