@@ -17,7 +17,6 @@ PY := $(VENV)/bin/python
 # Stamps: a second call installs nothing, and asks the network nothing.
 RUN_STAMP := $(VENV)/.installed-run
 TEST_STAMP := $(VENV)/.installed-test
-REPORTS_STAMP := $(VENV)/.installed-reports
 PROJECT := setup.cfg pyproject.toml cryptosim_bt/_version.py
 # Build with the setuptools in .venv: pip would otherwise fetch one for every install.
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
@@ -57,10 +56,6 @@ $(TEST_STAMP): $(PROJECT) | $(VENV)/bin/pip
 	$(INSTALL) --no-build-isolation --editable '.[test]'
 	@touch $@ $(RUN_STAMP)
 
-$(REPORTS_STAMP): $(TEST_STAMP)
-	$(INSTALL) --no-build-isolation --editable '.[test,reports]'
-	@touch $@
-
 run: $(RUN_STAMP)
 	$(PY) -m cryptosim_bt run $(CONFIG)
 
@@ -80,7 +75,7 @@ test-store: $(TEST_STAMP)
 	$(PY) -m pytest -n 2 -m store tests/exchange
 
 # Programs of the system are installed where that is ours to do: on Debian, as root.
-test-reports: $(REPORTS_STAMP)
+test-reports: $(TEST_STAMP)
 	@if ! { command -v chromium && command -v chromedriver; } >/dev/null && \
 	    command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	    apt-get update -qq && apt-get install -y -qq chromium chromium-driver; fi

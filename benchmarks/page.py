@@ -1,6 +1,6 @@
 """Measure report.html: time to write it, its size, first picture, and how it feels to move.
 
-``python -m benchmarks.page [BARS ...]``; needs Chromium, chromedriver and the extra ``reports``.
+``python -m benchmarks.page [BARS ...]``; needs Chromium, chromedriver and the extra ``test``.
 Each count is a process of its own, so that its peak of memory is its own.
 """
 

@@ -6,6 +6,7 @@ Exit codes as in `cryptosim_bt.cli`; ``verify`` also ends with 1 where a run is 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,7 +50,8 @@ def report(run_dir: Path) -> None:
 @click.command()
 @click.argument("run_a", type=RUN)
 @click.argument("run_b", type=RUN)
-@click.option("--html", type=RUN, help="Write the comparison as a page to this file as well.")
+@click.option("--html", type=RUN, help="Write the comparison as a page to this file as well; "
+              "an earlier comparison gives way, no other file.")
 @click.option(
     "--effects/--no-effects", default=True, show_default=True,
     help="Run A again with each difference alone, to tell what it does.",
@@ -61,6 +63,8 @@ def compare(run_a: Path, run_b: Path, html: Path | None, effects: bool) -> None:
 
     errors = Console(stderr=True)
     log_to_console(errors, "ERROR")
+    if html is not None:
+        _check_not_another_file(html, comparison_view.is_page)
     a, b = read_run(run_a), read_run(run_b)
     registry = a.registry()
     with progress_bar(errors) as progress:
@@ -81,7 +85,12 @@ def compare(run_a: Path, run_b: Path, html: Path | None, effects: bool) -> None:
 @click.command()
 @click.argument("run_dir", type=RUN)
 def verify(run_dir: Path) -> None:
-    """Run a finished run again; say identical, or name the first difference (exit code 1)."""
+    """Run a finished run again; say identical, or name the first difference (exit code 1).
+
+    Compared are config.yaml, every table (CSV), summary.json and, if it is there,
+    performance.json. Not looked at are files made from them, such as report.xlsx, report.html and
+    pictures: `report` makes them again.
+    """
     from cryptosim_bt import verification
     from cryptosim_bt.stored_run import read_run
 
@@ -99,6 +108,7 @@ def verify(run_dir: Path) -> None:
     seconds = (datetime.now(UTC) - began).total_seconds()
     bars = f"{len(run.result.bars):,} bars, {len(run.result.fills):,} fills"
     click.echo(f"identical: {bars}, every table and figure, in {seconds:.1f} s")
+    click.echo("not looked at: files made from them (workbook, page, pictures); see `report`")
 
 
 @click.command()
@@ -129,6 +139,21 @@ def plot_result(
         show_plot(result, style)
     else:
         click.echo(save_plot(result, (output or default).absolute(), style))
+
+
+def _check_not_another_file(path: Path, is_page: Callable[[Path], bool]) -> None:
+    """Raise OutputError if a page would take the place of a file that is no comparison."""
+    try:
+        free = not path.exists() or is_page(path)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written: {error.strerror}; name another file with --html"
+        ) from error
+    if not free:
+        raise OutputError(
+            f"{path}: is there already and is no page of `compare`, so it is kept; name another "
+            "file with --html, or move this one away"
+        )
 
 
 def _write(path: Path, text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -177,6 +178,9 @@ def tables(comparison: Comparison, language: str) -> Iterator[Table]:
 
 
 # ---------------------------------------------------------------------- page
+# By this a page tells who made it, so that no other file is written over.
+_MADE_BY = '<meta name="generator" content="cryptosim-bt compare">'
+_HEAD_BYTES = 1000
 _STYLE = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, 'Noto Sans KR', 'Malgun Gothic', sans-serif; margin: 2rem auto;
@@ -210,9 +214,21 @@ def page(comparison: Comparison, language: str) -> str:
         body.append(_html_table(section) if section.rows else f"<p>{escape(section.empty)}</p>")
     return (
         f'<!doctype html>\n<html lang="{language}">\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'{_MADE_BY}\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{title}</title>\n<style>{_STYLE}</style>\n" + "\n".join(body) + "\n</html>\n"
     )
+
+
+def is_page(path: Path) -> bool:
+    """Return whether a file is a page that `page` made.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    with path.open("rb") as file:
+        return _MADE_BY.encode() in file.read(_HEAD_BYTES)
 
 
 def _html_table(section: Section) -> str:

@@ -29,6 +29,25 @@ _TIMES = {
     "funding": ("time", "due"),
     "ambiguous": ("time",),
 }
+# What figures and reports are reckoned from: columns of numbers, blanks among them or not.
+_NUMBERS = {
+    "fills": ("price", "contracts", "fee", "realized_pnl", "group_pnl", "balance"),
+    "trades": (
+        "contracts", "entry_price", "exit_price", "gross_pnl", "fees", "funding_paid", "net_pnl",
+    ),
+    "orders": ("contracts", "price"),
+    "sets": ("entries", "contracts", "average_entry", "group_pnl", "fees", "funding_paid",
+             "net_pnl"),
+    "funding": ("rate", "price", "contracts", "payment"),
+}  # fmt: skip
+_LABELS = {
+    "fills": ("role", "side", "liquidity", "group"),
+    "trades": ("side", "exit_reason", "group"),
+    "orders": ("role", "side", "status"),
+    "sets": ("set", "side", "status", "exit_reason"),
+    "funding": ("side",),
+    "ambiguous": ("kind",),
+}
 # Columns with blanks among whole numbers; pandas would turn them into 1.0.
 COUNTS = {"fills": ("order_id", "transaction"), "orders": ("parent_id",)}
 # Numbers with blanks between them; one alone would be read as a number.
@@ -130,16 +149,21 @@ class Result:
         Raises
         ------
         OutputError
-            If a file is missing or unreadable.
+            If a file is missing or unreadable, or a column or its values are.
         """
+        file = "summary.json"
         try:
-            summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
+            summary = _read_summary(directory / file)
             settings, panels = summary.pop("settings"), summary.pop("panels")
-            tables = {name: _read_table(directory / f"{name}.csv", name) for name in TABLES}
-        except (OSError, ValueError, KeyError) as error:
+            tables = {}
+            for name in TABLES:
+                file = f"{name}.csv"
+                tables[name] = _read_table(directory / file, name)
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
             raise OutputError(
-                f"{directory}: no complete run: {error}; name a folder that `run` wrote with the "
-                "ledger analyzer"
+                f"{directory}: no complete run: {file}: {why}; name a folder that `run` wrote with "
+                "the ledger analyzer"
             ) from error
         return cls(settings=settings, summary=summary, panels=panels, **tables)
 
@@ -153,11 +177,44 @@ def iso_times(times: pd.Series) -> pd.Series:
     return pd.Series(text, index=times.index, dtype=object).where(times.notna(), None)
 
 
+def _read_summary(path: Path) -> dict[str, Any]:
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    for name in ("settings", "panels"):
+        if not isinstance(summary, dict) or name not in summary:
+            raise ValueError(f"'{name}' is missing")
+    return dict(summary)
+
+
 def _read_table(path: Path, name: str) -> pd.DataFrame:
     table: pd.DataFrame = pd.read_csv(path, dtype=_TEXTS.get(name), **EXACT_FLOATS)
+    _check_columns(table, name)
     for column in _TIMES[name]:
-        table[column] = pd.to_datetime(table[column], utc=True).astype("datetime64[ms, UTC]")
+        try:
+            times = pd.to_datetime(table[column], utc=True)
+        except ValueError as error:
+            raise ValueError(f"column '{column}' holds what is no time: {error}") from error
+        table[column] = times.astype("datetime64[ms, UTC]")
     for column in COUNTS.get(name, ()):
         if column in table:
-            table[column] = table[column].astype("Int64")
+            try:
+                table[column] = table[column].astype("Int64")
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"column '{column}' holds what is no whole number") from error
     return table
+
+
+def _check_columns(table: pd.DataFrame, name: str) -> None:
+    """Raise ValueError at the first column that is missing or holds words instead of numbers."""
+    numbers, labels = _NUMBERS.get(name, ()), _LABELS.get(name, ())
+    if name == "bars":
+        numbers = tuple(each for each in (*FIRST_BAR_COLUMNS, *LAST_BAR_COLUMNS) if each != "time")
+        if not len(table) and "time" in table:
+            raise ValueError("there are no bars")
+    for column in (*_TIMES[name], *numbers, *labels):
+        if column not in table:
+            raise ValueError(f"column '{column}' is missing")
+    for column in numbers:
+        # Without rows pandas knows no type.
+        if len(table) and not pd.api.types.is_numeric_dtype(table[column]):
+            wrong = table[column][pd.to_numeric(table[column], errors="coerce").isna()].dropna()
+            raise ValueError(f"column '{column}' holds {wrong.iloc[0]!r} instead of a number")

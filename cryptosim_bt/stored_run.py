@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -9,15 +11,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cryptosim_bt import metrics
 from cryptosim_bt.backtest import run_backtest
 from cryptosim_bt.config import Settings, load_settings
 from cryptosim_bt.errors import OutputError
+from cryptosim_bt.performance import Market
 from cryptosim_bt.plugins import Kind, Registry, discover
 from cryptosim_bt.report import ReportAnalyzer
 from cryptosim_bt.result import Result
 from cryptosim_bt.run_directory import check_not_open
 
 Progress = Callable[[int, int], None]
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ def rebuild_reports(
 
     ``progress_of`` gives the progress callback of an analyzer by its name. The files are written
     aside first and put in place one by one, each whole; if one cannot be made, all stay as they
-    were.
+    were. Tables that do not go with summary.json are warned of: the reports tell both.
 
     Raises
     ------
@@ -103,6 +109,12 @@ def rebuild_reports(
     """
     check_not_open(run.directory)
     analyzers = configured_analyzers(run)
+    found = disagreement(run.result)
+    if found is not None:
+        _logger.warning(
+            "%s: the tables do not go with summary.json: %s; one of them was changed after the run "
+            "(`verify` tells which), and the reports show both", run.directory, found,
+        )  # fmt: skip
     staging = run.directory / f".report.partial-{os.getpid()}"
     try:
         staging.mkdir()
@@ -117,6 +129,36 @@ def rebuild_reports(
         ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def disagreement(result: Result) -> str | None:
+    """Name the first figure of the summary that its tables do not give, None if they give all.
+
+    Compared to 1e-9, since another machine may add up in another order.
+    """
+    market, bars = Market.of(result.settings), result.bars
+    last = bars.iloc[-1]
+    reckoned = {
+        "bars_traded": len(bars),
+        "fills": len(result.fills),
+        **{f"final_{name}": float(last[name]) for name in ("balance", "equity")},
+        "unrealized_pnl": float(last["unrealized_pnl"]),
+        **metrics.figures(
+            bars, result.trades, market.initial, market.timeframe_ms, inverse=market.inverse
+        ),
+    }
+    names = ("trades", "wins", *reckoned)  # counts first: they say most
+    for name in names:
+        stated, now = result.summary.get(name), reckoned[name]
+        if name in result.summary and not _same(stated, now):
+            return f"{name} is {stated} in summary.json and {now} by the tables"
+    return None
+
+
+def _same(stated: Any, now: float | None) -> bool:
+    if now is None or not isinstance(stated, int | float):
+        return stated is now
+    return math.isclose(stated, now, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def configured_analyzers(run: StoredRun) -> dict[str, ReportAnalyzer]:

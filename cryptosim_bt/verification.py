@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from cryptosim_bt._version import __version__
-from cryptosim_bt.errors import InputError
+from cryptosim_bt.errors import InputError, OutputError
+from cryptosim_bt.performance import write_performance
 from cryptosim_bt.result import TABLES, Result
 from cryptosim_bt.stored_run import Progress, StoredRun, flat, run_again
 from cryptosim_bt.tabular import file_sha256
@@ -67,10 +68,15 @@ class Verification:
 def verify(run: StoredRun, progress: Progress | None = None) -> Verification:
     """Run a stored run again and compare every cell of its tables and every figure.
 
+    The figures are those of summary.json and, where the run has one, performance.json. Files that
+    are made from these, such as workbook, page and pictures, are not looked at.
+
     Raises
     ------
     InputError
         If its configuration, data or plugins are not there any more.
+    OutputError
+        If its performance.json cannot be read.
     """
     ambiguity = "ambiguity" in run.result.summary
     try:
@@ -82,6 +88,7 @@ def verify(run: StoredRun, progress: Progress | None = None) -> Verification:
     with tempfile.TemporaryDirectory(prefix="cryptosim-verify-") as folder:
         again.write_tables(Path(folder))
         again.write_summary(Path(folder))
+        write_performance(again, Path(folder) / "performance.json")
         difference = difference or first_difference(run.directory, Path(folder))
     return Verification(difference, tuple(changes_around(run.result.summary, again.summary)))
 
@@ -164,7 +171,10 @@ def first_difference(was: Path, now: Path) -> Difference | None:
             difference = _table_difference(name, old, new)
             if difference is not None:
                 return difference
-    return _summary_difference(was / "summary.json", now / "summary.json")
+    difference = _summary_difference(was / "summary.json", now / "summary.json")
+    if difference is None and (was / "performance.json").exists():
+        difference = _performance_difference(was / "performance.json", now / "performance.json")
+    return difference
 
 
 def _table_difference(name: str, was: Path, now: Path) -> Difference | None:
@@ -225,9 +235,41 @@ def _summary_difference(was: Path, now: Path) -> Difference | None:
         })
         for path in (was, now)
     )  # fmt: skip
+    return _figure_difference("summary.json", old, new)
+
+
+def _performance_difference(was: Path, now: Path) -> Difference | None:
+    old, new = (flat(_numbered(_figures_of(path))) for path in (was, now))
+    return _figure_difference("performance.json", old, new)
+
+
+def _figures_of(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise OutputError(
+            f"{path}: cannot be read: {error}; make it again with `report`"
+        ) from error
+    if not isinstance(found, dict):
+        raise OutputError(f"{path}: holds no figures by name; make it again with `report`")
+    return found
+
+
+def _numbered(value: Any) -> Any:
+    """Return figures with lists as mappings, counted from 1: a row of a list has a name too."""
+    if isinstance(value, list):
+        value = {str(place): each for place, each in enumerate(value, start=1)}
+    if isinstance(value, dict):
+        return {key: _numbered(each) for key, each in value.items()}
+    return value
+
+
+def _figure_difference(
+    name: str, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> Difference | None:
     for key in [*old, *(key for key in new if key not in old)]:
-        if old.get(key, _shown("")) != new.get(key, _shown("")):
-            return Difference(
-                "summary.json", 0, key, str(old.get(key, "missing")), str(new.get(key, "missing"))
-            )
+        # Not None for what is missing: a figure without a value is None.
+        was, now = (figures.get(key, "missing") for figures in (old, new))
+        if was != now:
+            return Difference(name, 0, key, str(was), str(now))
     return None

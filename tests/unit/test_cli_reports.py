@@ -110,6 +110,22 @@ def test_report_names_the_files_it_made(folder: Path) -> None:
     assert done.stderr == ""
 
 
+def test_report_warns_of_tables_that_do_not_go_with_the_summary(folder: Path) -> None:
+    path = folder / "a" / "trades.csv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
+    done = cryptosim(folder, "report", "a")
+    assert done.stderr.startswith("WARNING ")
+    assert f"trades is {len(lines) - 1} in summary.json and {len(lines) - 2} by" in done.stderr
+    assert "performance.json" in done.stdout
+
+
+def test_table_of_garbage_is_a_sentence(folder: Path) -> None:
+    (folder / "a" / "fills.csv").write_text("garbage\n", encoding="utf-8")
+    done = cryptosim(folder, "report", "a", code=2)
+    assert "no complete run: fills.csv: column 'time' is missing; name a folder" in done.stderr
+
+
 @pytest.mark.parametrize("command", ["report", "verify", "plot"])
 def test_folder_without_a_run_is_a_sentence(folder: Path, command: str) -> None:
     done = cryptosim(folder, command, "nowhere", code=2)
@@ -120,6 +136,7 @@ def test_folder_without_a_run_is_a_sentence(folder: Path, command: str) -> None:
 def test_verify_says_identical(folder: Path) -> None:
     done = cryptosim(folder, "verify", "a")
     assert done.stdout.startswith("identical: 62 bars")
+    assert done.stdout.splitlines()[1].startswith("not looked at: ")
     assert done.stderr == ""
 
 
@@ -168,6 +185,24 @@ def test_compare_shows_tables_and_writes_a_page(folder: Path) -> None:
     text = (folder / "page.html").read_text(encoding="utf-8")
     assert text.startswith("<!doctype html>")
     assert "trading.leverage" in text
+
+
+def test_compare_writes_over_its_own_page_only(folder: Path) -> None:
+    first = ("compare", "a", "b", "--no-effects", "--html")
+    cryptosim(folder, *first, "page.html")
+    cryptosim(folder, *first, "page.html")
+    report = folder / "a" / "report.html"
+    report.write_text("<!doctype html>\n<title>a run</title>\n", encoding="utf-8")
+    before = report.read_bytes()
+    done = cryptosim(folder, *first, "a/report.html", code=2)
+    assert done.stderr.startswith("error: a/report.html: is there already and is no page of `comp")
+    assert done.stdout == ""
+    assert report.read_bytes() == before
+
+
+def test_compare_to_a_folder_is_a_sentence(folder: Path) -> None:
+    done = cryptosim(folder, "compare", "a", "b", "--html", "a", code=2)
+    assert done.stderr.startswith("error: a: cannot be written: ")
 
 
 def test_compare_without_effects_runs_nothing(folder: Path) -> None:

@@ -58,6 +58,44 @@ def test_folder_that_is_no_complete_run_is_told(tmp_path: Path, missing: str) ->
         Result.read(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "sentence"),
+    [("fills.csv", "garbage\n", "fills.csv: column 'time' is missing"),
+     ("trades.csv", "", "trades.csv: No columns to parse from file"),
+     ("sets.csv", "set,born\n", "sets.csv: column 'ended' is missing"),
+     ("bars.csv", "time\n", "bars.csv: there are no bars"),
+     ("ambiguous.csv", "time,kind\nnoon,x\n", "ambiguous.csv: column 'time' holds what is no time"),
+     ("summary.json", "{}", "summary.json: 'settings' is missing"),
+     ("summary.json", "[]", "summary.json: 'settings' is missing")],
+)  # fmt: skip
+def test_broken_file_is_named_with_what_it_lacks(
+    tmp_path: Path, file: str, text: str, sentence: str
+) -> None:
+    written(simulate_with_framework(flat_hours(3, 100.0), [1, 0, 0], PLAIN), tmp_path)
+    (tmp_path / file).write_text(text, encoding="utf-8")
+    with pytest.raises(OutputError) as raised:
+        Result.read(tmp_path)
+    assert f"no complete run: {sentence}" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "column", "value", "sentence"),
+    [("fills.csv", "price", "dear", "column 'price' holds 'dear' instead of a number"),
+     ("fills.csv", "order_id", "1.5", "column 'order_id' holds what is no whole number"),
+     ("bars.csv", "equity", "much", "column 'equity' holds 'much' instead of a number")],
+)  # fmt: skip
+def test_cell_of_another_kind_is_told(
+    tmp_path: Path, file: str, column: str, value: str, sentence: str
+) -> None:
+    written(simulate_with_framework(flat_hours(3, 100.0), [1, 0, 0], PLAIN), tmp_path)
+    table = pd.read_csv(tmp_path / file, dtype=str)
+    table.loc[0, column] = value
+    table.to_csv(tmp_path / file, index=False)
+    with pytest.raises(OutputError) as raised:
+        Result.read(tmp_path)
+    assert f"{file}: {sentence}" in str(raised.value)
+
+
 def test_summary_that_is_no_runs_is_told(tmp_path: Path) -> None:
     result = simulate_with_framework(flat_hours(3, 100.0), [1, 0, 0], PLAIN)
     written(result, tmp_path)

@@ -10,7 +10,7 @@ import pytest
 
 from cryptosim_bt import Result
 from cryptosim_bt.errors import OutputError, PluginError
-from cryptosim_bt.stored_run import flat, read_run, rebuild_reports
+from cryptosim_bt.stored_run import disagreement, flat, read_run, rebuild_reports
 from cryptosim_bt.verification import verify
 from tests.report_runs import sample_settings, store
 
@@ -105,6 +105,38 @@ def test_analyzer_that_is_gone_is_named(own_plugins: Path, tmp_path: Path) -> No
     (tmp_path / "home" / "analyzers" / "half.py").unlink()
     with pytest.raises(PluginError, match="unknown analyzer 'half'"):
         rebuild_reports(read_run(own_plugins))
+
+
+def test_tables_of_a_run_go_with_its_summary(run: Path) -> None:
+    assert disagreement(Result.read(run)) is None
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "figure"),
+    [("trades", "net_pnl", "wins"), ("bars", "balance", "final_balance"),
+     ("bars", "equity", "final_equity"), ("bars", "unrealized_pnl", "unrealized_pnl")],
+)  # fmt: skip
+def test_figure_that_the_tables_do_not_give_is_named(
+    run: Path, table: str, column: str, figure: str
+) -> None:
+    path = run / f"{table}.csv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    place = lines[0].split(",").index(column)
+    was = float(lines[-1].split(",")[place])
+    edit(path, len(lines) - 1, place, repr(-was - 0.001))
+    found = disagreement(Result.read(run))
+    assert found is not None
+    assert found.startswith(f"{figure} is ")
+
+
+@pytest.mark.parametrize(("table", "figure"), [("trades", "trades"), ("fills", "fills")])
+def test_row_that_is_gone_is_told_by_its_count(run: Path, table: str, figure: str) -> None:
+    path = run / f"{table}.csv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
+    rows = len(lines) - 1
+    sentence = f"{figure} is {rows} in summary.json and {rows - 1} by the tables"
+    assert disagreement(Result.read(run)) == sentence
 
 
 def test_open_workbook_is_a_sentence(run: Path) -> None:
@@ -203,6 +235,38 @@ def test_changed_figure_of_the_summary_is_named(run: Path) -> None:
     found = verify(read_run(run)).difference
     assert found is not None
     assert (found.table, found.column, found.was) == ("summary.json", "sharpe", "3.5")
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [(("trades", "long", "win_rate"), "trades.long.win_rate"),
+     (("sets", "each", 1, "net_pnl"), "sets.each.2.net_pnl"),
+     (("result", "own"), "result.own")],
+)  # fmt: skip
+def test_changed_figure_of_performance_is_named(
+    run: Path, path: tuple[str | int, ...], key: str
+) -> None:
+    file = run / "performance.json"
+    figures = place = json.loads(file.read_text(encoding="utf-8"))
+    for step in path[:-1]:
+        place = place[step]
+    now = place.get(path[-1], "missing")
+    place[path[-1]] = 0.125
+    file.write_text(json.dumps(figures), encoding="utf-8")
+    found = verify(read_run(run)).difference
+    assert str(found) == f"performance.json, {key}: was 0.125, now {now}"
+
+
+def test_run_without_performance_is_identical(run: Path) -> None:
+    (run / "performance.json").unlink()
+    assert verify(read_run(run)).identical
+
+
+@pytest.mark.parametrize("text", ["garbage", "[]"])
+def test_performance_that_holds_no_figures_is_a_sentence(run: Path, text: str) -> None:
+    (run / "performance.json").write_text(text, encoding="utf-8")
+    with pytest.raises(OutputError, match=r"performance\.json: .*make it again with `report`"):
+        verify(read_run(run))
 
 
 def test_edited_configuration_is_named(run: Path) -> None:
