@@ -320,13 +320,14 @@ const PageCharts = (() => {
       };
     }
 
-    /** Write the figures of a stretch of bars: those after its last bar. null: the last one seen. */
+    /** Write the figures of a stretch of bars: those after its last bar. null: the last candle seen. */
     read(index) {
       const slice = this.view.candles;
       const newest = Math.min(lowerBound(this.view.times, this.view.max), slice.stop) - 1;
-      const first = index === null ? newest : slice.start + index * slice.size;
-      const last = index === null ? newest : Math.min(first + slice.size, slice.stop) - 1;
-      if (last < 0) return;
+      if (newest < 0) return;
+      const candle = index ?? Math.floor((newest - slice.start) / slice.size);
+      const first = slice.start + candle * slice.size;
+      const last = Math.min(first + slice.size, slice.stop) - 1;
       for (const pane of this.panes) pane.read(first, last);
       const { time } = this.run.bars.values;
       let text = this.dates.text(time[first]);

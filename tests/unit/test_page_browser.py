@@ -297,6 +297,26 @@ def test_crosshair_on_joined_bars_reads_all_of_them(browser: Any, tmp_path: Path
         assert volume.startswith(expected)
 
 
+def test_without_a_pointer_the_last_joined_bars_are_read(browser: Any, tmp_path: Path) -> None:
+    result = page_result(20_000, trades=300)
+    open_page(browser, write_page(result, tmp_path / "report.html"))
+    settle(browser)
+    size = browser.execute_script("return cryptosim.charts.view.candles.size")
+    start = browser.execute_script("return cryptosim.charts.view.candles.start")
+    first = start + (len(result.bars) - 1 - start) // size * size
+    joined = result.bars.iloc[first:]
+    assert 1 < len(joined) <= size
+    moment = browser.find_element("id", "moment").text
+    local = joined["time"].dt.tz_convert("Asia/Seoul").dt.strftime("%Y-%m-%d %H:%M")
+    assert moment.startswith(f"{local.iloc[0]} – {local.iloc[-1]} · ")
+    open_, high = joined["open"].iloc[0], joined["high"].max()
+    low, close = joined["low"].min(), joined["close"].iloc[-1]
+    candle = browser.find_element("css selector", '[data-layer="candles"]').text
+    assert candle == f"Open {open_:,.1f} High {high:,.1f} Low {low:,.1f} Close {close:,.1f}"
+    volume = browser.find_element("css selector", '[data-layer="volume"]').text
+    assert volume == f"{joined['volume'].sum():,.0f}"
+
+
 def test_run_without_volume_has_no_pane_for_it(browser: Any, tmp_path: Path) -> None:
     result = page_result(60, trades=2)
     result.bars["volume"] = np.nan
