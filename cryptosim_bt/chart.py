@@ -20,6 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection, PathCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.transforms import ScaledTranslation
 
 from cryptosim_bt.fonts import lettering
 from cryptosim_bt.orders import Role
@@ -45,6 +46,8 @@ _POINTS = 4_000
 # Marks that fall on the same spot of this grid are drawn once. With more than so many fills and
 # sets they become smaller, so that a busy run shows more than marks.
 _SPOTS, _MARKS, _SMALLEST = (1_200, 400), 400, 0.04
+# Entries stand so many of their widths beside the price: off an exit's mark that is on it.
+_BESIDE = 1.4
 
 
 @dataclass(frozen=True)
@@ -244,16 +247,17 @@ def _draw_fills(panel: Axes, scene: _Scene) -> None:
     entry = fills["role"] == Role.ENTRY.value
     liquidated = fills["role"] == Role.LIQUIDATION.value
     lost = fills["group_pnl"] < 0
-    kinds: list[tuple[str, pd.Series, str, str, float]] = [
-        ("entry_long", entry & (fills["side"] == "long"), "^", LONG, 38),
-        ("entry_short", entry & (fills["side"] == "short"), "v", SHORT, 38),
-        ("exit_profit", ~entry & ~liquidated & ~lost, "o", PROFIT, 46),
-        ("exit_loss", ~entry & ~liquidated & lost, "X", LOSS, 70),
-        ("liquidated", liquidated, "*", _LIQUIDATION, 240),
+    # A reversal's exit and entry are one fill's price: entries stand beside it, exits on it.
+    kinds: list[tuple[str, pd.Series, str, str, float, int]] = [
+        ("entry_long", entry & (fills["side"] == "long"), "^", LONG, 48, -1),
+        ("entry_short", entry & (fills["side"] == "short"), "v", SHORT, 48, 1),
+        ("exit_profit", ~entry & ~liquidated & ~lost, "o", PROFIT, 46, 0),
+        ("exit_loss", ~entry & ~liquidated & lost, "X", LOSS, 70, 0),
+        ("liquidated", liquidated, "*", _LIQUIDATION, 240, 0),
     ]
-    for name, chosen, marker, colour, size in kinds:
+    for name, chosen, marker, colour, size, beside in kinds:
         _mark(panel, scene, fills.loc[chosen, "time"], fills.loc[chosen, "price"],
-              label=term(name), marker=marker, s=size, color=colour, edgecolors="white",
+              beside, label=term(name), marker=marker, s=size, color=colour, edgecolors="white",
               linewidths=0.6, zorder=5.0 if name == "liquidated" else 4.0)  # fmt: skip
 
 
@@ -284,7 +288,10 @@ def _draw_set_ends(panel: Axes, scene: _Scene) -> None:
           facecolors="none", zorder=3.3, **style)  # fmt: skip
 
 
-def _mark(panel: Axes, scene: _Scene, times: pd.Series, prices: pd.Series, **style: Any) -> None:
+def _mark(
+    panel: Axes, scene: _Scene, times: pd.Series, prices: pd.Series, beside: int = 0, **style: Any
+) -> None:
+    """Draw marks on their prices, or ``beside`` them: 1 above, -1 below."""
     if times.empty:
         return
     result = scene.result
@@ -293,7 +300,9 @@ def _mark(panel: Axes, scene: _Scene, times: pd.Series, prices: pd.Series, **sty
     x, y = scene.on_axis(times), prices.to_numpy(np.float64)
     spots = np.column_stack((_cells(x, _SPOTS[0]), _cells(y, _SPOTS[1])))
     _, first = np.unique(spots, axis=0, return_index=True)
-    panel.scatter(x[first], y[first], **style)
+    inches = beside * _BESIDE * style["s"] ** 0.5 / 72
+    aside = ScaledTranslation(0.0, inches, panel.figure.dpi_scale_trans)
+    panel.scatter(x[first], y[first], transform=panel.transData + aside, **style)
 
 
 def _paths(*corners: tuple[Array, Array]) -> list[Array]:

@@ -144,11 +144,13 @@ const PageCharts = (() => {
         id, name: id, values: bars.values[id], colour: "liquidation", format, stepped: true,
         width: 1.3, fit: () => (this.fitLiquidation ? "whole" : "not"),
       });
-      const mark = (id, shape, colour, hollow) =>
-        PageLayers.marks({ id, shape, colour, hollow, ...this.markTables[id] });
+      const mark = (id, shape, colour, look = {}) =>
+        PageLayers.marks({ id, shape, colour, ...look, ...this.markTables[id] });
+      // A reversal's exit and entry are one fill's price: entries stand beside it, exits on it.
       const marks = [
-        mark("set_born", "diamond", "set", false), mark("set_ended", "diamond", "set", true),
-        mark("entry_long", "up", "long"), mark("entry_short", "down", "short"),
+        mark("set_born", "diamond", "set"), mark("set_ended", "diamond", "set", { hollow: true }),
+        mark("entry_long", "up", "long", { beside: 1 }),
+        mark("entry_short", "down", "short", { beside: -1 }),
         mark("exit_profit", "dot", "profit"), mark("exit_loss", "cross", "loss"),
         mark("liquidated", "star", "liquidation"),
       ].filter((layer) => this.markTables[layer.id].times.length);
