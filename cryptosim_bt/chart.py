@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import LineCollection, PathCollection, PolyCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from matplotlib.transforms import ScaledTranslation
@@ -166,13 +166,10 @@ def _finish(panels: list[Axes], scene: _Scene) -> None:
         panel.spines[["top", "right"]].set_visible(False)
         handles, labels = panel.get_legend_handles_labels()
         if handles:
-            legend = panel.legend(
+            panel.legend(
                 handles, labels, loc="lower left", bbox_to_anchor=(0.0, 1.0), frameon=False,
                 ncols=12, fontsize=10, borderaxespad=0.1, columnspacing=1.4, handletextpad=0.5,
             )  # fmt: skip
-            for handle in legend.legend_handles:
-                if isinstance(handle, PathCollection):
-                    handle.set_sizes([36.0])  # legible where the marks themselves are small
     panels[-1].set_xlabel(scene.words.term("time_axis"), fontsize=11)
 
 
@@ -256,9 +253,10 @@ def _draw_fills(panel: Axes, scene: _Scene) -> None:
         ("liquidated", liquidated, "*", _LIQUIDATION, 240, 0),
     ]
     for name, chosen, marker, colour, size, beside in kinds:
+        level = 5.0 if name == "liquidated" else 4.0
         _mark(panel, scene, fills.loc[chosen, "time"], fills.loc[chosen, "price"],
-              beside, label=term(name), marker=marker, s=size, color=colour, edgecolors="white",
-              linewidths=0.6, zorder=5.0 if name == "liquidated" else 4.0)  # fmt: skip
+              label=term(name), beside=beside, marker=marker, s=size, color=colour,
+              edgecolors="white", linewidths=0.6, zorder=level)  # fmt: skip
 
 
 def _draw_set_spans(panel: Axes, scene: _Scene) -> None:
@@ -289,11 +287,14 @@ def _draw_set_ends(panel: Axes, scene: _Scene) -> None:
 
 
 def _mark(
-    panel: Axes, scene: _Scene, times: pd.Series, prices: pd.Series, beside: int = 0, **style: Any
-) -> None:
+    panel: Axes, scene: _Scene, times: pd.Series, prices: pd.Series, *, label: str,
+    beside: int = 0, **style: Any,
+) -> None:  # fmt: skip
     """Draw marks on their prices, or ``beside`` them: 1 above, -1 below."""
     if times.empty:
         return
+    # The legend's marks keep their size where those of the picture become smaller.
+    panel.scatter([], [], label=label, **style)
     result = scene.result
     scale = max(_SMALLEST, min(1.0, _MARKS / (len(result.fills) + len(result.sets))))
     style["s"], style["linewidths"] = style["s"] * scale, style["linewidths"] * scale**0.5
