@@ -225,7 +225,8 @@ const PageCharts = (() => {
 
     drawdownPane() {
       return new Pane({
-        name: "drawdown", weight: 1.1, least: 90, floor: true, percent: true, decimals: 4,
+        name: "drawdown", weight: 1.1, least: 90, floor: true, nothing: [-0.01, 0],
+        percent: true, decimals: 4,
         format: (value) => percent(value),
         layers: [PageLayers.area({
           id: "drawdown", name: "", values: this.run.bars.values.drawdown, colour: "loss",
