@@ -327,6 +327,7 @@ class HeadlessPlot(Plot):
             axes.tick_params(axis="x", labelbottom=axes is figure.axes[-1], labelrotation=0)
             axes.yaxis.tick_left()  # the right side is the value labels'
             axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
+            _raise_marks(axes)
             _write_legend(axes)
         bars = len(self._local)
         figure.axes[0].set_xlim(-1 - 0.005 * bars, bars + 0.005 * bars)
@@ -353,6 +354,14 @@ def legible(value: float) -> str:
     decimals = max(0, 4 - int(np.floor(np.log10(abs(value)))))
     text = f"{value:,.{decimals}f}"
     return text.rstrip("0").rstrip(".") if decimals else text
+
+
+def _raise_marks(axes: Axes) -> None:
+    """Put what has no line, the fills, before the candles and lines of a panel."""
+    highest = max((artist.get_zorder() for artist in (*axes.collections, *axes.lines)), default=0)
+    for line in axes.lines:
+        if line.get_linestyle() == "None":
+            line.set_zorder(highest + 1)
 
 
 def _write_legend(axes: Axes) -> None:

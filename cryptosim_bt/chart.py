@@ -17,9 +17,10 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import LineCollection, PathCollection, PolyCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.transforms import ScaledTranslation
 
 from cryptosim_bt.fonts import lettering
 from cryptosim_bt.orders import Role
@@ -45,6 +46,8 @@ _POINTS = 4_000
 # Marks that fall on the same spot of this grid are drawn once. With more than so many fills and
 # sets they become smaller, so that a busy run shows more than marks.
 _SPOTS, _MARKS, _SMALLEST = (1_200, 400), 400, 0.04
+# Entries stand so many of their widths beside the price: off an exit's mark that is on it.
+_BESIDE = 1.4
 
 
 @dataclass(frozen=True)
@@ -163,13 +166,10 @@ def _finish(panels: list[Axes], scene: _Scene) -> None:
         panel.spines[["top", "right"]].set_visible(False)
         handles, labels = panel.get_legend_handles_labels()
         if handles:
-            legend = panel.legend(
+            panel.legend(
                 handles, labels, loc="lower left", bbox_to_anchor=(0.0, 1.0), frameon=False,
                 ncols=12, fontsize=10, borderaxespad=0.1, columnspacing=1.4, handletextpad=0.5,
             )  # fmt: skip
-            for handle in legend.legend_handles:
-                if isinstance(handle, PathCollection):
-                    handle.set_sizes([36.0])  # legible where the marks themselves are small
     panels[-1].set_xlabel(scene.words.term("time_axis"), fontsize=11)
 
 
@@ -244,17 +244,19 @@ def _draw_fills(panel: Axes, scene: _Scene) -> None:
     entry = fills["role"] == Role.ENTRY.value
     liquidated = fills["role"] == Role.LIQUIDATION.value
     lost = fills["group_pnl"] < 0
-    kinds: list[tuple[str, pd.Series, str, str, float]] = [
-        ("entry_long", entry & (fills["side"] == "long"), "^", LONG, 38),
-        ("entry_short", entry & (fills["side"] == "short"), "v", SHORT, 38),
-        ("exit_profit", ~entry & ~liquidated & ~lost, "o", PROFIT, 46),
-        ("exit_loss", ~entry & ~liquidated & lost, "X", LOSS, 70),
-        ("liquidated", liquidated, "*", _LIQUIDATION, 240),
+    # A reversal's exit and entry are one fill's price: entries stand beside it, exits on it.
+    kinds: list[tuple[str, pd.Series, str, str, float, int]] = [
+        ("entry_long", entry & (fills["side"] == "long"), "^", LONG, 48, -1),
+        ("entry_short", entry & (fills["side"] == "short"), "v", SHORT, 48, 1),
+        ("exit_profit", ~entry & ~liquidated & ~lost, "o", PROFIT, 46, 0),
+        ("exit_loss", ~entry & ~liquidated & lost, "X", LOSS, 70, 0),
+        ("liquidated", liquidated, "*", _LIQUIDATION, 240, 0),
     ]
-    for name, chosen, marker, colour, size in kinds:
+    for name, chosen, marker, colour, size, beside in kinds:
+        level = 5.0 if name == "liquidated" else 4.0
         _mark(panel, scene, fills.loc[chosen, "time"], fills.loc[chosen, "price"],
-              label=term(name), marker=marker, s=size, color=colour, edgecolors="white",
-              linewidths=0.6, zorder=5.0 if name == "liquidated" else 4.0)  # fmt: skip
+              label=term(name), beside=beside, marker=marker, s=size, color=colour,
+              edgecolors="white", linewidths=0.6, zorder=level)  # fmt: skip
 
 
 def _draw_set_spans(panel: Axes, scene: _Scene) -> None:
@@ -284,16 +286,24 @@ def _draw_set_ends(panel: Axes, scene: _Scene) -> None:
           facecolors="none", zorder=3.3, **style)  # fmt: skip
 
 
-def _mark(panel: Axes, scene: _Scene, times: pd.Series, prices: pd.Series, **style: Any) -> None:
+def _mark(
+    panel: Axes, scene: _Scene, times: pd.Series, prices: pd.Series, *, label: str,
+    beside: int = 0, **style: Any,
+) -> None:  # fmt: skip
+    """Draw marks on their prices, or ``beside`` them: 1 above, -1 below."""
     if times.empty:
         return
+    # The legend's marks keep their size where those of the picture become smaller.
+    panel.scatter([], [], label=label, **style)
     result = scene.result
     scale = max(_SMALLEST, min(1.0, _MARKS / (len(result.fills) + len(result.sets))))
     style["s"], style["linewidths"] = style["s"] * scale, style["linewidths"] * scale**0.5
     x, y = scene.on_axis(times), prices.to_numpy(np.float64)
     spots = np.column_stack((_cells(x, _SPOTS[0]), _cells(y, _SPOTS[1])))
     _, first = np.unique(spots, axis=0, return_index=True)
-    panel.scatter(x[first], y[first], **style)
+    inches = beside * _BESIDE * style["s"] ** 0.5 / 72
+    aside = ScaledTranslation(0.0, inches, panel.figure.dpi_scale_trans)
+    panel.scatter(x[first], y[first], transform=panel.transData + aside, **style)
 
 
 def _paths(*corners: tuple[Array, Array]) -> list[Array]:

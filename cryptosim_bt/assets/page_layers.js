@@ -9,6 +9,8 @@ const PageLayers = (() => {
   // Marks on the same spot of so many pixels are drawn once; with more marks they become smaller.
   // The bounds are marks per pixel of width.
   const SPOT = 3, FEW_MARKS = 0.15, SOME_MARKS = 1, MANY_MARKS = 6;
+  // Marks beside the price stand so many of their radii from it: off a mark that is on it.
+  const BESIDE = 2.4;
 
   function extent(lows, highs = lows) {
     let low = Infinity, high = -Infinity;
@@ -270,8 +272,8 @@ const PageLayers = (() => {
     path.closePath();
   }
 
-  /** Marks of one kind: `times` are sorted, `prices` beside them. */
-  function marks({ id, shape, colour, hollow = false, times, prices }) {
+  /** Marks of one kind at sorted times: on their prices, or `beside` them: 1 below, -1 above. */
+  function marks({ id, shape, colour, hollow = false, beside = 0, times, prices }) {
     let from = 0, end = 0, around = 0;
     return {
       id,
@@ -299,7 +301,7 @@ const PageLayers = (() => {
         // Nobody sees the shape of so many, but everybody waits for it.
         const draw = crowd < MANY_MARKS ? SHAPES[shape] : SHAPES.box;
         for (let i = from; i < end; i++) {
-          const x = scene.x(times[i]), y = scene.y(prices[i]);
+          const x = scene.x(times[i]), y = scene.y(prices[i]) + beside * BESIDE * r;
           const column = Math.floor((x - scene.left) / spot), row = Math.floor((y - scene.top) / spot);
           const place = row * across + column;
           if (column >= 0 && column < across && row >= 0 && place < taken.length) {

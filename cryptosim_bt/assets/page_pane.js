@@ -1,11 +1,15 @@
 "use strict";
 // A pane: a uPlot chart (axes, grid, crosshair, shared time) with layers of ours drawn into it.
 const PagePane = (() => {
-  const AXIS_WIDTH = 84, AXIS_HEIGHT = 34, LEFT = 26;
+  const AXIS_WIDTH = 84, AXIS_HEIGHT = 34;
+  // Half a date with its year: the first one stands around the left edge.
+  const LEFT = 33;
+  // Pixels from one value of an axis to the next: a low pane has them closer, to show two.
+  const VALUE_SPACE = 20, VALUE_SPACE_LEAST = 11;
   // Width of a character of a figure, points and commas among them, in widths of a 0.
   const CHARACTER = 0.88;
   // On a narrow screen (a phone held upright).
-  const NARROW = 600, NARROW_AXIS_WIDTH = 66, NARROW_LEFT = 20;
+  const NARROW = 600, NARROW_AXIS_WIDTH = 66;
   // A line beside the candles widens the axis by this share of their range at most, either way.
   const NEAR = 0.5;
 
@@ -34,20 +38,18 @@ const PagePane = (() => {
   class Pane {
     /**
      * Options: name (a word or an indicator's), view, decimals or format, weight (share of the
-     * height), least (pixels), floor (0 is always seen), dates (time axis below), wall (time of the run's zone), log,
+     * height), least (pixels), floor (0 is always seen), nothing (the range where all is 0), dates (time axis below), wall (time of the run's zone), log,
      * heading (what the legend begins with, if not the name), compact (12M and not 12,000,000).
      */
     constructor(options) {
-      Object.assign(this, { weight: 1, least: 70, layers: [], format: null, ...options });
+      Object.assign(this, { weight: 1, least: 70, layers: [], format: null, nothing: [0, 1], ...options });
     }
 
     /** Make the elements and the chart in a parent. */
     build(parent, hidden) {
       this.hidden = hidden;
       this.colours = colours();
-      const narrow = parent.clientWidth < NARROW;
-      this.axisWidth = narrow ? NARROW_AXIS_WIDTH : AXIS_WIDTH;
-      this.left = narrow ? NARROW_LEFT : LEFT;
+      this.axisWidth = parent.clientWidth < NARROW ? NARROW_AXIS_WIDTH : AXIS_WIDTH;
       this.root = element("div", "pane", parent);
       this.root.style.flex = `${this.weight} 0 ${this.least}px`;
       this.root.dataset.pane = this.name;
@@ -102,13 +104,15 @@ const PagePane = (() => {
       };
       const value = {
         side: 1, stroke: muted, grid, font, size: this.bare ? 0 : this.axisWidth, gap: 6,
-        ticks: { show: !this.bare, stroke: this.colours.grid, size: 4 }, space: 20,
+        ticks: { show: !this.bare, stroke: this.colours.grid, size: 4 },
+        space: (u, axis, low, high, height) =>
+          Math.max(VALUE_SPACE_LEAST, Math.min(VALUE_SPACE, height / 3)),
         show: !this.bare,
         values: (u, splits, axis, space, step) => splits.map((at) => this.axisText(at, step)),
       };
       return {
         width: Math.max(this.host.clientWidth, 60), height: Math.max(this.host.clientHeight, 30),
-        padding: this.bare ? [2, this.axisWidth, 2, this.left] : [6, 0, this.dates ? 0 : 4, this.left],
+        padding: this.bare ? [2, this.axisWidth, 2, LEFT] : [6, 0, this.dates ? 0 : 4, LEFT],
         legend: { show: false },
         tzDate: this.wall,
         scales: {
@@ -165,7 +169,7 @@ const PagePane = (() => {
       const room = high > low ? (high - low) * 0.06 : Math.abs(high) * 0.01 || 1;
       this.lowest = this.floor && low === 0 ? low : low - room;
       this.highest = this.floor && high === 0 ? high : high + room;
-      if (this.floor && low === 0 && high === 0) this.highest = 1;
+      if (this.floor && low === 0 && high === 0) [this.lowest, this.highest] = this.nothing;
       if (this.log) this.lowest = Math.max(this.lowest, Math.min(low, high) * 0.9);
     }
 

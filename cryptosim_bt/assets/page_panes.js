@@ -144,11 +144,13 @@ const PageCharts = (() => {
         id, name: id, values: bars.values[id], colour: "liquidation", format, stepped: true,
         width: 1.3, fit: () => (this.fitLiquidation ? "whole" : "not"),
       });
-      const mark = (id, shape, colour, hollow) =>
-        PageLayers.marks({ id, shape, colour, hollow, ...this.markTables[id] });
+      const mark = (id, shape, colour, look = {}) =>
+        PageLayers.marks({ id, shape, colour, ...look, ...this.markTables[id] });
+      // A reversal's exit and entry are one fill's price: entries stand beside it, exits on it.
       const marks = [
-        mark("set_born", "diamond", "set", false), mark("set_ended", "diamond", "set", true),
-        mark("entry_long", "up", "long"), mark("entry_short", "down", "short"),
+        mark("set_born", "diamond", "set"), mark("set_ended", "diamond", "set", { hollow: true }),
+        mark("entry_long", "up", "long", { beside: 1 }),
+        mark("entry_short", "down", "short", { beside: -1 }),
         mark("exit_profit", "dot", "profit"), mark("exit_loss", "cross", "loss"),
         mark("liquidated", "star", "liquidation"),
       ].filter((layer) => this.markTables[layer.id].times.length);
@@ -223,7 +225,8 @@ const PageCharts = (() => {
 
     drawdownPane() {
       return new Pane({
-        name: "drawdown", weight: 1.1, least: 90, floor: true, percent: true, decimals: 4,
+        name: "drawdown", weight: 1.1, least: 90, floor: true, nothing: [-0.01, 0],
+        percent: true, decimals: 4,
         format: (value) => percent(value),
         layers: [PageLayers.area({
           id: "drawdown", name: "", values: this.run.bars.values.drawdown, colour: "loss",
@@ -320,13 +323,14 @@ const PageCharts = (() => {
       };
     }
 
-    /** Write the figures of a stretch of bars: those after its last bar. null: the last one seen. */
+    /** Write the figures of a stretch of bars: those after its last bar. null: the last candle seen. */
     read(index) {
       const slice = this.view.candles;
       const newest = Math.min(lowerBound(this.view.times, this.view.max), slice.stop) - 1;
-      const first = index === null ? newest : slice.start + index * slice.size;
-      const last = index === null ? newest : Math.min(first + slice.size, slice.stop) - 1;
-      if (last < 0) return;
+      if (newest < 0) return;
+      const candle = index ?? Math.floor((newest - slice.start) / slice.size);
+      const first = slice.start + candle * slice.size;
+      const last = Math.min(first + slice.size, slice.stop) - 1;
       for (const pane of this.panes) pane.read(first, last);
       const { time } = this.run.bars.values;
       let text = this.dates.text(time[first]);

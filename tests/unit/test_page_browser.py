@@ -297,6 +297,72 @@ def test_crosshair_on_joined_bars_reads_all_of_them(browser: Any, tmp_path: Path
         assert volume.startswith(expected)
 
 
+def test_without_a_pointer_the_last_joined_bars_are_read(browser: Any, tmp_path: Path) -> None:
+    result = page_result(20_000, trades=300)
+    open_page(browser, write_page(result, tmp_path / "report.html"))
+    settle(browser)
+    size = browser.execute_script("return cryptosim.charts.view.candles.size")
+    start = browser.execute_script("return cryptosim.charts.view.candles.start")
+    first = start + (len(result.bars) - 1 - start) // size * size
+    joined = result.bars.iloc[first:]
+    assert 1 < len(joined) <= size
+    moment = browser.find_element("id", "moment").text
+    local = joined["time"].dt.tz_convert("Asia/Seoul").dt.strftime("%Y-%m-%d %H:%M")
+    assert moment.startswith(f"{local.iloc[0]} – {local.iloc[-1]} · ")
+    open_, high = joined["open"].iloc[0], joined["high"].max()
+    low, close = joined["low"].min(), joined["close"].iloc[-1]
+    candle = browser.find_element("css selector", '[data-layer="candles"]').text
+    assert candle == f"Open {open_:,.1f} High {high:,.1f} Low {low:,.1f} Close {close:,.1f}"
+    volume = browser.find_element("css selector", '[data-layer="volume"]').text
+    assert volume == f"{joined['volume'].sum():,.0f}"
+
+
+@pytest.mark.parametrize(("side", "below"), [("long", True), ("short", False)])
+def test_an_entry_stands_beside_its_price(shown: Any, side: str, below: bool) -> None:
+    fills = page_result().fills
+    entry = fills[(fills["role"] == "entry") & (fills["side"] == side)].iloc[0]
+    # The mark over the candles, at its price and 13 pixels below and above: 2.4 radii of 5.5.
+    seen = shown.execute_script(
+        """const [kind, side, time, price] = arguments;
+        const { charts } = cryptosim, [pane] = charts.panes;
+        charts.show(time - 50 * 3600, time + 50 * 3600);
+        charts.update();
+        const kept = [kind, "crowd", "candles"];
+        for (const { id } of pane.layers) if (!kept.includes(id)) charts.hidden.add(id);
+        charts.update();
+        const { plot } = pane, { ctx } = plot;
+        return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => {
+          const x = plot.valToPos(charts.onBar(time), "x", true);
+          const y = plot.valToPos(price, "y", true);
+          const brush = document.createElement("canvas").getContext("2d");
+          brush.fillStyle = pane.colours[side];
+          brush.fillRect(0, 0, 1, 1);
+          const wanted = String(brush.getImageData(0, 0, 1, 1).data);
+          done([0, 13, -13].map((down) =>
+            String(ctx.getImageData(Math.round(x), Math.round(y + down), 1, 1).data) === wanted));
+        })));""",
+        f"entry_{side}", side, entry["time"].timestamp(), entry["price"],
+    )  # fmt: skip
+    assert seen == [False, below, not below]
+
+
+AXES = """return Object.fromEntries(cryptosim.charts.panes.filter((pane) => !pane.bare)
+    .map((pane) => [pane.name, pane.plot.axes[1]._values]))"""
+
+
+def test_every_axis_has_two_values_or_more(shown: Any) -> None:
+    settle(shown)
+    labels = shown.execute_script(AXES)
+    assert set(labels) == set(PANES)
+    assert min(map(len, labels.values())) >= 2
+
+
+def test_without_trades_the_drawdown_is_at_the_top(browser: Any, tmp_path: Path) -> None:
+    open_page(browser, write_page(page_result(trades=0), tmp_path / "report.html"))
+    settle(browser)
+    assert browser.execute_script(AXES)["drawdown"] == ["-1.0%", "-0.5%", "0.0%"]
+
+
 def test_run_without_volume_has_no_pane_for_it(browser: Any, tmp_path: Path) -> None:
     result = page_result(60, trades=2)
     result.bars["volume"] = np.nan
