@@ -9,7 +9,14 @@ from openpyxl.chart import AreaChart, LineChart, Reference
 from openpyxl.chart.axis import TextAxis
 from openpyxl.chart.layout import Layout, ManualLayout
 from openpyxl.chart.shapes import GraphicalProperties
+from openpyxl.chart.text import RichText
 from openpyxl.drawing.line import LineProperties
+from openpyxl.drawing.text import (
+    CharacterProperties,
+    Paragraph,
+    ParagraphProperties,
+    RichTextProperties,
+)
 from openpyxl.utils import get_column_letter, quote_sheetname
 
 from cryptosim_bt.timeframe import DAY_MS
@@ -25,6 +32,11 @@ _LABELS = 10
 _HOUR_DAYS, _DAY_DAYS = 10, 300
 _BLUE, _GREY, _RED, _GRID = "1F5FA8", "8C8C8C", "D98880", "D9D9D9"
 _LINE_EMU = 15_875  # 1.25 points
+# By 45 degrees: labels in a row run into each other where a program draws more of them.
+_SLANTED = RichText(
+    bodyPr=RichTextProperties(rot=-2_700_000),
+    p=[Paragraph(pPr=ParagraphProperties(defRPr=CharacterProperties(sz=900)))],
+)
 
 
 def add_charts(
@@ -76,6 +88,7 @@ def _chart(
     axis.tickLblSkip = max(1, count // _LABELS)
     days = count * (look.facts.timeframe_ms if sheet.name == "bars" else DAY_MS) / DAY_MS
     axis.number_format = _label_format(days)
+    axis.txPr = _SLANTED
     axis.title = words.term("time_axis")
     chart.x_axis = axis
     chart.y_axis.title = unit
@@ -87,7 +100,7 @@ def _chart(
             each.title.overlay = False
     chart.legend.position = "t"
     chart.legend.overlay = False
-    chart.layout = Layout(ManualLayout(xMode="edge", yMode="edge", x=0.08, y=0.17, w=0.89, h=0.64))
+    chart.layout = Layout(ManualLayout(xMode="edge", yMode="edge", x=0.08, y=0.2, w=0.89, h=0.64))
     return chart
 
 
