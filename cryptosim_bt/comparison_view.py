@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,8 @@ _NOTHING = "-"
 _CELLS = 6
 # What names a fill, whether it differs or not.
 _WHICH = ("time", "role", "side", "price", "contracts")
+# So many more columns than rows are read more easily the other way round, in a terminal.
+_WIDE = 4
 _LINE = 26
 _POINTS, _WIDTH, _HEIGHT = 800, 960, 260
 
@@ -167,7 +169,7 @@ def tables(comparison: Comparison, language: str) -> Iterator[Table]:
     for letter, run in (("A", comparison.a), ("B", comparison.b)):
         head.add_row(letter, Text(str(run.directory), overflow="fold"))
     yield head
-    for section in sections(comparison, language):
+    for section in map(_upright, sections(comparison, language)):
         table = Table(title=section.title, title_justify="left", caption=section.note or None,
                       caption_justify="left")  # fmt: skip
         for heading in section.headings:
@@ -175,6 +177,14 @@ def tables(comparison: Comparison, language: str) -> Iterator[Table]:
         for row in section.rows or [(section.empty, *[""] * (len(section.headings) - 1))]:
             table.add_row(*(Text(cell) for cell in row))
         yield table
+
+
+def _upright(section: Section) -> Section:
+    """Return a section that is wider than it is long with its rows as columns."""
+    if not section.rows or len(section.headings) <= len(section.rows) + _WIDE:
+        return section
+    headings, *rows = zip(section.headings, *section.rows, strict=True)
+    return replace(section, headings=headings, rows=tuple(rows))
 
 
 # ---------------------------------------------------------------------- page
