@@ -79,7 +79,8 @@ def cryptosim(
     folder: Path, *arguments: str | Path, code: int = 0
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own and require its exit code."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "300", "PYTHONUTF8": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "300", "PYTHONUTF8": "1",
+                   "MPLBACKEND": "agg"}  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "cryptosim_bt", *map(str, arguments)],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False,

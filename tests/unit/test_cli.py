@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.exchange_files import cryptosim
 from tests.helpers import ROOT
 
 CONFIG = """\
@@ -51,19 +52,6 @@ def folder(tmp_path: Path) -> Path:
         rows.append(f"2025-01-01T{hour:02}:00:00Z,{prices},1")
     (tmp_path / "bars.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return tmp_path
-
-
-def cryptosim(
-    folder: Path, *arguments: str | Path, code: int = 0
-) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "PYTHONUTF8": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "cryptosim_bt", *map(str, arguments)],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
-        encoding="utf-8",
-    )  # fmt: skip
-    assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done
 
 
 def run(

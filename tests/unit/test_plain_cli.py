@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +10,7 @@ import pytest
 import yaml
 
 from cryptosim_bt import Result
+from tests.exchange_files import cryptosim as command
 from tests.plain_runs import write_run
 from tests.scenarios import stock_strategies as stock
 
@@ -52,14 +50,7 @@ ALL = "report.analyzers=[ledger, performance, excel, picture, charts, page]"
 
 
 def cryptosim(folder: Path, *arguments: str | Path, code: int = 0) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "PYTHONUTF8": "1",
-                   "MPLBACKEND": "agg"}  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-m", "cryptosim_bt", *map(str, arguments)],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=180, check=False,
-        encoding="utf-8",
-    )  # fmt: skip
-    assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    done = command(folder, *arguments, code=code)
     return done.stdout + done.stderr
 
 

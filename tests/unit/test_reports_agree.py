@@ -8,11 +8,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 
 from cryptosim_bt import Result
 from cryptosim_bt.plugins import Kind, discover
+from cryptosim_bt.run_facts import RunFacts
 from cryptosim_bt.stored_run import flat
+from cryptosim_bt.wording import Words
 from tests.chromium import open_page, settle
 from tests.page_files import read_back
 from tests.report_runs import LINEAR, sample_settings, store
@@ -94,12 +97,6 @@ def test_summary_agrees_with_the_tables(run: Path) -> None:
 
 
 def test_workbook_agrees_with_the_summary(run: Path) -> None:
-    if "excel" not in analyzers():
-        pytest.skip("no analyzer writes a workbook")
-    openpyxl = pytest.importorskip("openpyxl")
-    from cryptosim_bt.run_facts import RunFacts
-    from cryptosim_bt.wording import Words
-
     words = Words.of(RunFacts.of(Result.read(run)))
     book = openpyxl.load_workbook(run / "report.xlsx", read_only=True)
     labels: dict[str, list[Any]] = {}
