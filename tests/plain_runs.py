@@ -6,7 +6,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import backtrader as bt
+import numpy as np
 import pandas as pd
+import pytest
 import yaml
 
 from cryptosim_bt import Result, load_settings, run_backtest
@@ -18,6 +21,8 @@ LINEAR: dict[str, Any] = {
     "maintenance_margin_rate": 0.0, "liquidation_fee_rate": 0.0,
 }  # fmt: skip
 INVERSE = {**LINEAR, "contract_size": 10.0}
+# What its taker pays there.
+RATE = 0.0005
 
 
 def write_run(
@@ -84,3 +89,35 @@ def hourly(*prices: tuple[float, float, float, float]) -> pd.DataFrame:
     index = pd.date_range("2024-01-01", periods=len(prices), freq="1h")
     columns = ["open", "high", "low", "close"]
     return pd.DataFrame(list(prices), columns=columns, index=index).assign(volume=1.0)
+
+
+class FractionsOfCoins(bt.CommInfoBase):
+    """backtrader's stock scheme, but for its whole shares: coins have fractions."""
+
+    params = (
+        ("stocklike", True), ("commission", RATE), ("percabs", True),
+        ("commtype", bt.CommInfoBase.COMM_PERC),
+    )  # fmt: skip
+
+    def getsize(self, price, cash):
+        return cash / price
+
+
+def invariants(result: Result) -> None:
+    bars, fills, trades = result.bars, result.fills, result.trades
+    np.testing.assert_allclose(bars["equity"], bars["balance"] + bars["unrealized_pnl"])
+    # Contracts of a leg are its fills: entries less exits.
+    rows = bars["time"].searchsorted(fills["time"])
+    for side in ("long", "short"):
+        signed = np.where(fills["role"] == "entry", 1.0, -1.0) * fills["contracts"]
+        held = np.zeros(len(bars))
+        np.add.at(held, rows, signed * (fills["side"] == side))
+        np.testing.assert_allclose(bars[f"{side}_contracts"], held.cumsum(), atol=1e-9)
+    # The balance is the start, what exits earned, fees and funding.
+    money = fills["realized_pnl"].sum() - fills["fee"].sum() + fills["shortfall"].sum()
+    money += result.funding["payment"].sum() + result.summary["initial_balance"]
+    assert bars["balance"].iloc[-1] == pytest.approx(money, abs=1e-9 * abs(money))
+    net = trades["gross_pnl"] - trades["fees"] - trades["funding_paid"]
+    np.testing.assert_allclose(trades["net_pnl"], net)
+    assert len(result.sets) == 0
+    assert result.summary["open_sets"] == 0
