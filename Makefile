@@ -17,7 +17,7 @@ PY := $(VENV)/bin/python
 # Stamps: a second call installs nothing, and asks the network nothing.
 RUN_STAMP := $(VENV)/.installed-run
 TEST_STAMP := $(VENV)/.installed-test
-PROJECT := setup.cfg pyproject.toml cryptosim_bt/_version.py
+PROJECT := setup.cfg pyproject.toml cryptosim_bt/__init__.py
 # Build with the setuptools in .venv: pip would otherwise fetch one for every install.
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
@@ -72,7 +72,7 @@ test: lint
 
 # Hundreds of downloads from a venue full of faults, killed at random moments.
 test-store: $(TEST_STAMP)
-	$(PY) -m pytest -n 2 -m store tests/exchange
+	$(PY) -m pytest -n 2 -m store tests/venue
 
 # Programs of the system are installed where that is ours to do: on Debian, as root.
 test-reports: $(TEST_STAMP)
@@ -82,9 +82,9 @@ test-reports: $(TEST_STAMP)
 	@if ! { command -v soffice || command -v libreoffice; } >/dev/null && \
 	    command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	    apt-get update -qq && apt-get install -y -qq --no-install-recommends libreoffice-calc; fi
-	CRYPTOSIM_REPORT_TESTS=required $(PY) -m pytest tests/unit/test_page.py \
-	    tests/unit/test_page_browser.py tests/unit/test_reports_agree.py \
-	    tests/unit/test_excel.py tests/unit/test_workbook_proof.py
+	CRYPTOSIM_REPORT_TESTS=required $(PY) -m pytest tests/reports/test_page.py \
+	    tests/reports/test_page_browser.py tests/reports/test_reports_agree.py \
+	    tests/reports/test_workbook.py tests/reports/test_workbook_proof.py
 
 bench: $(TEST_STAMP)
 	$(PY) -m benchmarks.run

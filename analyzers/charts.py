@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from cryptosim_bt import register_analyzer
-from cryptosim_bt.report import ReportAnalyzer
-from cryptosim_bt.result import Result
+from cryptosim_bt.plugins.analyzer import ReportAnalyzer
+from cryptosim_bt.results.result import Result
 
 
 @register_analyzer("charts")
@@ -15,7 +15,7 @@ class Charts(ReportAnalyzer):
 
     def write(self, result: Result, directory: Path) -> list[Path]:
         # matplotlib takes its time to import: not at every start-up.
-        from cryptosim_bt.figure_charts import draw_charts
-        from cryptosim_bt.fonts import korean_font
+        from cryptosim_bt.reports.plotting.figure_charts import draw_charts
+        from cryptosim_bt.reports.plotting.fonts import korean_font
 
         return draw_charts(result, directory / "charts", korean_font())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from cryptosim_bt import register_analyzer
-from cryptosim_bt.report import ReportAnalyzer
-from cryptosim_bt.result import Result
+from cryptosim_bt.plugins.analyzer import ReportAnalyzer
+from cryptosim_bt.results.result import Result
 
 
 @register_analyzer("excel")
@@ -15,6 +15,6 @@ class Excel(ReportAnalyzer):
 
     def write(self, result: Result, directory: Path) -> list[Path]:
         # openpyxl takes its time to import: not at every start-up.
-        from cryptosim_bt.workbook import write_workbook
+        from cryptosim_bt.reports.workbook import write_workbook
 
         return [write_workbook(result, directory / "report.xlsx", progress=self.progress)]

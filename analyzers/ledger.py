@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from cryptosim_bt import register_analyzer
-from cryptosim_bt.report import ReportAnalyzer
-from cryptosim_bt.result import Result
+from cryptosim_bt.plugins.analyzer import ReportAnalyzer
+from cryptosim_bt.results.result import Result
 
 
 @register_analyzer("ledger")

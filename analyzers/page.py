@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from cryptosim_bt import register_analyzer
-from cryptosim_bt.report import ReportAnalyzer
-from cryptosim_bt.result import Result
+from cryptosim_bt.plugins.analyzer import ReportAnalyzer
+from cryptosim_bt.results.result import Result
 
 
 @register_analyzer("page")
@@ -16,6 +16,6 @@ class Page(ReportAnalyzer):
     def write(self, result: Result, directory: Path) -> list[Path]:
         """Write the page."""
         # Not before it is needed: the other commands load this module too.
-        from cryptosim_bt.page import write_page
+        from cryptosim_bt.reports.page.page import write_page
 
         return [write_page(result, directory / "report.html")]

@@ -9,9 +9,9 @@ from typing import Any
 from backtrader.utils import AutoOrderedDict
 
 from cryptosim_bt import register_analyzer
-from cryptosim_bt.performance import write_performance
-from cryptosim_bt.report import ReportAnalyzer
-from cryptosim_bt.result import Result
+from cryptosim_bt.plugins.analyzer import ReportAnalyzer
+from cryptosim_bt.results.performance import write_performance
+from cryptosim_bt.results.result import Result
 
 
 @register_analyzer("performance")
@@ -24,7 +24,7 @@ class Performance(ReportAnalyzer):
         Their names are those of performance.json; empty before the first bar of the window.
         """
         # Not at start-up: it imports the tables of a run.
-        from cryptosim_bt.gather import performance_so_far
+        from cryptosim_bt.backtest.gather import performance_so_far
 
         return _with_attributes(performance_so_far(self.strategy))
 

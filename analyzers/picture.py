@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from cryptosim_bt import register_analyzer
-from cryptosim_bt.report import ReportAnalyzer
-from cryptosim_bt.result import Result
+from cryptosim_bt.plugins.analyzer import ReportAnalyzer
+from cryptosim_bt.results.result import Result
 
 
 @register_analyzer("picture")
@@ -15,9 +15,9 @@ class Picture(ReportAnalyzer):
 
     def write(self, result: Result, directory: Path) -> list[Path]:
         # matplotlib takes its time to import: not at every start-up.
-        from cryptosim_bt.backtrader_plot import draw_backtrader_plot
-        from cryptosim_bt.chart import draw_chart
-        from cryptosim_bt.fonts import korean_font
+        from cryptosim_bt.reports.plotting.backtrader_plot import draw_backtrader_plot
+        from cryptosim_bt.reports.plotting.fonts import korean_font
+        from cryptosim_bt.reports.plotting.run_chart import draw_chart
 
         font = korean_font()
         return [

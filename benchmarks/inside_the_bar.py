@@ -23,9 +23,9 @@ from pathlib import Path
 import pandas as pd
 
 from cryptosim_bt import SHIPPED_CONFIGS, Result, load_settings
-from cryptosim_bt.backtest import ambiguity_band, execute
-from cryptosim_bt.plugins import Registry, discover
-from cryptosim_bt.prepare import prepare
+from cryptosim_bt.backtest.prepare import prepare
+from cryptosim_bt.backtest.run import ambiguity_band, execute
+from cryptosim_bt.plugins.registry import Registry, discover
 
 DATA = Path(os.environ.get("CRYPTOSIM_DATA", "../shared/data")).resolve()
 HOURS, MINUTES = DATA / "bitmex_XBTUSD_1h.csv.gz", DATA / "bitmex_XBTUSD_1m.parquet"

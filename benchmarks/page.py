@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cryptosim_bt.page import write_page
+from cryptosim_bt.reports.page.page import write_page
 from tests.page_cases import page_result
 
 COUNTS = (744, 100_000, 525_600, 1_000_000)

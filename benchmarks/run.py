@@ -22,11 +22,11 @@ import pandas as pd
 from benchmarks import stock_backtrader
 from benchmarks.market import hourly_bars
 from cryptosim_bt import SHIPPED_CONFIGS
-from cryptosim_bt.backtest import execute
-from cryptosim_bt.config import load_settings
-from cryptosim_bt.feed import DataSource
-from cryptosim_bt.plugins import Registry, discover
-from cryptosim_bt.prepare import Prepared, prepare_bars, resolve_plugins
+from cryptosim_bt.backtest.needs import load_settings
+from cryptosim_bt.backtest.prepare import Prepared, prepare_bars, resolve_plugins
+from cryptosim_bt.backtest.run import execute
+from cryptosim_bt.data.feed import DataSource
+from cryptosim_bt.plugins.registry import Registry, discover
 
 CONFIG = SHIPPED_CONFIGS / "config.yaml"
 

@@ -45,8 +45,8 @@ def make_file(path: Path) -> tuple[int, int]:
 
 def step(name: str, file: Path, directory: Path, first_ms: int, end_ms: int) -> None:
     """Do one step; print its seconds and the peak of memory in MB as JSON."""
-    from cryptosim_bt.store import Series, Store
-    from cryptosim_bt.store.transfer import import_file
+    from cryptosim_bt.data.store import Series, Store
+    from cryptosim_bt.data.store.transfer import import_file
 
     series, store = Series.bars("bitmex", "BTC/USD:BTC", "1m"), Store(directory)
     columns = ["timestamp", *series.columns]

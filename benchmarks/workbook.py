@@ -16,9 +16,9 @@ from pathlib import Path
 import pandas as pd
 
 from cryptosim_bt import load_settings, run_backtest
-from cryptosim_bt.config import Settings
-from cryptosim_bt.plugins import discover
-from cryptosim_bt.workbook import write_workbook
+from cryptosim_bt.config.settings import Settings
+from cryptosim_bt.plugins.registry import discover
+from cryptosim_bt.reports.workbook import write_workbook
 from tests.helpers import ROOT, require_data
 
 COUNTS = (744, 100_000, 525_600)

@@ -9,7 +9,8 @@ funding and liquidation. Strategies, feeds and analyzers are plugins, found by n
     class MyStrategy(SignalStrategy): ...
 
 The public names are those of ``__all__``. They are loaded when first asked for (PEP 562), so that
-``import cryptosim_bt.contracts``, pure arithmetic, does not wait for backtrader and pandas.
+``import cryptosim_bt.accounting.contracts``, pure arithmetic, does not wait for backtrader and
+pandas.
 """
 
 from __future__ import annotations
@@ -20,18 +21,21 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptosim_bt._version import __version__
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
+    from cryptosim_bt.accounting.contracts import InverseContract, LinearContract
+    from cryptosim_bt.accounting.instrument import Instrument
+    from cryptosim_bt.accounting.position_book import PositionBook
+    from cryptosim_bt.backtest.needs import load_settings
+
     # The same names as in _HOME, for type checkers and editors.
-    from cryptosim_bt.backtest import run_backtest
-    from cryptosim_bt.broker import FuturesBroker
-    from cryptosim_bt.commission import FuturesCommission
-    from cryptosim_bt.config import Settings, load_settings
-    from cryptosim_bt.contracts import InverseContract, LinearContract
+    from cryptosim_bt.backtest.run import run_backtest
+    from cryptosim_bt.broker.commission import FuturesCommission
+    from cryptosim_bt.broker.futures_broker import FuturesBroker
+    from cryptosim_bt.config.settings import Settings
+    from cryptosim_bt.data.feed import DataRequest, DataSource, Feed
     from cryptosim_bt.errors import (
         ConfigError,
         CryptoSimError,
@@ -40,13 +44,12 @@ if TYPE_CHECKING:
         OutputError,
         PluginError,
     )
-    from cryptosim_bt.feed import DataRequest, DataSource, Feed
-    from cryptosim_bt.instrument import Instrument
-    from cryptosim_bt.plugins import register_analyzer, register_feed, register_strategy
-    from cryptosim_bt.positions import PositionBook
-    from cryptosim_bt.report import ReportAnalyzer
-    from cryptosim_bt.result import Result
-    from cryptosim_bt.strategy import SignalStrategy
+    from cryptosim_bt.plugins.analyzer import ReportAnalyzer
+    from cryptosim_bt.plugins.registry import register_analyzer, register_feed, register_strategy
+    from cryptosim_bt.results.result import Result
+    from cryptosim_bt.strategy.signal_strategy import SignalStrategy
+
+__version__ = "0.1.0"
 
 __all__ = [
     "SHIPPED_CONFIGS",
@@ -94,27 +97,27 @@ _HOME = {
     "ConfigError": "errors",
     "CryptoSimError": "errors",
     "DataError": "errors",
-    "DataRequest": "feed",
-    "DataSource": "feed",
-    "Feed": "feed",
-    "FuturesBroker": "broker",
-    "FuturesCommission": "commission",
+    "DataRequest": "data.feed",
+    "DataSource": "data.feed",
+    "Feed": "data.feed",
+    "FuturesBroker": "broker.futures_broker",
+    "FuturesCommission": "broker.commission",
     "InputError": "errors",
-    "Instrument": "instrument",
-    "InverseContract": "contracts",
-    "LinearContract": "contracts",
+    "Instrument": "accounting.instrument",
+    "InverseContract": "accounting.contracts",
+    "LinearContract": "accounting.contracts",
     "OutputError": "errors",
     "PluginError": "errors",
-    "PositionBook": "positions",
-    "ReportAnalyzer": "report",
-    "Result": "result",
-    "Settings": "config",
-    "SignalStrategy": "strategy",
-    "load_settings": "config",
-    "register_analyzer": "plugins",
-    "register_feed": "plugins",
-    "register_strategy": "plugins",
-    "run_backtest": "backtest",
+    "PositionBook": "accounting.position_book",
+    "ReportAnalyzer": "plugins.analyzer",
+    "Result": "results.result",
+    "Settings": "config.settings",
+    "SignalStrategy": "strategy.signal_strategy",
+    "load_settings": "backtest.needs",
+    "register_analyzer": "plugins.registry",
+    "register_feed": "plugins.registry",
+    "register_strategy": "plugins.registry",
+    "run_backtest": "backtest.run",
 }
 
 

@@ -6,13 +6,13 @@ import hashlib
 
 import pandas as pd
 
+from cryptosim_bt.data.feed import DataRequest, DataSource, Feed
+from cryptosim_bt.data.fetch import Access, SeriesSpan, require
+from cryptosim_bt.data.funding import to_full_minutes
+from cryptosim_bt.data.store import Series, Store
+from cryptosim_bt.data.timeframe import iso_utc, to_milliseconds, utc_index
 from cryptosim_bt.errors import DataError
-from cryptosim_bt.feed import DataRequest, DataSource, Feed
-from cryptosim_bt.fetch import Access, Need, require
-from cryptosim_bt.funding import to_full_minutes
-from cryptosim_bt.plugins import register_feed
-from cryptosim_bt.store import Series, Store
-from cryptosim_bt.timeframe import iso_utc, to_milliseconds, utc_index
+from cryptosim_bt.plugins.registry import register_feed
 
 
 @register_feed("ccxt")
@@ -26,7 +26,7 @@ class CcxtFeed(Feed):
 
     def load(self, request: DataRequest) -> pd.DataFrame:
         series = Series.bars(request.exchange, request.symbol, request.timeframe, request.price)
-        need = Need(series, to_milliseconds(request.first), to_milliseconds(request.end))
+        need = SeriesSpan(series, to_milliseconds(request.first), to_milliseconds(request.end))
         bars = _rows(request, need)
         if bars.empty:
             raise DataError(
@@ -45,13 +45,13 @@ class CcxtFeed(Feed):
 
     def funding(self, request: DataRequest) -> pd.Series[float]:
         series = Series.funding(request.exchange, request.symbol)
-        need = Need(series, to_milliseconds(request.start), to_milliseconds(request.end))
+        need = SeriesSpan(series, to_milliseconds(request.start), to_milliseconds(request.end))
         rates = _rows(request, need)["funding_rate"]
         times = to_full_minutes(pd.DatetimeIndex(rates.index).asi8)
         return rates.set_axis(utc_index(times), axis="index")
 
 
-def _rows(request: DataRequest, need: Need) -> pd.DataFrame:
+def _rows(request: DataRequest, need: SeriesSpan) -> pd.DataFrame:
     if request.directory is None:
         raise DataError("data.directory: missing; source: ccxt needs the folder of kept data")
     store = Store(request.directory)

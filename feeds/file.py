@@ -8,11 +8,11 @@ from typing import Final
 
 import pandas as pd
 
-from cryptosim_bt.bars import COLUMNS
+from cryptosim_bt.data.bars import COLUMNS
+from cryptosim_bt.data.feed import DataRequest, DataSource, Feed
+from cryptosim_bt.data.tabular import Layout, file_sha256, read_table
 from cryptosim_bt.errors import DataError
-from cryptosim_bt.feed import DataRequest, DataSource, Feed
-from cryptosim_bt.plugins import register_feed
-from cryptosim_bt.tabular import Layout, file_sha256, read_table
+from cryptosim_bt.plugins.registry import register_feed
 
 _LAYOUT: Final = Layout(
     required={

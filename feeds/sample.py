@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cryptosim_bt.bars import COLUMNS
+from cryptosim_bt.data.bars import COLUMNS
+from cryptosim_bt.data.feed import DataRequest, DataSource, Feed
+from cryptosim_bt.data.timeframe import milliseconds, utc_index
 from cryptosim_bt.errors import DataError
-from cryptosim_bt.feed import DataRequest, DataSource, Feed
-from cryptosim_bt.plugins import register_feed
-from cryptosim_bt.timeframe import milliseconds, utc_index
+from cryptosim_bt.plugins.registry import register_feed
 
 _FIRST_MS: Final = 1_730_419_200_000  # 2024-11-01 00:00 UTC
 _SEED: Final = 20_241_101

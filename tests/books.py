@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from cryptosim_bt.contracts import LinearContract
-from cryptosim_bt.instrument import Instrument
-from cryptosim_bt.orders import (
+from cryptosim_bt.accounting.contracts import LinearContract
+from cryptosim_bt.accounting.instrument import Instrument
+from cryptosim_bt.accounting.orders import (
     CancelOrder,
     Command,
     Execution,
@@ -15,7 +15,7 @@ from cryptosim_bt.orders import (
     ResizeOrder,
     Role,
 )
-from cryptosim_bt.positions import BookRules, PositionBook
+from cryptosim_bt.accounting.position_book import BookRules, PositionBook
 
 HOUR_MS = 3_600_000
 

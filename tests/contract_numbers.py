@@ -4,7 +4,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from cryptosim_bt.contracts import (
+from cryptosim_bt.accounting.contracts import (
     InverseContract,
     Leg,
     LinearContract,

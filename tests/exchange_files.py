@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from cryptosim_bt.timeframe import iso_utc
+from cryptosim_bt.data.timeframe import iso_utc
 from tests.helpers import HOUR_MS, NEW_YEAR_MS, ROOT
 
 # A dip strategy on the day's second half, so that something is entered and closed.

@@ -11,14 +11,15 @@ import pandas as pd
 import pytest
 
 from cryptosim_bt import Result, SignalStrategy
-from cryptosim_bt.backtest import execute
-from cryptosim_bt.config import Settings, settings_of
-from cryptosim_bt.config_file import Document
-from cryptosim_bt.funding import FundingSchedule
-from cryptosim_bt.matching import EventOrder
-from cryptosim_bt.matching_bars import MatchingBars, aligned_mark, volume_in_contracts
-from cryptosim_bt.prepare import Prepared
-from cryptosim_bt.tiers import MaintenanceTiers
+from cryptosim_bt.accounting.maintenance_tiers import MaintenanceTiers
+from cryptosim_bt.backtest.matching_data import aligned_mark, volume_in_contracts
+from cryptosim_bt.backtest.prepare import Prepared
+from cryptosim_bt.backtest.run import execute
+from cryptosim_bt.config.document import Document
+from cryptosim_bt.config.settings import Settings, settings_of
+from cryptosim_bt.data.funding import FundingSchedule
+from cryptosim_bt.exchange.fill_rules import EventOrder
+from cryptosim_bt.exchange.matching_bars import MatchingBars
 from tests.helpers import ROOT, Bar, GivenSignals, bar_table, prepared_run
 
 Changes = Mapping[str, Mapping[str, Any]]

@@ -14,19 +14,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cryptosim_bt import Result, SignalStrategy, backtest, load_settings
-from cryptosim_bt.backtest import execute
-from cryptosim_bt.config import Settings, settings_of
-from cryptosim_bt.config_file import Document
-from cryptosim_bt.engine import ArrayData
-from cryptosim_bt.feed import DataSource
-from cryptosim_bt.gather import gather
-from cryptosim_bt.plugins import discover
-from cryptosim_bt.prepare import Prepared, prepare
-from cryptosim_bt.recorder import BarRecorder
-from cryptosim_bt.sizer import BaseAmountSizer
-from cryptosim_bt.tiers import MaintenanceTiers
-from cryptosim_bt.timeframe import TIMEFRAMES, utc_index
+from cryptosim_bt import Result, SignalStrategy, load_settings
+from cryptosim_bt.accounting.maintenance_tiers import MaintenanceTiers
+from cryptosim_bt.backtest import run as backtest
+from cryptosim_bt.backtest.bar_recorder import BarRecorder
+from cryptosim_bt.backtest.gather import gather
+from cryptosim_bt.backtest.lean_loop import ArrayData
+from cryptosim_bt.backtest.prepare import Prepared, prepare
+from cryptosim_bt.backtest.run import execute
+from cryptosim_bt.config.document import Document
+from cryptosim_bt.config.settings import Settings, settings_of
+from cryptosim_bt.data.feed import DataSource
+from cryptosim_bt.data.timeframe import TIMEFRAMES, utc_index
+from cryptosim_bt.plugins.registry import discover
+from cryptosim_bt.strategy.sizers import BaseAmountSizer
 
 Bar = tuple[int, float, float, float, float]
 

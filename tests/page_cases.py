@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.market import hourly_bars
-from cryptosim_bt.result import Result
+from cryptosim_bt.results.result import Result
 
 HOUR_SECONDS = 3600
 _MARKET = ("open", "high", "low", "close", "volume")

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from cryptosim_bt import Result, load_settings, run_backtest
-from cryptosim_bt.cli import plugins_for
+from cryptosim_bt.cli.commands import plugins_for
 
 # A market without grids on which one contract is one coin, as stock BackBroker trades it.
 LINEAR: dict[str, Any] = {

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from cryptosim_bt.contracts import InverseContract, LinearContract
+from cryptosim_bt.accounting.contracts import InverseContract, LinearContract
 
 INVERSE_1 = InverseContract(contract_size=1.0)
 INVERSE_10 = InverseContract(contract_size=10.0)  # OKX ETH-USD

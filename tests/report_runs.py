@@ -8,8 +8,8 @@ from pathlib import Path
 import yaml
 
 from cryptosim_bt import SHIPPED_CONFIGS, Result, load_settings, run_backtest
-from cryptosim_bt.config import Settings
-from cryptosim_bt.plugins import discover
+from cryptosim_bt.config.settings import Settings
+from cryptosim_bt.plugins.registry import discover
 
 SHORT = "backtest.trading_period.end_date=2025-01-14"
 LINEAR = ("exchange.trade_type=1", "trading.symbol=BTC/USDT:USDT", "backtest.initial_balance=5000")

@@ -11,7 +11,7 @@ from typing import Any
 
 import openpyxl
 
-from cryptosim_bt.workbook.proof_checks import COLUMNS, FIRST_ROW
+from cryptosim_bt.reports.workbook.proof.checks import COLUMNS, FIRST_ROW
 from tests.chromium import missing
 
 OFFICE_NAMES = ("soffice", "libreoffice")

@@ -37,7 +37,7 @@ own  our own derivation or arithmetic, as written out in the notes
 
 import pytest
 
-from cryptosim_bt.contracts import InverseContract, LinearContract
+from cryptosim_bt.accounting.contracts import InverseContract, LinearContract
 from tests.published import (
     INVERSE_1,
     INVERSE_10,

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from cryptosim_bt import Result, load_settings
-from cryptosim_bt.backtest import run_backtest
-from cryptosim_bt.plugins import discover
+from cryptosim_bt.backtest.run import run_backtest
+from cryptosim_bt.plugins.registry import discover
 from tests.helpers import ROOT, require_case, require_data, same, without_analyzers
 from tests.known.oracle import load_case, simulate
 

@@ -6,7 +6,7 @@ Section 6 of our notes; the sources (S1 ...) stand in `test_contract_examples.py
 
 import pytest
 
-from cryptosim_bt.contracts import Leg
+from cryptosim_bt.accounting.contracts import Leg
 from tests.published import (
     INVERSE_1,
     INVERSE_10,

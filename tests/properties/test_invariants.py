@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from cryptosim_bt import Result, backtest, load_settings
-from cryptosim_bt.plugins import discover
+from cryptosim_bt import Result, load_settings, run_backtest
+from cryptosim_bt.plugins.registry import discover
 from tests.helpers import (
     NEW_YEAR_MS,
     PLAIN,
@@ -161,7 +161,7 @@ def test_recorded_market_cut_at_any_day_gives_the_same_past(
         table[times < pd.Timestamp(end, tz="UTC")].to_csv(cut, index=False)
         changes = [*JANUARY, f"strategy.name={strategy}", f"data.path={cut}"]
         loaded = load_settings(ROOT / "config" / "config.yaml", changes)
-        finished, _ = backtest.run_backtest(without_analyzers(loaded), discover())
+        finished, _ = run_backtest(without_analyzers(loaded), discover())
         return finished
 
     whole = result_of("2025-03-01")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cryptosim_bt.contracts import (
+from cryptosim_bt.accounting.contracts import (
     FirstCryptoSimContract,
     InverseContract,
     Leg,

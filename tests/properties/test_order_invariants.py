@@ -18,13 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cryptosim_bt import FuturesBroker, FuturesCommission, InverseContract, LinearContract
-from cryptosim_bt.contracts import SIDES, sign
-from cryptosim_bt.matching import FillRules
-from cryptosim_bt.matching_bars import MatchingBars
-from cryptosim_bt.stock_broker import PLAIN_INSTRUMENT
-from cryptosim_bt.tiers import MaintenanceTiers
-from cryptosim_bt.venue_rules import VenueRules
-from tests.scenarios.order_script import HOUR_MS, QUARTER_MS, hours_of
+from cryptosim_bt.accounting.contracts import SIDES, sign
+from cryptosim_bt.accounting.maintenance_tiers import MaintenanceTiers
+from cryptosim_bt.broker.back_broker_calls import PLAIN_INSTRUMENT
+from cryptosim_bt.exchange.fill_rules import FillRules
+from cryptosim_bt.exchange.matching_bars import MatchingBars
+from cryptosim_bt.exchange.venue_limits import VenueRules
+from tests.broker.order_script import HOUR_MS, QUARTER_MS, hours_of
 
 HOURS = 120
 CASH = 1_000.0

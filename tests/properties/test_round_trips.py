@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cryptosim_bt import FuturesCommission, InverseContract, LinearContract
-from cryptosim_bt.orders import Execution, Liquidity, Role
-from cryptosim_bt.round_trips import RoundTrips
+from cryptosim_bt.accounting.orders import Execution, Liquidity, Role
+from cryptosim_bt.accounting.round_trips import RoundTrips
 
 CONTRACTS = [LinearContract(0.01), InverseContract(100.0)]
 # Steps of a leg's size, each at a price: up enters, down exits.

@@ -1,0 +1,207 @@
+"""The orders that close a group: take-profit, stop-loss, signal exit (R8, R11, R19)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from cryptosim_bt.accounting.contracts import Side
+from cryptosim_bt.accounting.instrument import Instrument
+from cryptosim_bt.accounting.orders import (
+    CancelOrder,
+    Command,
+    Execution,
+    PlaceOrder,
+    ResizeOrder,
+    Role,
+)
+from cryptosim_bt.accounting.position_sets import Group, PositionSet
+
+# A group's orders by name, in the order in which they are cancelled.
+EXIT_NAMES = ("take_profit", "stop_loss", "signal_exit")
+# Contracts that differ by less than this share are the same: sums of lots in floats.
+CONTRACT_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class BookRules:
+    """How a book cuts and protects its positions. Percentages are fractions (0.02 = 2 %).
+
+    ``stop_price`` says where a group's stop stands before it is put on the tick (None = no stop);
+    without it the stop stands ``stop_loss_pct`` from the group's average.
+    """
+
+    position_set_size: int
+    max_sets: dict[Side, int]
+    take_profit_pct: float | None
+    stop_loss_pct: float | None
+    stop_price: Callable[[Group], float | None] | None = None
+
+
+class ExitOrders:
+    """Makes, replaces and cancels a book's exit orders, and knows whose each of them is.
+
+    Commands are appended to the list that is handed in, in the order in which they are wanted.
+    """
+
+    def __init__(self, instrument: Instrument, rules: BookRules) -> None:
+        self._instrument = instrument
+        self.rules = rules
+        self._numbers = 0
+        # Every exit order that has not filled, cancelled ones included: a cancel may lose the
+        # race against a fill. An order knows its group by tradeid, which a set keeps.
+        self._unfilled: dict[int, PlaceOrder] = {}
+
+    def next_number(self) -> int:
+        """Return the number of the book's next order, an entry's as well."""
+        self._numbers += 1
+        return self._numbers
+
+    def find(self, number: int) -> PlaceOrder | None:
+        """Return an exit order that has not filled to its end, None if there is none."""
+        return self._unfilled.get(number)
+
+    def forget(self, number: int) -> None:
+        """Forget an order that has filled to its end."""
+        self._unfilled.pop(number, None)
+
+    def place(
+        self,
+        role: Role,
+        group: Group,
+        price: float,
+        commands: list[Command],
+        contracts: float | None = None,
+    ) -> PlaceOrder:
+        """Want an order that closes all of a group, or some contracts of it, at a price."""
+        if contracts is None:
+            contracts = group.contracts
+        order = PlaceOrder(self.next_number(), role, group.side, contracts, price, group.tradeid)
+        self._unfilled[order.number] = order
+        commands.append(order)
+        return order
+
+    def cancel(self, group: Group, name: str, reason: str, commands: list[Command]) -> None:
+        """Cancel a group's order of a name (``take_profit`` ...), if it has one."""
+        order: PlaceOrder | None = getattr(group, name)
+        if order is not None:
+            setattr(group, name, None)
+            commands.append(CancelOrder(order.number, reason))
+
+    def cancel_all(self, group: Group, reason: str, commands: list[Command]) -> None:
+        """Cancel every order of a group."""
+        for name in EXIT_NAMES:
+            self.cancel(group, name, reason, commands)
+        commands.extend(CancelOrder(order.number, reason) for order in group.triggered)
+        group.triggered = []
+
+    def release(self, group: Group, number: int) -> str | None:
+        """Take an order that is over off its group; return its name there, None if it had none."""
+        for name in EXIT_NAMES:
+            order: PlaceOrder | None = getattr(group, name)
+            if order is not None and order.number == number:
+                setattr(group, name, None)
+                return name
+        group.triggered = [order for order in group.triggered if order.number != number]
+        return None
+
+    def set_off(self, group: Group, number: int) -> None:
+        """Keep a stop that has become a market order apart from the group's stop (R37)."""
+        order = group.stop_loss
+        if order is not None and order.number == number:
+            group.stop_loss = None
+            group.triggered.append(order)
+
+    def shrink(self, group: Group, fill: Execution, commands: list[Command]) -> None:
+        """Keep a partly closed group's exits as large as what is left.
+
+        The order that filled has shrunk by its fill; the others are resized. Triggered stops go on
+        for what they were sent for, as far as the group still holds it; the stop is for the rest.
+        """
+        for name in ("take_profit", "signal_exit"):
+            order: PlaceOrder | None = getattr(group, name)
+            if order is not None:
+                setattr(group, name, self._resize(order, group.contracts, fill, commands))
+        self._shrink_stops(group, fill, commands)
+
+    def _shrink_stops(self, group: Group, fill: Execution, commands: list[Command]) -> None:
+        triggered, stop = group.triggered, group.stop_loss
+        group.triggered, group.stop_loss = [], None
+        for order in (*triggered, stop):
+            if order is None:
+                continue
+            left = order.contracts
+            if order.number == fill.number:
+                left -= fill.contracts
+                if left <= CONTRACT_TOLERANCE * fill.contracts:
+                    self.forget(order.number)
+                    continue
+            held = _uncovered(group)
+            if not held:
+                commands.append(CancelOrder(order.number, "a triggered stop closes what is left"))
+            elif order is stop:
+                group.stop_loss = self._resize(order, held, fill, commands)
+            else:
+                group.triggered.append(self._resize(order, min(left, held), fill, commands))
+
+    def _resize(
+        self, order: PlaceOrder, contracts: float, fill: Execution, commands: list[Command]
+    ) -> PlaceOrder:
+        """Return an order with other contracts, the venue's as well unless the fill shrank it."""
+        # What the group knows of the order follows: a stop of another size is a stale one.
+        kept = replace(order, contracts=contracts)
+        self._unfilled[order.number] = kept
+        if order.number != fill.number:
+            commands.append(ResizeOrder(order.number, contracts))
+        return kept
+
+    def protect(self, group: Group, commands: list[Command]) -> None:
+        """Place or replace a group's take-profit and stop for its present contents (R19)."""
+        if group.signal_exit is not None:
+            commands.append(ResizeOrder(group.signal_exit.number, group.contracts))
+        elif self.rules.take_profit_pct is not None:
+            self.cancel(group, "take_profit", "replaced: its group grew", commands)
+            price = self._take_profit_price(group, self.rules.take_profit_pct)
+            group.take_profit = self.place(Role.TAKE_PROFIT, group, price, commands)
+        # A take-profit that comes back after a signal exit leaves the stop alone (R11).
+        uncovered = _uncovered(group)
+        if group.stop_loss is None or group.stop_loss.contracts != uncovered:
+            self.cancel(group, "stop_loss", "replaced: its group grew", commands)
+            stop_price = self._stop_price(group)
+            if stop_price is not None and uncovered:
+                group.stop_loss = self.place(
+                    Role.STOP_LOSS, group, stop_price, commands, uncovered
+                )
+        if isinstance(group, PositionSet):
+            group.take_profit_price = group.take_profit.price if group.take_profit else None
+            stops = [*group.triggered, *([group.stop_loss] if group.stop_loss else [])]
+            group.stop_loss_price = stops[-1].price if stops else None
+
+    def _take_profit_price(self, group: Group, distance: float) -> float:
+        # R8: a take-profit never earns less than asked.
+        if group.side == "long":
+            return self._instrument.price_up(group.average * (1.0 + distance))
+        return self._instrument.price_down(group.average * (1.0 - distance))
+
+    def _stop_price(self, group: Group) -> float | None:
+        # R8: a stop is never tighter than asked.
+        if self.rules.stop_price is not None:
+            asked = self.rules.stop_price(group)
+        elif self.rules.stop_loss_pct is None:
+            asked = None
+        else:
+            distance = self.rules.stop_loss_pct
+            asked = group.average * (1.0 - distance if group.side == "long" else 1.0 + distance)
+        if asked is None or asked <= 0.0:
+            return None
+        if group.side == "long":
+            return self._instrument.price_down(asked)
+        return self._instrument.price_up(asked)
+
+
+def _uncovered(group: Group) -> float:
+    """Return the contracts of a group that no triggered stop closes; 0 but for float dust."""
+    contracts = group.contracts
+    for order in group.triggered:
+        contracts -= order.contracts
+    return contracts if contracts > CONTRACT_TOLERANCE * group.contracts else 0.0

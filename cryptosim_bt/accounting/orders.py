@@ -1,0 +1,139 @@
+"""The words that the strategy's book and an exchange exchange: orders wanted, fills reported.
+
+Values only. The same ones travel in a backtest, on paper and live.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from cryptosim_bt.accounting.contracts import Side
+
+
+class Role(StrEnum):
+    """Why an order exists."""
+
+    ENTRY = "entry"
+    TAKE_PROFIT = "take_profit"
+    STOP_LOSS = "stop_loss"
+    SIGNAL_EXIT = "signal_exit"
+    EXIT = "exit"  # of a strategy without a book: whatever closes
+    LIQUIDATION = "liquidation"
+    CLOSE_AT_END = "close_at_end"
+
+
+class Liquidity(StrEnum):
+    """Whether a fill rested in the book (maker) or took from it (taker)."""
+
+    MAKER = "maker"
+    TAKER = "taker"
+
+
+class OrderEnd(StrEnum):
+    """How an order left the book without being filled to its end."""
+
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    MARGIN = "margin"
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOrder:
+    """An order that the book wants.
+
+    ``number`` counts the orders of a book from 1 in the order of their making and names the
+    order for good. ``price`` is the limit, or the trigger of a stop-loss. ``group`` is the
+    backtrader tradeid of the Position or set that it closes; an entry has 0 until it fills.
+    """
+
+    number: int
+    role: Role
+    side: Side
+    contracts: float
+    price: float
+    group: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    """A working order that the book no longer wants, and why."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeOrder:
+    """A working order whose contracts change and nothing else (the venue's amend)."""
+
+    number: int
+    contracts: float
+
+
+Command = PlaceOrder | CancelOrder | ResizeOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One fill as an exchange reports it.
+
+    Parameters
+    ----------
+    number
+        Order number, None for what the exchange did by itself (liquidation, close_at_end).
+    group
+        tradeid of the Position or set; for an entry that of the Position it joins.
+    fee
+        A cost in settlement currency, with its share of a liquidation fee.
+    realized_pnl
+        Against the leg's average entry, before the fee: what the fill moved the balance by.
+    fill_id
+        The venue's name of the fill, by which a fill reported twice is known; None where the
+        reporter never repeats itself (the simulated exchange).
+    """
+
+    time_ms: int
+    number: int | None
+    role: Role
+    side: Side
+    group: int
+    price: float
+    contracts: float
+    fee: float
+    liquidity: Liquidity
+    realized_pnl: float
+    fill_id: str | None = None
+
+
+class FundingPayment(NamedTuple):
+    """One leg's funding at one funding time (R22); the most frequent record of a run.
+
+    Parameters
+    ----------
+    time_ms
+        Open of the bar in which it was charged.
+    due_ms
+        The funding time.
+    rate
+        A fraction of the notional; a positive one is paid by longs.
+    price
+        What the notional was taken at: the bar's open, of the mark where there is one.
+    contracts
+        Held by the leg, before the bar's fills.
+    payment
+        Cash flow in settlement currency, + = received.
+    balance
+        After it.
+    """
+
+    time_ms: int
+    due_ms: int
+    side: Side
+    rate: float
+    price: float
+    contracts: float
+    payment: float
+    balance: float

@@ -1,0 +1,1 @@
+"""A run: prepared, carried out, gathered; and a finished run read again."""

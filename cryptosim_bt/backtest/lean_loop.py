@@ -1,0 +1,199 @@
+"""A lean run loop and array data for backtrader.
+
+``Cerebro._runonce`` spends more time on bookkeeping than a strategy on its work. `LeanCerebro`
+runs the plain case, one strategy over datas of equal length that are `ArrayData`, in a tight loop
+with the same results, and hands everything else to backtrader's own loop.
+"""
+
+from __future__ import annotations
+
+import gc
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+import backtrader as bt
+import numpy as np
+import pandas as pd
+
+from cryptosim_bt.broker.backtrader_time import day_number
+from cryptosim_bt.broker.futures_broker import FuturesBroker
+from cryptosim_bt.data.timeframe import DAY_MS, milliseconds
+
+# The progress callback hears of every so many bars.
+PROGRESS_STEP = 2_000
+
+
+def day_numbers(bars: pd.DataFrame) -> np.ndarray:
+    """Return a bar table's open times as backtrader's float days."""
+    ms = pd.DatetimeIndex(bars.index).as_unit("ms").asi8
+    return day_number(ms.astype(np.float64))
+
+
+class ArrayData(bt.feed.DataBase):
+    """A bar table as a backtrader data, filled by one copy a line.
+
+    Params:
+
+      - ``dataname``: the bar table (UTC open times; open, high, low, close, volume)
+      - ``bar``: its timeframe, such as ``"1h"``
+    """
+
+    params = (("bar", "1h"),)
+
+    def start(self) -> None:
+        """Turn the table into one float array a line."""
+        super().start()
+        bar_ms = milliseconds(self.p.bar)
+        whole_days = bar_ms % DAY_MS == 0
+        # Here and not in __init__: backtrader sets both from its own params after that.
+        self._timeframe = bt.TimeFrame.Days if whole_days else bt.TimeFrame.Minutes
+        self._compression = bar_ms // (DAY_MS if whole_days else 60_000)
+        bars: pd.DataFrame = self.p.dataname
+        self._row = 0
+        self._columns = {name: bars[name].to_numpy(np.float64) for name in
+                         ("open", "high", "low", "close", "volume")}  # fmt: skip
+        self._columns["datetime"] = day_numbers(bars)
+        self._columns["openinterest"] = np.zeros(len(bars))
+
+    def preload(self) -> None:
+        """Fill every line with one copy."""
+        if self._filters:
+            super().preload()
+            return
+        for name in self.getlinealiases():
+            line = getattr(self.lines, name)
+            line.array = array("d", np.ascontiguousarray(self._columns[name]).tobytes())
+            line.array.extend([float("nan")] * line.extension)
+        self._row = len(self._columns["datetime"])  # nothing is left for _load
+        self._last()
+        self.home()
+
+    def _load(self) -> bool:
+        if self._row >= len(self._columns["datetime"]):
+            return False
+        for name in self.getlinealiases():
+            getattr(self.lines, name)[0] = float(self._columns[name][self._row])
+        self._row += 1
+        return True
+
+
+class LeanCerebro(bt.Cerebro):
+    """Cerebro with the lean loop and a progress callback.
+
+    Parameters
+    ----------
+    progress
+        Called with the number of bars done, every few thousand bars and at the end.
+    """
+
+    def __init__(self, *, progress: Callable[[int], None] | None = None, **options: object) -> None:
+        super().__init__(**options)
+        self._progress = progress
+
+    def _is_plain(self, strategies: list[bt.Strategy]) -> bool:
+        bars = self.datas[0].buflen()
+        return (
+            len(strategies) == 1
+            and not self.runwriters
+            and not self._timers
+            and not self._timerscheat
+            and not self.p.cheat_on_open
+            and not self.p.oldsync
+            and all(type(data) is ArrayData and data.buflen() == bars for data in self.datas)
+        )
+
+    def _runonce(self, runstrats: list[bt.Strategy]) -> None:
+        if not self._is_plain(runstrats):
+            super()._runonce(runstrats)
+            return
+        strategy = runstrats[0]
+        strategy._once()
+        strategy.reset()
+        self._prepare(strategy)
+        # All that was made before the run, the imported modules above all, outlives it: without
+        # this, Python's collector searches it again and again while the run makes new objects.
+        gc.freeze()
+        try:
+            self._loop(strategy)
+        finally:
+            gc.unfreeze()
+
+    def _prepare(self, strategy: bt.Strategy) -> None:
+        """Collect the lines that a bar moves on; backtrader's ``advance`` does it one by one."""
+        clock = self.datas[0].lines.datetime.array
+        strategy.lines.datetime.array = array("d", clock[: self.datas[0].buflen()])
+        owners = [*self.datas, *strategy._lineiterators[bt.LineIterator.IndType]]
+        lines = [line for owner in owners for line in _lines_of(owner)]
+        lines.append(strategy.lines.datetime)
+        self._moving = list({id(line): line for line in lines}.values())
+
+    def _loop(self, strategy: bt.Strategy) -> None:
+        bars = self.datas[0].buflen()
+        first = max(strategy._minperiods)
+        listens = _overridden(strategy, "notify_cashvalue", "notify_fund")
+        observers = strategy._lineiterators[bt.LineIterator.ObsType]
+        # A list: backtrader's own collection is walked by index, to its IndexError, every time.
+        analyzers = list(strategy.analyzers)
+        if isinstance(self._broker, FuturesBroker):
+            # backtrader's observers and every notify_order want all of them; nobody else does.
+            self._broker.notify_all = bool(observers) or _overridden(strategy, "notify_order")
+        for row in range(bars):
+            count = row + 1
+            for line in self._moving:
+                line._idx = row
+                line.lencount = count
+            self._brokernotify()
+            if self._event_stop:
+                return
+            noted = strategy._orderspending or strategy._tradespending
+            if noted or listens:
+                strategy._notify()
+            self._advance(strategy, analyzers, first - count)
+            if observers:
+                strategy._next_observers(first - count, once=True)
+            if noted:
+                strategy.clear()
+            if self._event_stop:
+                return
+            if not count % PROGRESS_STEP:
+                self._report(count)
+        self._report(bars)
+
+    def _report(self, bars: int) -> None:
+        if self._progress is not None:
+            self._progress(bars)
+
+    @staticmethod
+    def _advance(strategy: bt.Strategy, analyzers: list[bt.Analyzer], status: int) -> None:
+        """Call the strategy and its analyzers; ``status`` > 0 is the warm-up."""
+        strategy._minperstatus = status
+        if status < 0:
+            strategy.next()
+            for analyzer in analyzers:
+                analyzer._next()
+            return
+        if status == 0:
+            strategy.nextstart()
+        else:
+            strategy.prenext()
+        strategy._next_analyzers(status, once=True)
+
+
+def _overridden(strategy: bt.Strategy, *hooks: str) -> bool:
+    """Tell whether the strategy or one of its analyzers overrides one of backtrader's hooks."""
+    analyzers = [*strategy.analyzers, *strategy._slave_analyzers]
+    for analyzer in analyzers:
+        analyzers.extend(analyzer._children)  # the list grows as it is walked
+    listeners = [(strategy, bt.Strategy), *((each, bt.Analyzer) for each in analyzers)]
+    return any(
+        getattr(type(listener), hook) is not getattr(base, hook)
+        for listener, base in listeners
+        for hook in hooks
+    )
+
+
+def _lines_of(owner: Any) -> list[Any]:
+    if isinstance(owner, bt.linebuffer.LineActions):
+        return [owner]
+    return list(owner.lines.lines)

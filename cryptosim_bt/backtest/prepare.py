@@ -1,0 +1,283 @@
+"""From settings to a run ready to begin: plugins found, bars checked, signals computed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import backtrader as bt
+import numpy as np
+import pandas as pd
+
+from cryptosim_bt.accounting.maintenance_tiers import (
+    BUILT_IN_TIERS,
+    MaintenanceTiers,
+    built_in_tiers,
+    read_tiers,
+)
+from cryptosim_bt.backtest.matching_data import data_request, matching_bars
+from cryptosim_bt.backtest.strategy_mode import check_mode
+from cryptosim_bt.config.keys import VENUE_TIERS
+from cryptosim_bt.config.settings import Settings, data_directory
+from cryptosim_bt.data.bars import select_window
+from cryptosim_bt.data.feed import DataSource, Feed
+from cryptosim_bt.data.funding import (
+    FundingSchedule,
+    constant_funding,
+    read_funding_file,
+    series_funding,
+    venue_funding,
+)
+from cryptosim_bt.data.store import Store
+from cryptosim_bt.data.store.records import kept_maintenance
+from cryptosim_bt.data.timeframe import iso_utc, milliseconds
+from cryptosim_bt.errors import PluginError
+from cryptosim_bt.exchange.matching_bars import MatchingBars
+from cryptosim_bt.plugins.analyzer import ReportAnalyzer
+from cryptosim_bt.plugins.failures import failures_of
+from cryptosim_bt.plugins.parameters import checked_parameters
+from cryptosim_bt.plugins.registry import Kind, Registry, is_plain
+from cryptosim_bt.strategy.indicators import IndicatorPanel, panels_of
+from cryptosim_bt.strategy.signal_strategy import SIGNALS, SignalStrategy
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ResolvedPlugins:
+    """The classes that a configuration names, and the strategy's checked parameters."""
+
+    strategy: type[bt.Strategy]
+    params: SimpleNamespace
+    feed: type[Feed]
+    analyzers: Mapping[str, type[ReportAnalyzer]]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run ready to begin: bars checked, signals computed, plugins resolved.
+
+    ``warmup`` bars of ``bars`` come before the trading window.
+    """
+
+    settings: Settings
+    strategy: type[bt.Strategy]
+    params: SimpleNamespace
+    bars: pd.DataFrame
+    warmup: int
+    source: DataSource
+    signals: list[int] | None
+    panels: tuple[IndicatorPanel, ...]
+    funding: list[tuple[int, float]]
+    funding_series: FundingSchedule | None
+    matching: MatchingBars | None
+    tiers: MaintenanceTiers
+    analyzers: Mapping[str, type[ReportAnalyzer]]
+    feed: type[Feed] | None = None
+
+    @property
+    def window(self) -> pd.DataFrame:
+        """The bars that may trade."""
+        return self.bars.iloc[self.warmup :]
+
+
+def resolve_plugins(settings: Settings, registry: Registry) -> ResolvedPlugins:
+    """Find the plugins that a configuration names and check the strategy's parameters.
+
+    Raises
+    ------
+    PluginError
+        If one is unknown, broken or refuses its parameters.
+    ConfigError
+        If the strategy cannot trade in the configured mode.
+    """
+    strategy, params = _strategy(settings, registry)
+    check_mode(settings, strategy)
+    analyzers = {
+        name: registry.get(Kind.ANALYZER, name, settings.place("report", "analyzers")).cls
+        for name in settings.keys.report.analyzers
+    }
+    source = settings.keys.data.source
+    feed = registry.get(Kind.FEED, source, settings.place("data", "source")).cls
+    return ResolvedPlugins(strategy, params, feed, analyzers)
+
+
+def prepare(settings: Settings, registry: Registry) -> Prepared:
+    """Resolve plugins, load and check bars, compute signals and funding."""
+    keys = settings.keys
+    plugins = resolve_plugins(settings, registry)
+    feed = plugins.feed()
+    request = data_request(settings, keys.data.timeframe, warmup_of(settings, plugins))
+    source = feed.describe(request)
+    bars, warmup = select_window(
+        feed.load(request),
+        start=settings.start,
+        end=settings.end,
+        warmup=request.warmup,
+        timeframe=keys.data.timeframe,
+        gaps=keys.data.gaps,
+        source=source.file or f"data.source {source.source}",
+    )
+    logger.info("%d bars from %s, %d of them before the window", len(bars), source.source, warmup)
+    matching = matching_bars(settings, registry, bars.iloc[warmup:])
+    funding = keys.backtest.funding
+    rates = feed.funding(request) if funding.rate is None and funding.path is None else None
+    return prepare_bars(settings, plugins, bars, warmup, source, matching, rates)
+
+
+def prepare_bars(
+    settings: Settings,
+    plugins: ResolvedPlugins,
+    bars: pd.DataFrame,
+    warmup: int,
+    source: DataSource,
+    matching: MatchingBars | None = None,
+    rates: pd.Series[float] | None = None,
+) -> Prepared:
+    """Compute signals and funding for bars that are loaded and checked.
+
+    ``warmup`` of the bars come before the trading window; ``matching`` are finer bars or marks;
+    ``rates`` are the funding rates of a feed that has them, used where the configuration gives
+    none.
+    """
+    keys = settings.keys
+    funding, funding_series = _funding(settings, bars.index[-1], rates)
+    signals, panels = _signals(plugins.strategy, plugins.params, bars, keys.strategy.name)
+    matching_ms = milliseconds(keys.data.fill_timeframe or keys.data.timeframe)
+    timeout_ms = keys.trading.order_cancel_timeout * 1000
+    if matching_ms > timeout_ms and not is_plain(plugins.strategy):
+        logger.warning(
+            "trading.order_cancel_timeout of %g s is shorter than a bar: an entry is still tried "
+            "over its whole next bar, which is optimistic (R10)",
+            keys.trading.order_cancel_timeout,
+        )
+    return Prepared(
+        settings=settings,
+        strategy=plugins.strategy,
+        params=plugins.params,
+        bars=bars,
+        warmup=warmup,
+        source=source,
+        signals=signals,
+        panels=panels,
+        funding=funding,
+        funding_series=funding_series,
+        matching=matching,
+        tiers=_tiers(settings),
+        analyzers=plugins.analyzers,
+        feed=plugins.feed,
+    )
+
+
+def warmup_of(settings: Settings, plugins: ResolvedPlugins) -> int:
+    """Return how many bars before the window a run needs."""
+    if is_plain(plugins.strategy):
+        return settings.keys.strategy.warmup
+    needed: int = plugins.strategy.warmup(plugins.params)
+    return max(needed, _atr_warmup(settings))
+
+
+def _atr_warmup(settings: Settings) -> int:
+    """Return the bars that the ATRs of `trading.sizing` and `trading.stop` need."""
+    trading = settings.keys.trading
+    return max(
+        trading.sizing.atr_period if trading.sizing.method == "atr" else 0,
+        trading.stop.atr_period if trading.stop.method == "atr" else 0,
+    )
+
+
+def _strategy(
+    settings: Settings, registry: Registry
+) -> tuple[type[bt.Strategy], SimpleNamespace]:
+    section = settings.keys.strategy
+    place = settings.place("strategy", "name")
+    plugin = registry.get(Kind.STRATEGY, section.name, place)
+    for name, block in section.blocks.items():
+        if name not in registry.names(Kind.STRATEGY):
+            registry.get(Kind.STRATEGY, name, settings.place("strategy", name))
+        if block is not None and not isinstance(block, dict):
+            raise PluginError(
+                f"{settings.place('strategy', name)}: was {block!r}; allowed: parameters below it"
+            )
+    place = settings.place("strategy", section.name)
+    return plugin.cls, checked_parameters(
+        plugin, section.parameters, place, partial(settings.place, "strategy", section.name)
+    )
+
+
+def _signals(
+    strategy: type[bt.Strategy], params: SimpleNamespace, bars: pd.DataFrame, name: str
+) -> tuple[list[int] | None, tuple[IndicatorPanel, ...]]:
+    """Compute a strategy's table once over all bars; (None, ()) for one that has none."""
+    inherited: Any = SignalStrategy.generate_signals
+    if is_plain(strategy) or strategy.generate_signals.__func__ is inherited.__func__:
+        return None, ()
+    with failures_of(strategy, name):
+        table = strategy.generate_signals(bars, params)
+    if not isinstance(table, pd.DataFrame) or "signal" not in table or len(table) != len(bars):
+        raise PluginError(
+            f"strategy {name!r}: generate_signals() must return a DataFrame with a 'signal' "
+            f"column and one row for each of the {len(bars)} bars"
+        )
+    signal = table["signal"].to_numpy(np.float64)
+    wrong = ~np.isin(signal, sorted(SIGNALS))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise PluginError(
+            f"strategy {name!r}: signal at {iso_utc(bars.index[row])} was {signal[row]}; allowed: "
+            f"1, -1, 2, -2, 0 ({int(wrong.sum())} such bars)"
+        )
+    reserved = {"open", "high", "low", "close", "volume"}
+    columns = {
+        column: table[column].to_numpy(np.float64)
+        for column in table.columns
+        if column != "signal" and column not in reserved
+    }
+    return signal.astype(int).tolist(), panels_of(columns, strategy.plot_panels)
+
+
+def _funding(
+    settings: Settings, last_open: pd.Timestamp, rates: pd.Series[float] | None
+) -> tuple[list[tuple[int, float]], FundingSchedule | None]:
+    """Return the funding times with their rates, and the series that they come from, if any."""
+    funding = settings.keys.backtest.funding
+    end = min(settings.end, last_open + pd.Timedelta(settings.timeframe_ms, unit="ms"))
+    if funding.path is not None:
+        schedule = series_funding(
+            read_funding_file(Path(funding.path)), settings.start, end, funding.missing
+        )
+        return _dated(schedule), schedule
+    if rates is not None:
+        source = f"funding rates of {settings.keys.exchange.name} {settings.instrument.symbol}"
+        schedule = venue_funding(rates, settings.start, end, funding.missing, source)
+        return _dated(schedule), schedule
+    if funding.rate is None:
+        logger.warning(
+            "no funding is configured: none is paid or received, which is optimistic for a "
+            "crowded side; give backtest.funding.rate (0 = none) or path"
+        )
+        return [], None
+    return constant_funding(funding.rate, funding.times, settings.start, end), None
+
+
+def _dated(schedule: FundingSchedule) -> list[tuple[int, float]]:
+    return list(zip(schedule.times_ms.tolist(), schedule.rates.tolist(), strict=True))
+
+
+def _tiers(settings: Settings) -> MaintenanceTiers:
+    path: Path | str | None = settings.tiers
+    if path == BUILT_IN_TIERS:
+        path = built_in_tiers(settings.keys.exchange.name, settings.instrument)
+    if path == VENUE_TIERS:
+        store = Store(data_directory(settings.keys.data.directory))
+        kept = kept_maintenance(store, settings.keys.exchange.name, settings.instrument.symbol)
+        if kept is not None:
+            return kept
+    elif path is not None:
+        return read_tiers(Path(path))
+    return MaintenanceTiers.single(settings.instrument.maintenance_margin_rate)

@@ -1,0 +1,194 @@
+"""A finished run in its directory: read back, its reports made again, its settings run again."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cryptosim_bt.backtest.needs import load_settings
+from cryptosim_bt.backtest.run import run_backtest
+from cryptosim_bt.config.settings import Settings
+from cryptosim_bt.errors import OutputError
+from cryptosim_bt.plugins.analyzer import ReportAnalyzer
+from cryptosim_bt.plugins.registry import Kind, Registry, discover
+from cryptosim_bt.results import metrics
+from cryptosim_bt.results.performance import Market
+from cryptosim_bt.results.result import Result
+from cryptosim_bt.results.run_directory import check_not_open
+
+Progress = Callable[[int, int], None]
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run's directory and what stands in its tables and summary."""
+
+    directory: Path
+    result: Result
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.directory.name
+
+    def settings(self) -> Settings:
+        """Return the run's settings, from its config.yaml.
+
+        Raises
+        ------
+        ConfigError
+            If the file is missing or no longer valid.
+        """
+        return load_settings(self.directory / "config.yaml")
+
+    def registry(self) -> Registry:
+        """Find the plugins that the run could use: where its configuration stood, and here."""
+        stood_in = self.result.summary.get("provenance", {}).get("directory")
+        folders = [Path(stood_in)] if stood_in else []
+        paths = [Path(path) for path in self.result.settings.get("plugins", [])]
+        return discover([*folders, Path.cwd()], [path for path in paths if path.exists()])
+
+
+def read_run(directory: Path) -> StoredRun:
+    """Read a run's directory.
+
+    Raises
+    ------
+    OutputError
+        If it is no complete run.
+    """
+    if not directory.is_dir():
+        raise OutputError(f"{directory}: there is no such folder; name a folder that `run` wrote")
+    folder = directory.resolve()
+    return StoredRun(folder, Result.read(folder))
+
+
+def run_again(
+    settings: Settings,
+    registry: Registry,
+    progress: Progress | None = None,
+    *,
+    ambiguity: bool = False,
+) -> Result:
+    """Run settings and return the result; nothing is written.
+
+    Raises
+    ------
+    InputError
+        If bars or plugins are not there any more.
+    """
+    report = settings.keys.report.model_copy(update={"analyzers": []})
+    quiet = replace(settings, keys=settings.keys.model_copy(update={"report": report}))
+    result, _ = run_backtest(quiet, registry, progress, ambiguity=ambiguity)
+    return replace(result, settings=settings.resolved())
+
+
+# ---------------------------------------------------------------------- reports again
+def rebuild_reports(
+    run: StoredRun, progress_of: Callable[[str], Progress | None] = lambda _: None
+) -> list[Path]:
+    """Make the files of all configured analyzers again, from the run's tables; return their paths.
+
+    ``progress_of`` gives the progress callback of an analyzer by its name. The files are written
+    aside first and put in place one by one, each whole; if one cannot be made, all stay as they
+    were. Tables that do not go with summary.json are warned of: the reports tell both.
+
+    Raises
+    ------
+    PluginError
+        If an analyzer is not there any more.
+    OutputError
+        If a file cannot be replaced.
+    """
+    check_not_open(run.directory)
+    analyzers = configured_analyzers(run)
+    found = disagreement(run.result)
+    if found is not None:
+        _logger.warning(
+            "%s: the tables do not go with summary.json: %s; one of them was changed after the run "
+            "(`verify` tells which), and the reports show both", run.directory, found,
+        )  # fmt: skip
+    staging = run.directory / f".report.partial-{os.getpid()}"
+    try:
+        staging.mkdir()
+        for name, analyzer in analyzers.items():
+            analyzer.progress = progress_of(name)
+            analyzer.write(run.result, staging)
+        return _put_in_place(staging, run.directory)
+    except OSError as error:
+        raise OutputError(
+            f"{run.directory}: reports cannot be written: {error.strerror or error}; close the "
+            "files that are open in another program, or free the folder"
+        ) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def disagreement(result: Result) -> str | None:
+    """Name the first figure of the summary that its tables do not give, None if they give all.
+
+    Compared to 1e-9, since another machine may add up in another order.
+    """
+    market, bars = Market.of(result.settings), result.bars
+    last = bars.iloc[-1]
+    reckoned = {
+        "bars_traded": len(bars),
+        "fills": len(result.fills),
+        **{f"final_{name}": float(last[name]) for name in ("balance", "equity")},
+        "unrealized_pnl": float(last["unrealized_pnl"]),
+        **metrics.figures(
+            bars, result.trades, market.initial, market.timeframe_ms, inverse=market.inverse
+        ),
+    }
+    names = ("trades", "wins", *reckoned)  # counts first: they say most
+    for name in names:
+        stated, now = result.summary.get(name), reckoned[name]
+        if name in result.summary and not _same(stated, now):
+            return f"{name} is {stated} in summary.json and {now} by the tables"
+    return None
+
+
+def _same(stated: Any, now: float | None) -> bool:
+    if now is None or not isinstance(stated, int | float):
+        return stated is now
+    return math.isclose(stated, now, rel_tol=1e-9, abs_tol=1e-12)
+
+
+def configured_analyzers(run: StoredRun) -> dict[str, ReportAnalyzer]:
+    """Return the analyzers that the run's configuration names, able to write."""
+    registry = run.registry()
+    place = f"{run.directory / 'summary.json'}: report.analyzers"
+    names = run.result.settings["report"]["analyzers"]
+    found: dict[str, type[ReportAnalyzer]] = {
+        name: registry.get(Kind.ANALYZER, name, place).cls for name in names
+    }
+    return {name: analyzer.without_run() for name, analyzer in found.items()}
+
+
+def _put_in_place(staging: Path, target: Path) -> list[Path]:
+    placed = []
+    for path in sorted(each for each in staging.rglob("*") if each.is_file()):
+        final = target / path.relative_to(staging)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(final)
+        placed.append(final)
+    return placed
+
+
+def flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Return nested mappings as one, ``{"a": {"b": 1}}`` as ``{"a.b": 1}``."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            found.update(flat(value, f"{path}{key}."))
+        else:
+            found[f"{path}{key}"] = value
+    return found

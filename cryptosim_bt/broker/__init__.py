@@ -1,0 +1,1 @@
+"""backtrader's side of the exchange."""

@@ -1,0 +1,314 @@
+"""Orders of any backtrader strategy: from ``buy``, ``sell`` and ``close`` to the exchange and back.
+
+`order_types.py` says what a bar fills, `order_matching.py` keeps the working orders; here
+backtrader's orders are checked, sent and notified, `order_trades.py` executes them. An order
+without ``side`` trades the net position (one-way mode), one with ``side="long"`` or ``"short"``
+that leg (hedge mode).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import defaultdict, deque
+from typing import TYPE_CHECKING, Any
+
+import backtrader as bt
+
+from cryptosim_bt.accounting.contracts import SIDES, Side
+from cryptosim_bt.accounting.instrument import floor_to_step
+from cryptosim_bt.accounting.orders import Execution, OrderEnd
+from cryptosim_bt.broker.order_margin import OrderMargin
+from cryptosim_bt.broker.order_refusals import refusal, venue_refusal
+from cryptosim_bt.broker.order_trades import OrderTrades
+from cryptosim_bt.broker.order_translation import put_on_the_tick, terms_of, valid_until_ms
+from cryptosim_bt.exchange.fill_rules import Matcher
+from cryptosim_bt.exchange.order_matching import OrderMatcher
+from cryptosim_bt.exchange.strategy_orders import StrategyFill, StrategyOrder
+
+if TYPE_CHECKING:
+    from cryptosim_bt.broker.futures_broker import FuturesBroker
+
+logger = logging.getLogger(__name__)
+
+
+class OrderDesk:
+    """Takes the orders of strategies without a book, for one broker and one run.
+
+    Parameters
+    ----------
+    broker
+        Its data, account, exchange and commission scheme are those of the run.
+    matcher
+        How bars fill orders.
+    margin
+        Fees and margin.
+    comminfo
+        The data's commission scheme.
+    """
+
+    def __init__(
+        self,
+        broker: FuturesBroker,
+        matcher: Matcher,
+        margin: OrderMargin,
+        comminfo: bt.CommInfoBase,
+    ) -> None:
+        self._broker = broker
+        self._instrument = matcher.instrument
+        self._margin = margin
+        self._comminfo = comminfo
+        self._matcher = OrderMatcher(broker.exchange, matcher, margin, self)
+        self._trades = OrderTrades(broker, comminfo)
+        self.before_delivery = self._trades.before_delivery
+        # Working orders by reference; orders of a bracket that waits for its last; orders sent.
+        self._orders: dict[int, bt.Order] = {}
+        self._held: dict[int, list[bt.Order]] = defaultdict(list)
+        self._sent: deque[bt.Order] = deque()
+        # Names of holdings in the account: negative, so that no book's tradeid is among them.
+        self._groups: dict[tuple[Side, Any], int] = {}
+
+    # ------------------------------------------------------------------ from the strategy
+    def submit(
+        self,
+        order_class: type[bt.Order],
+        owner: bt.Strategy,
+        data: bt.feed.DataBase,
+        size: float,
+        *,
+        price: float | None = None,
+        plimit: float | None = None,
+        exectype: int | None = None,
+        valid: Any = None,
+        tradeid: Any = 0,
+        oco: bt.Order | None = None,
+        trailamount: float | None = None,
+        trailpercent: float | None = None,
+        parent: bt.Order | None = None,
+        transmit: bool = True,
+        side: Side | None = None,
+        reduce_only: bool = False,
+        post_only: bool = False,
+        **info: Any,
+    ) -> bt.Order:
+        """Take an order, hold it for the rest of its bracket, or refuse it with its reason."""
+        for name in ("histnotify", "_checksubmit"):  # backtrader's inner words
+            info.pop(name, None)
+        if isinstance(valid, (int, float)) and valid == 0:
+            valid = bt.Order.DAY
+        contracts = floor_to_step(size, self._instrument.lot) if 0 < size < math.inf else size
+        order = order_class(
+            owner=owner, data=data, size=contracts, price=price, pricelimit=plimit,
+            exectype=exectype, valid=valid, tradeid=tradeid, trailamount=trailamount,
+            trailpercent=trailpercent, parent=parent, transmit=transmit,
+            histnotify=True,  # or a historical order would be refused without a word
+        )  # fmt: skip
+        order.addinfo(side=side, reduce_only=reduce_only, post_only=post_only, **info)
+        if contracts != size:
+            order.addinfo(asked_size=size)
+        order.addcomminfo(self._comminfo)
+        reason = self._refusal(order)
+        if reason is not None:
+            self._reject(order, reason)
+            if parent is not None:
+                # A bracket is taken whole or not at all.
+                for each in list(self._held.get(parent.ref, ())):
+                    self._cancel_waiting(each, "an order of its bracket was rejected")
+            return order
+        self._matcher.relations.add(
+            order.ref,
+            oco=None if oco is None else oco.ref,
+            parent=None if parent is None else parent.ref,
+        )
+        self._transmit(order)
+        return order
+
+    def cancel(self, order: bt.Order, reason: str) -> bool:
+        """End an order with all that hang on it; return False if it does not work any more."""
+        working = self._matcher.find(order.ref)
+        if working is not None:
+            self._matcher.cancel(working, reason)
+            return True
+        waiting = [*self._sent, *(each for held in self._held.values() for each in held)]
+        if order not in waiting:
+            return False
+        self._cancel_waiting(next(each for each in waiting if each == order), reason)
+        return True
+
+    def open_orders(self) -> list[bt.Order]:
+        """Return the orders that are sent or work, older first."""
+        working = [self._orders[each.ref] for each in self._matcher.working()]
+        return [*working, *self._sent]
+
+    def _refusal(self, order: bt.Order) -> str | None:
+        if order.data is not self._broker.traded_data:
+            return "the broker trades the first data of the Cerebro only"
+        if self._broker.follower is not None:
+            return (
+                "the orders of a SignalStrategy come from its book: return a signal; an order "
+                "without a role would trade contracts that no Position knows"
+            )
+        parent = order.parent
+        if parent is not None and parent.ref not in self._known_refs() and (
+            parent.status != bt.Order.Completed
+        ):
+            return f"its parent, order {parent.ref}, is {parent.getstatusname().lower()}"
+        reason = refusal(order, self._instrument) or self._mode_refusal(order.info.side)
+        if reason is not None:
+            return reason
+        put_on_the_tick(order, self._instrument)
+        broker = self._broker
+        open_orders = len(self._known_refs())
+        return venue_refusal(order, broker.p.venue_rules, broker.mark_price, open_orders)
+
+    def _mode_refusal(self, side: Side | None) -> str | None:
+        """Return why an account in one-way mode takes no side, or in hedge mode needs one."""
+        if self._broker.exchange.working():
+            return "orders of a book are working: an order needs side= and role= beside them"
+        in_use = self._trades.sides()
+        in_use += [order.info.side for order in self.open_orders()]
+        if not in_use or (in_use[0] is None) == (side is None):
+            return None
+        if side is None:
+            return "the account is in hedge mode: give side='long' or 'short' until it is flat"
+        return "the account is in one-way mode: leave side out until it is flat"
+
+    def _known_refs(self) -> set[int]:
+        held = (order.ref for orders in self._held.values() for order in orders)
+        return {*self._orders, *(order.ref for order in self._sent), *held}
+
+    # ------------------------------------------------------------------ on the way
+    def _transmit(self, order: bt.Order) -> None:
+        """Send an order, with those that waited for it; or let it wait (``transmit=False``)."""
+        bracket = order.ref if order.parent is None else order.parent.ref
+        self._held[bracket].append(order)
+        if not order.transmit:
+            return
+        for each in self._held.pop(bracket):
+            each.submit(self._broker)
+            self._sent.append(each)
+            if self._broker.check_margin:
+                self._broker.notify(each)
+
+    def before_bar(self) -> None:
+        """Accept what was sent since the last bar; the bar may then try it."""
+        if not self._sent:
+            return
+        self._margin.begin_check(self._broker.mark_price)
+        while self._sent:
+            self._accept(self._sent.popleft())
+
+    def _accept(self, order: bt.Order) -> None:
+        parent = order.parent
+        wakes = parent is None or parent.status == bt.Order.Completed
+        if parent is not None and not wakes and parent.ref not in self._orders:
+            self._reject(order, "its parent was refused")
+            return
+        leader = self._matcher.relations.leader(order.ref)
+        # A child closes what its parent opened: the check of the parent is enough.
+        if parent is None and self._broker.check_margin and not self._margin.check(order, leader):
+            self._drop(order, OrderEnd.MARGIN, "not enough margin at its price")
+            return
+        order.accept(self._broker)
+        self._orders[order.ref] = order
+        self._matcher.accept(self._working_order(order), asleep=not wakes)
+        self._broker.notify(order)
+
+    def _working_order(self, order: bt.Order) -> StrategyOrder:
+        side, reduce_only = order.info.side, order.info.reduce_only
+        group = order.tradeid if side is not None else None
+        self._broker.exchange.strategy_orders = self._matcher
+        return StrategyOrder(
+            ref=order.ref,
+            terms=terms_of(order),
+            contracts=abs(order.created.size),
+            side=side,
+            groups={each: self._group(each, group) for each in SIDES},
+            reduce_only=reduce_only,
+            valid_until_ms=valid_until_ms(order),
+        )
+
+    def _group(self, side: Side, tradeid: Any) -> int:
+        return self._groups.setdefault((side, tradeid), -len(self._groups) - 1)
+
+    # ------------------------------------------------------------------ refused and cancelled
+    def _reject(self, order: bt.Order, reason: str) -> None:
+        logger.warning("order %d rejected: %s", order.ref, reason)
+        order.addinfo(reason=reason)
+        order.reject(self._broker)
+        self._matcher.relations.take_rivals(order.ref)
+        self._broker.notify(order)
+
+    def _drop(self, order: bt.Order, end: OrderEnd, reason: str) -> None:
+        """End an order that does not work yet, and its rivals; its children find it gone."""
+        self._close(order, end, reason)
+        relations = self._matcher.relations
+        for ref in relations.take_rivals(order.ref):
+            self._drop_by_ref(ref, "another of its OCO group ended")
+        if end is not OrderEnd.MARGIN:
+            for ref in relations.take_bracket(order.ref):
+                self._drop_by_ref(ref, "its bracket ended")
+
+    def _drop_by_ref(self, ref: int, reason: str) -> None:
+        working = self._matcher.find(ref)
+        if working is not None:
+            self._matcher.cancel(working, reason)
+            return
+        for order in (*self._sent, *(each for held in self._held.values() for each in held)):
+            if order.ref == ref:
+                self._cancel_waiting(order, reason)
+                return
+
+    def _cancel_waiting(self, order: bt.Order, reason: str) -> None:
+        if order in self._sent:
+            self._sent.remove(order)
+        for held in self._held.values():
+            if order in held:
+                held.remove(order)
+        self._drop(order, OrderEnd.CANCELLED, reason)
+
+    def _close(self, order: bt.Order, end: OrderEnd, reason: str) -> None:
+        order.addinfo(reason=reason)
+        if end is OrderEnd.MARGIN:
+            logger.warning("order %d: %s", order.ref, reason)
+            order.margin()
+        else:
+            order.cancel()
+            if end is OrderEnd.EXPIRED:
+                order.status = bt.Order.Expired
+        self._broker.notify(order)
+
+    # ------------------------------------------------------------------ OrderListener
+    def order_ended(self, working: StrategyOrder, end: OrderEnd, reason: str) -> None:
+        """Notify an order that ended with contracts left."""
+        self._close(self._orders.pop(working.ref), end, reason)
+
+    def order_filled(self, working: StrategyOrder, fill: StrategyFill) -> None:
+        """Execute backtrader's order; its Trade is formed from this."""
+        order = self._orders[working.ref] if working.alive else self._orders.pop(working.ref)
+        held = self._matcher.fills.signed_contracts(working)
+        self._trades.execute(order, working, fill, held)
+        self._broker.notify(order)
+
+    def order_resized(self, working: StrategyOrder) -> None:
+        """Change the contracts of backtrader's order; what was asked stays in its info."""
+        order = self._orders[working.ref]
+        if "asked_size" not in order.info:
+            order.addinfo(asked_size=abs(order.created.size))
+        signed = math.copysign(working.contracts, order.created.size)
+        order.executed.remsize = signed
+        order.created.size = order.size = order.executed.size + signed
+
+    # ------------------------------------------------------------------ liquidation
+    def owns(self, group: int) -> bool:
+        """Tell whether a holding of the account is of these orders."""
+        return group < 0
+
+    def liquidated(self, execution: Execution) -> None:
+        """Close the Trades of a holding that the exchange has liquidated."""
+        side, tradeid = next(key for key, group in self._groups.items() if group == execution.group)
+        sides = (side, None) if self._broker.account.isolated else (*SIDES, None)
+        for order in [each for held in self._held.values() for each in held]:
+            if order.info.side in sides:
+                self._cancel_waiting(order, str(execution.role))
+        self._trades.close_by_exchange(side, tradeid, execution)

@@ -1,0 +1,140 @@
+"""Fills of a strategy's orders as backtrader's orders and Trades know them.
+
+backtrader forms a Trade from the executions of orders by tradeid. A liquidation has no order, so
+what each tradeid holds is counted here, and closed by an order that the exchange makes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import backtrader as bt
+
+from cryptosim_bt.accounting.contracts import Side, sign
+from cryptosim_bt.accounting.orders import Execution, Liquidity
+from cryptosim_bt.broker.backtrader_time import day_number, epoch_ms
+from cryptosim_bt.broker.commission import FuturesCommission
+from cryptosim_bt.broker.futures_trade import FuturesTrade
+from cryptosim_bt.exchange.strategy_orders import SIZE_TOLERANCE, StrategyFill, StrategyOrder
+
+if TYPE_CHECKING:
+    from cryptosim_bt.broker.futures_broker import FuturesBroker
+
+# Whose contracts: the leg (None in one-way mode) and the tradeid.
+_Holding = tuple[Side | None, Any]
+
+
+class OrderTrades:
+    """Executes backtrader's orders, for one broker and one run.
+
+    Parameters
+    ----------
+    broker
+        Its data and account are those of the run; it notifies.
+    comminfo
+        The data's commission scheme.
+    """
+
+    def __init__(self, broker: FuturesBroker, comminfo: bt.CommInfoBase) -> None:
+        self._broker = broker
+        self._comminfo = comminfo
+        self._averages = isinstance(comminfo, FuturesCommission)
+        # Signed contracts, and whose they are.
+        self._sizes: dict[_Holding, float] = {}
+        self._owners: dict[_Holding, bt.Strategy] = {}
+
+    def sides(self) -> list[Side | None]:
+        """Return the legs in which something is held, None for the net position."""
+        return [key[0] for key, size in self._sizes.items() if size]
+
+    def execute(
+        self,
+        order: bt.Order,
+        working: StrategyOrder,
+        fill: StrategyFill,
+        held: tuple[float, float],
+    ) -> None:
+        """Execute an order; ``held`` is the signed size and the average that the fill leaves."""
+        direction = 1.0 if order.isbuy() else -1.0
+        opened, closed = direction * fill.opened, direction * fill.closed
+        key = (order.info.side, order.tradeid)
+        size = self._sizes.get(key, 0.0) + opened + closed
+        self._sizes[key] = size if abs(size) > SIZE_TOLERANCE * abs(opened + closed) else 0.0
+        self._owners[key] = order.owner
+        if self._broker.account.flat:
+            self._sizes.clear()
+        if not working.alive:
+            # Exactly what was left, whatever dust the parts have.
+            opened, closed = _exact(order.executed.remsize, opened, closed)
+        self._execute(order, fill, opened, closed, held)
+
+    def _execute(
+        self,
+        order: bt.Order,
+        fill: StrategyFill,
+        opened: float,
+        closed: float,
+        held: tuple[float, float],
+    ) -> None:
+        comminfo, bar = self._comminfo, order.data.datetime[0]
+        order.addinfo(liquidity=fill.liquidity)
+        time = bar if epoch_ms(bar) == fill.time_ms else day_number(fill.time_ms)
+        order.execute(
+            time, opened + closed, fill.price,
+            closed, comminfo.getvaluesize(-closed, fill.entry) if closed else 0.0, fill.closed_fee,
+            opened, comminfo.getvaluesize(opened, fill.price) if opened else 0.0, fill.opened_fee,
+            comminfo.get_margin(fill.price), fill.realized_pnl, *held,
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------ liquidation
+    def close_by_exchange(self, side: Side, tradeid: Any, execution: Execution) -> None:
+        """Close the Trades of a holding, ``tradeid`` None for the net position."""
+        keys = [
+            key for key, size in self._sizes.items()
+            if size and (key[0] is None if tradeid is None else key == (side, tradeid))
+        ]  # fmt: skip
+        total = sum(abs(self._sizes[key]) for key in keys)
+        for key in keys:
+            size = self._sizes.pop(key)
+            self._close_trade(key, size, abs(size) / total, execution)
+
+    def _close_trade(
+        self, key: _Holding, size: float, share: float, execution: Execution
+    ) -> None:
+        broker = self._broker
+        order = (bt.SellOrder if size > 0.0 else bt.BuyOrder)(
+            owner=self._owners[key], data=broker.traded_data, size=abs(size),
+            price=execution.price, exectype=bt.Order.Market, tradeid=key[1],
+        )  # fmt: skip
+        order.addinfo(side=key[0], role=execution.role, reason=str(execution.role))
+        order.addcomminfo(self._comminfo)
+        order.submit(broker)
+        order.accept(broker)
+        pnl = execution.realized_pnl * size * sign(execution.side) / execution.contracts
+        fill = StrategyFill(
+            time_ms=execution.time_ms, price=execution.price, liquidity=Liquidity.TAKER,
+            closed=abs(size), opened=0.0, closed_fee=execution.fee * share, opened_fee=0.0,
+            entry=execution.price, realized_pnl=pnl,
+        )  # fmt: skip
+        self._execute(order, fill, 0.0, -size, (0.0, 0.0))
+        broker.notify(order)
+
+    # ------------------------------------------------------------------ trades
+    def before_delivery(self, order: bt.Order) -> None:
+        """Let the Trade that an order's fill adds to average as the contract does.
+
+        backtrader makes its own Trade, whose first entry is right; further ones it would average
+        arithmetically, which is wrong for inverse contracts.
+        """
+        if not self._averages or order.info.get("number") is not None:
+            return
+        trades = order.owner._trades[order.data][order.tradeid]
+        if trades and type(trades[-1]) is bt.Trade:
+            trades[-1].__class__ = FuturesTrade
+
+
+def _exact(left: float, opened: float, closed: float) -> tuple[float, float]:
+    """Return the opened and closed parts so that they add up to ``left`` without dust."""
+    if not opened:
+        return 0.0, left
+    return (left, 0.0) if not closed else (left - closed, closed)

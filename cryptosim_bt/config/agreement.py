@@ -1,0 +1,188 @@
+"""How keys of a configuration must agree with one another. Each check names the key to mend."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cryptosim_bt.accounting.instrument import (
+    Instrument,
+    known_instrument,
+    split_symbol,
+    trade_type_of,
+)
+from cryptosim_bt.accounting.maintenance_tiers import BUILT_IN_TIERS, built_in_tiers
+from cryptosim_bt.data.timeframe import milliseconds, utc_time
+from cryptosim_bt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cryptosim_bt.config.keys import Keys
+
+Problem = tuple[tuple[str, ...], str]
+
+_TRADE_TYPES = {
+    1: "USDT-margined (BASE/USDT:USDT)",
+    2: "USDC-margined (BASE/USDC:USDC)",
+    3: "coin-margined (BASE/USD:BASE)",
+}
+
+
+def unavailable(keys: Keys) -> list[Problem]:
+    """Return the keys that are understood but not built yet."""
+    asked: list[tuple[tuple[str, ...], object, str]] = [
+        (("mode",), keys.mode if keys.mode != "backtest" else None, "backtest"),
+    ]
+    return [
+        (path, f"was {value!r}, which is not available yet; allowed now: {instead}")
+        for path, value, instead in asked
+        if value is not None
+    ]
+
+
+def agreement_errors(keys: Keys) -> list[Problem]:
+    """Return every way in which the keys contradict one another."""
+    return [
+        *_symbol_problems(keys),
+        *_data_problems(keys),
+        *_venue_problems(keys),
+        *_fee_and_funding_problems(keys),
+        *_time_problems(keys),
+    ]
+
+
+def instrument_errors(keys: Keys, instrument: Instrument) -> list[Problem]:
+    """Return what the instrument, as it is resolved, contradicts."""
+    return [*_tier_problems(keys, instrument), *_order_size_problems(keys, instrument)]
+
+
+def _tier_problems(keys: Keys, instrument: Instrument) -> Iterator[Problem]:
+    exchange, rate = keys.exchange.name, keys.instrument.maintenance_margin_rate
+    known = known_instrument(exchange, instrument.symbol)
+    if keys.instrument.tiers != BUILT_IN_TIERS:
+        return
+    if known is None or built_in_tiers(exchange, instrument) is None:
+        yield (
+            ("instrument", "tiers"),
+            f"was '{BUILT_IN_TIERS}', but no list is built in for {instrument.symbol} of "
+            f"{exchange} in contracts of {instrument.contract_size:g}; give a file, or "
+            "maintenance_margin_rate",
+        )
+    # A run's own config.yaml has both, since it has the whole instrument: they agree there.
+    elif rate is not None and rate != known.maintenance_margin_rate:
+        yield (
+            ("instrument", "maintenance_margin_rate"),
+            f"was {rate:g} beside tiers: {BUILT_IN_TIERS}, whose rates go by size; leave one of "
+            "them out",
+        )
+
+
+def _order_size_problems(keys: Keys, instrument: Instrument) -> Iterator[Problem]:
+    most, least = keys.instrument.max_contracts, max(instrument.min_contracts, instrument.lot)
+    if most is not None and most < least:
+        yield (
+            ("instrument", "max_contracts"),
+            f"was {most:g}; allowed: no less than the smallest order, {least:g} contracts "
+            "(min_contracts, lot)",
+        )
+
+
+def _symbol_problems(keys: Keys) -> Iterator[Problem]:
+    path = ("trading", "symbol")
+    try:
+        _, quote, settle = split_symbol(keys.trading.symbol)
+    except ConfigError as error:
+        # The place is said by the caller: keep what stands behind it.
+        yield path, str(error).partition(": ")[2]
+        return
+    trade_type, found = keys.exchange.trade_type, trade_type_of(keys.trading.symbol)
+    if found != 3 and settle != quote:
+        yield path, (
+            f"was {keys.trading.symbol!r}, which settles in {settle} but is quoted in {quote}; "
+            "allowed: settled in the quote currency (linear) or in the base coin (inverse)"
+        )
+    elif trade_type is not None and trade_type != found:
+        yield path, (
+            f"was {keys.trading.symbol!r}, which is {_TRADE_TYPES[found]}, but "
+            f"exchange.trade_type is {trade_type}, {_TRADE_TYPES[trade_type]}; change one of them"
+        )
+
+
+def _data_problems(keys: Keys) -> Iterator[Problem]:
+    data, fill = keys.data, keys.backtest.fill
+    if data.source == "file" and data.path is None:
+        yield ("data", "path"), "missing; data.source: file needs the file's path"
+    from_venue = data.source == "ccxt" and data.fill_path is None  # it has finer bars itself
+    if (data.fill_timeframe is None) != (data.fill_path is None) and not from_venue:
+        missing = "fill_path" if data.fill_path is None else "fill_timeframe"
+        yield ("data", missing), "missing; finer bars need fill_timeframe and fill_path"
+    if data.fill_timeframe is not None:
+        step, fine = milliseconds(data.timeframe), milliseconds(data.fill_timeframe)
+        if fine >= step or step % fine:
+            yield (
+                ("data", "fill_timeframe"),
+                f"was {data.fill_timeframe!r}; allowed: a timeframe that divides data.timeframe, "
+                f"{data.timeframe!r}",
+            )
+    elif fill.latency_ms:
+        yield (
+            ("backtest", "fill", "latency_ms"),
+            f"was {fill.latency_ms}, which whole bars cannot show; give data.fill_timeframe and "
+            "fill_path, or leave it out",
+        )
+    if fill.max_volume_share is not None and data.volume_unit is None:
+        yield (
+            ("data", "volume_unit"),
+            "missing; backtest.fill.max_volume_share needs to know what a volume counts: "
+            "contracts, base (coin) or quote (currency)",
+        )
+
+
+def _venue_problems(keys: Keys) -> Iterator[Problem]:
+    url, data = keys.exchange.rest_url, keys.data
+    if url is not None and not re.fullmatch(r"https?://[^/\s]+/?", url):
+        yield ("exchange", "rest_url"), f"was {url!r}; allowed: http://HOST:PORT or https://HOST"
+    if data.mark and (data.mark_path is not None or data.source != "ccxt"):
+        yield (
+            ("data", "mark"),
+            "was true; allowed: with data.source: ccxt, and without mark_path, which is a file's",
+        )
+
+
+def _fee_and_funding_problems(keys: Keys) -> Iterator[Problem]:
+    fees = keys.backtest.fees
+    if fees.commission is not None and not (fees.maker is None and fees.taker is None):
+        yield (
+            ("backtest", "fees"),
+            "has commission beside maker or taker; commission sets both, so give one way or the "
+            "other",
+        )
+    funding = keys.backtest.funding
+    if funding.rate is not None and funding.path is not None:
+        yield (
+            ("backtest", "funding"),
+            "has rate and path; give a constant rate or a file of rates, not both",
+        )
+
+
+def _time_problems(keys: Keys) -> Iterator[Problem]:
+    try:
+        zone = ZoneInfo(keys.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        yield ("timezone",), f"was {keys.timezone!r}; allowed: IANA names such as Asia/Seoul, UTC"
+        return
+    section = ("backtest", "trading_period")
+    times = {}
+    for name in ("start_date", "end_date"):
+        text = getattr(keys.backtest.trading_period, name)
+        try:
+            times[name] = utc_time(text, zone)
+        except ValueError:
+            yield (*section, name), f'was {text!r}; allowed: a date such as "2025-01-01 00:00:00"'
+    if len(times) == 2 and times["end_date"] <= times["start_date"]:
+        period = keys.backtest.trading_period
+        yield (
+            (*section, "end_date"),
+            f"was {period.end_date!r}; allowed: after start_date, {period.start_date!r}",
+        )

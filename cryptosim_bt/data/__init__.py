@@ -1,0 +1,1 @@
+"""Bars and funding rates: files, feeds, the venue, and what is kept on disk."""

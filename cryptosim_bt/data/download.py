@@ -1,0 +1,369 @@
+"""Downloads that prove their own completeness: every expected bar is there, or a hole of the venue.
+
+A page is asked with both its ends. What it lacks is asked again; only what several well-formed
+answers lack is taken for a hole, and an answer speaks only for times that it can have meant: those
+between its rows, or its whole span if it has no row in it. An answer that was cut short thus says
+nothing of what it left out. No page's end stops a download; it walks the whole span.
+
+Rows are written every few seconds with the span they settle, so a download that is stopped or
+killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from cryptosim_bt.data.store import Series, Store
+from cryptosim_bt.data.store.files import locked
+from cryptosim_bt.data.store.parts import Columns
+from cryptosim_bt.data.store.records import keep_market, keep_tiers
+from cryptosim_bt.data.store.series import grid
+from cryptosim_bt.data.store.spans import Span, Spans, clip, length, subtract, union
+from cryptosim_bt.data.timeframe import iso_utc
+from cryptosim_bt.data.venue import Candle, Market, Venue
+from cryptosim_bt.errors import VenueRefused
+
+# A bar that has just closed may still be settled by the venue.
+_SETTLING_MS: Final = 2_000
+# Missing bars that closed less than this ago may yet come: they stay unasked.
+_FRESH_MS: Final = 3_600_000
+
+# No venue lets funding wait for longer.
+_FUNDING_MS: Final = 28_800_000
+
+Advance = Callable[[int, int], None]
+"""Called with (bars settled, bars in all); for funding, with milliseconds."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a download brought.
+
+    Attributes
+    ----------
+    series : Series
+        What was asked for.
+    rows : int
+        New rows.
+    holes : int
+        Bars that the venue does not have, found now.
+    first_hole_ms : int or None
+        The first of them.
+    unsettled : int
+        Newest bars that the venue does not give yet: asked again next time.
+    """
+
+    series: Series
+    rows: int
+    holes: int = 0
+    first_hole_ms: int | None = None
+    unsettled: int = 0
+
+
+@dataclass
+class _Buffer:
+    """Rows that are not on disk yet, and the spans that they settle."""
+
+    rows: dict[int, Candle] = field(default_factory=dict)
+    known: list[Span] = field(default_factory=list)
+    since: float = 0.0
+
+
+class Downloader:
+    """Brings series from a venue into a store.
+
+    Parameters
+    ----------
+    store, venue
+        Where to, and from where.
+    confirmations : int
+        How many well-formed answers must lack a bar before it is a hole.
+    pause_s : float
+        Pause before what is missing is asked again, longer each time.
+    flush_s : float
+        How often rows are written: a kill loses at most so much work.
+    sleep, clock : Callable
+        What waits, and seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        venue: Venue,
+        *,
+        confirmations: int = 3,
+        pause_s: float = 0.5,
+        flush_s: float = 3.0,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._venue = venue
+        self._confirmations = confirmations
+        self._pause_s = pause_s
+        self._flush_s = flush_s
+        self._sleep = sleep
+        self._clock = clock
+
+    # ------------------------------------------------------------------ what can be asked for
+    def market(self, symbol: str) -> Market:
+        """Keep what the venue says of a market and its margin tiers today; return the market."""
+        market = self._venue.market(symbol)
+        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        keep_market(self._store, self._venue.name, market, now)
+        try:
+            tiers = self._venue.tiers(symbol)
+        except VenueRefused as error:  # some venues tell them to their customers only
+            logger.info("%s", error)
+            return market
+        if tiers is not None:
+            keep_tiers(self._store, self._venue.name, symbol, tiers, now)
+        return market
+
+    def fetch(self, series: Series, start_ms: int, end_ms: int, advance: Advance) -> Outcome:
+        """Bring everything of ``start <= time < end`` that the store does not know yet.
+
+        Another process that downloads the same is waited for.
+
+        Raises
+        ------
+        VenueError
+            When the venue fails for good; what came before is kept.
+        """
+        def waiting() -> None:
+            logger.warning("another process downloads %s: waiting for it", series)
+
+        with locked(self._store.folder(series), "download", waiting):
+            if series.step_ms is None:
+                return self._funding(series, start_ms, end_ms, advance)
+            return self._bars(series, series.step_ms, start_ms, end_ms, advance)
+
+    # ------------------------------------------------------------------ bars
+    def _bars(
+        self, series: Series, step: int, start_ms: int, end_ms: int, advance: Advance
+    ) -> Outcome:
+        now = self._venue.now_ms()
+        end_ms = min(-(-end_ms // step) * step, (now - _SETTLING_MS) // step * step)
+        todo = self._store.unknown(series, -(-start_ms // step) * step, end_ms)
+        if not todo:
+            return Outcome(series, 0)
+        total, done = length(todo) // step, 0
+        page_ms = self._venue.page_size(series.symbol, series.price) * step
+        rows = holes = unsettled = 0
+        first_hole: int | None = None
+        buffer = _Buffer(since=self._clock())
+        try:
+            early = self._before_listing(series, todo, page_ms)
+            if early:
+                buffer.known += early
+                todo, done = subtract(todo, early), length(early) // step
+                logger.info("%s: not listed before %s", series, iso_utc(early[-1][1]))
+            advance(done, total)
+            for span in _pages(todo, page_ms):
+                found, missing = self._prove(series, step, span)
+                known, late = _settled(span, found, missing, step, now)
+                buffer.rows.update(found)
+                buffer.known += known
+                rows, unsettled = rows + len(found), unsettled + late
+                here = [at for at in missing if any(a <= at < b for a, b in known)]
+                holes += len(here)
+                first_hole = here[0] if here and first_hole is None else first_hole
+                done += (span[1] - span[0]) // step
+                advance(done, total)
+                if self._clock() - buffer.since >= self._flush_s:
+                    self._flush(series, buffer)
+        finally:  # a Ctrl-C or a failing venue keeps what came before
+            self._flush(series, buffer)
+        return Outcome(series, rows, holes, first_hole, unsettled)
+
+    def _flush(self, series: Series, buffer: _Buffer) -> None:
+        if buffer.known:
+            self._store.write(series, _columns(series, buffer.rows.values()), union(buffer.known))
+        buffer.rows, buffer.known, buffer.since = {}, [], self._clock()
+
+    def _before_listing(self, series: Series, todo: Spans, page_ms: int) -> Spans:
+        """Return the part of `todo` from before the market was listed, if that is to be believed.
+
+        A page's worth of bars in front of the date is asked: where there are some, the date is not
+        that of the first bar, and everything is asked.
+        """
+        listed, step = self._venue.market(series.symbol).listed_ms, series.step_ms
+        if listed is None or step is None:
+            return ()
+        early = clip(todo, todo[0][0], listed // step * step)
+        if not early:
+            return ()
+        probe = (max(early[-1][0], early[-1][1] - page_ms), early[-1][1])
+        found, _ = self._prove(series, step, probe)
+        return () if found else early
+
+    def _prove(
+        self, series: Series, step: int, span: Span
+    ) -> tuple[dict[int, Candle], list[int]]:
+        """Ask for a span until each of its bars is found, or lacks in enough answers.
+
+        Returns
+        -------
+        tuple of (dict, list)
+            The bars by time, and the times of holes, ascending.
+        """
+        found: dict[int, Candle] = {}
+        denials: dict[int, int] = {}
+        questions = [grid(*span, step).tolist()]
+        for turn in range(10_000):  # every turn finds a bar, counts a denial or halves a question
+            again: list[list[int]] = []
+            for wanted in questions:
+                again += self._ask(series, step, wanted, found, denials)
+            if not again:
+                return found, sorted(at for at in denials if at not in found)
+            questions = again
+            self._sleep(self._pause_s * min(turn + 1, 4))
+        raise VenueRefused(f"{series}: the answers contradict each other around {iso_utc(span[0])}")
+
+    def _ask(
+        self, series: Series, step: int, wanted: list[int], found: dict[int, Candle],
+        denials: dict[int, int],
+    ) -> list[list[int]]:  # fmt: skip
+        """Ask for wanted bars once; return what has to be asked again, in groups."""
+        start, end = wanted[0], wanted[-1] + step
+        answer = self._venue.candles(
+            series.symbol, series.timeframe or "", series.price, start, end
+        )
+        usable = [candle for candle in answer if _is_bar(candle)]
+        inside = [candle for candle in usable if start <= candle[0] < end]
+        odd = next((candle[0] for candle in inside if candle[0] % step), None)
+        if odd is not None:
+            raise VenueRefused(
+                f"{series}: a bar opens at {iso_utc(odd)}, which is no whole {series.timeframe} of "
+                "UTC; such bars cannot be kept"
+            )
+        news = {candle[0]: candle for candle in inside if candle[0] not in found}
+        found.update(news)
+        left = [at for at in wanted if at not in found]
+        if not left:
+            return []
+        # Without a row in the span the answer speaks for the whole of it, else between its rows.
+        low, high = (usable[0][0], usable[-1][0]) if inside else (start, end)
+        denied = [at for at in left if low <= at <= high]
+        for at in denied:
+            denials[at] = denials.get(at, 0) + 1
+        open_ = [at for at in left if denials.get(at, 0) < self._confirmations]
+        if open_ and not denied and not news:
+            middle = len(open_) // 2
+            return [half for half in (open_[:middle], open_[middle:]) if half]
+        groups = (
+            [at for at in open_ if at < low],
+            [at for at in open_ if low <= at <= high],
+            [at for at in open_ if at > high],
+        )
+        return [group for group in groups if group]
+
+    # ------------------------------------------------------------------ funding
+    def _funding(self, series: Series, start_ms: int, end_ms: int, advance: Advance) -> Outcome:
+        now = self._venue.now_ms()
+        todo = self._store.unknown(series, start_ms, min(end_ms, now))
+        if not todo:
+            return Outcome(series, 0)
+        start_ms, end_ms = todo[0][0], todo[-1][1]
+        rates: dict[int, float] = {}
+        total = end_ms - start_ms
+        advance(0, total)
+        silent = 0
+        spans: list[Span] = [(start_ms, end_ms)]
+        while True:
+            before = len(rates)
+            for span in spans:
+                for page in self._funding_pages(series.symbol, span):
+                    rates.update(page)
+                    advance(total - max(0, min(rates) - start_ms), total)
+            silent = 0 if len(rates) > before else silent + 1
+            spans = _funding_gaps(sorted(rates), start_ms, end_ms)
+            if not spans or silent >= self._confirmations:
+                break
+            if len(spans) > 20:
+                spans = [(spans[0][0], spans[-1][1])]
+            self._sleep(self._pause_s)
+        times = sorted(rates)
+        columns: Columns = {
+            "time": np.array(times, dtype=np.int64),
+            "funding_rate": np.array([rates[at] for at in times], dtype=np.float64),
+        }
+        # The newest rate may yet come: until it is surely there, its time stays unasked.
+        fresh = max(now - _FRESH_MS, times[-1] + 1 if times else start_ms)
+        until = min(end_ms, fresh)
+        inside = {name: values[columns["time"] < until] for name, values in columns.items()}
+        rows = self._store.write(series, inside, clip([(start_ms, end_ms)], start_ms, until))
+        advance(total, total)
+        return Outcome(series, rows)
+
+    def _funding_pages(self, symbol: str, span: Span) -> Iterator[dict[int, float]]:
+        """Walk through a span of funding rates, from the end at which the venue's pages begin."""
+        low, high = span
+        while low < high:
+            page = dict(self._venue.funding_rates(symbol, low, high))
+            if not page:
+                return
+            yield page
+            if self._venue.newest_first:
+                high = min(page)
+            else:
+                low = max(page) + 1
+
+
+def _pages(spans: Spans, page_ms: int) -> Iterator[Span]:
+    for start, end in spans:
+        for at in range(start, end, page_ms):
+            yield at, min(at + page_ms, end)
+
+
+def _settled(
+    span: Span, found: dict[int, Candle], missing: list[int], step: int, now: int
+) -> tuple[Spans, int]:
+    """Return what is known of a span, and how many of its newest bars may yet come."""
+    last = max(found, default=-1)
+    late = [at for at in missing if at > last and at + step > now - _FRESH_MS]
+    return clip([span], span[0], min(late, default=span[1])), len(late)
+
+
+def _is_bar(candle: Candle) -> bool:
+    """Tell whether a row holds prices at all; what they are like is checked where they are used."""
+    return all(math.isfinite(price) and price > 0 for price in candle[1:5])
+
+
+def _columns(series: Series, candles: Iterable[Candle]) -> Columns:
+    rows = sorted(candles)
+    columns: Columns = {"time": np.array([row[0] for row in rows], dtype=np.int64)}
+    for at, name in enumerate(series.columns, start=1):
+        values = np.array([row[at] for row in rows], dtype=np.float64)
+        # A mark price has no volume, and some venues give none.
+        columns[name] = np.nan_to_num(values) if name == "volume" else values
+    return columns
+
+
+def _funding_gaps(times: list[int], start_ms: int, end_ms: int) -> list[Span]:
+    """Return where rates may be missing: steps longer than the shortest, and the ends of the span.
+
+    The shortest, not the usual one: a rate that was left out is noticed wherever it stood, even
+    where the venue changed its interval. Eight hours at most: two rates far apart prove nothing.
+    """
+    if len(times) < 2:
+        return [(start_ms, end_ms)]
+    usual = min(int(np.diff(times).min()), _FUNDING_MS)
+    gaps = [(low + 1, high) for low, high in pairwise(times)
+            if high - low > usual + 60_000]  # venues stamp some seconds off  # fmt: skip
+    if times[0] - start_ms >= usual:
+        gaps.insert(0, (start_ms, times[0]))
+    if end_ms - times[-1] > usual:
+        gaps.append((times[-1] + 1, end_ms))
+    return gaps

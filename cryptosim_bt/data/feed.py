@@ -1,0 +1,118 @@
+"""What a feed plugin is asked for, what it answers, and the class that it extends.
+
+A feed gives one table of bars. The framework cuts the window out of it and checks it
+(`cryptosim_bt.data.bars.select_window`), so a feed neither counts nor checks bars itself::
+
+    @register_feed("my_feed")
+    class MyFeed(Feed):
+        def load(self, request): ...       # a bar table from request.first to request.end, or more
+        def describe(self, request): ...   # optional: where the bars come from, for the record
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from cryptosim_bt.data.timeframe import milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class DataRequest:
+    """The bars that a run needs.
+
+    Attributes
+    ----------
+    symbol : str
+        ccxt's unified symbol, such as ``BTC/USD:BTC``.
+    timeframe : str
+        A key of `TIMEFRAMES`.
+    start, end : pandas.Timestamp
+        The trading window in UTC; `end` is exclusive (R2).
+    warmup : int
+        How many bars before `start` are needed too (R3).
+    path : pathlib.Path, optional
+        ``data.path``, absolute or relative to the working directory; None where none was given.
+    exchange : str
+        ``exchange.name``: whose bars they are.
+    rest_url : str, optional
+        ``exchange.rest_url``: asked in place of the exchange's own host.
+    directory : pathlib.Path, optional
+        ``data.directory``: where market data are kept.
+    offline : bool
+        ``data.offline``: nothing may be asked of a network.
+    price : str
+        ``trade``, or ``mark`` for bars of the mark price.
+    """
+
+    symbol: str
+    timeframe: str
+    start: pd.Timestamp
+    end: pd.Timestamp
+    warmup: int
+    path: Path | None = None
+    exchange: str = "okx"
+    rest_url: str | None = None
+    directory: Path | None = None
+    offline: bool = False
+    price: Literal["trade", "mark"] = "trade"
+
+    @property
+    def first(self) -> pd.Timestamp:
+        """The opening time of the earliest bar that is needed, if none is missing."""
+        return self.start - pd.Timedelta(self.warmup * milliseconds(self.timeframe), unit="ms")
+
+
+@dataclass(frozen=True, slots=True)
+class DataSource:
+    """Where the bars of a run came from, as recorded with its result.
+
+    Attributes
+    ----------
+    source : str
+        The feed's name; that of its class where it does not say.
+    file : str, optional
+        The file that was read; None where bars do not come from a file.
+    sha256 : str, optional
+        Checksum of that file, in hexadecimal.
+    synthetic : bool
+        True where no market ever traded at these prices.
+    """
+
+    source: str
+    file: str | None = None
+    sha256: str | None = None
+    synthetic: bool = False
+
+
+class Feed(ABC):
+    """Base of every feed plugin.
+
+    A feed is made without arguments, once per run, and holds no state that a second request could
+    see.
+    """
+
+    @abstractmethod
+    def load(self, request: DataRequest) -> pd.DataFrame:
+        """Return a bar table (see `cryptosim_bt.data.bars`) that covers the request.
+
+        It may hold more bars than asked for, and fewer where there are no more. Raise `DataError`
+        where bars cannot be had at all.
+        """
+
+    def describe(self, request: DataRequest) -> DataSource:
+        """Return where the bars of `load` come from; by default: a market, by way of this class."""
+        return DataSource(source=type(self).__name__)
+
+    def funding(self, request: DataRequest) -> pd.Series[float] | None:
+        """Return the funding rates of ``start <= time < end``, or None: by default there are none.
+
+        Asked where the configuration gives neither ``backtest.funding.rate`` nor ``path``. In the
+        form of `cryptosim_bt.data.funding.read_funding_file`; an empty series says that the venue
+        has none of that time.
+        """
+        return None

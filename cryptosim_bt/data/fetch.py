@@ -1,0 +1,141 @@
+"""Spans of a venue's data that are needed: what is kept already, and how the rest comes in."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from cryptosim_bt.data.download import Downloader, Outcome
+from cryptosim_bt.data.store import Series, Store
+from cryptosim_bt.data.store.series import FOR_EVER_MS
+from cryptosim_bt.data.store.spans import Spans, length, union
+from cryptosim_bt.data.timeframe import iso_utc
+from cryptosim_bt.data.venue import Venue
+from cryptosim_bt.errors import DataError
+
+_SAY_EVERY_S = 10.0
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[Series, int, int], None]
+"""Called with the series, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesSpan:
+    """A series and the times of it that are needed: ``start <= time < end``."""
+
+    series: Series
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The store, and the way to the venue."""
+
+    store: Store
+    exchange: str
+    rest_url: str | None = None
+    offline: bool = False
+
+
+def require(access: Access, needs: Sequence[SeriesSpan]) -> None:
+    """See to it that the store holds what is needed; download what it lacks, and say so.
+
+    Raises
+    ------
+    DataError
+        If something lacks and nothing may be asked of a network.
+    VenueError
+        If the venue does not give it.
+    """
+    lacking = [(need, spans) for need in needs if (spans := _lacking(access, need))]
+    if not lacking:
+        return
+    if access.offline:
+        raise DataError("\n".join(_missing_text(need, spans) for need, spans in lacking))
+    with closing(Venue(access.exchange, access.rest_url)) as venue:
+        downloader = Downloader(access.store, venue)
+        for need, spans in lacking:
+            logger.info("downloading %s from %s to %s", need.series,
+                        iso_utc(spans[0][0]), iso_utc(spans[-1][1]))  # fmt: skip
+            report(downloader.fetch(need.series, need.start_ms, need.end_ms, _SayNow(need.series)))
+
+
+def report(outcome: Outcome) -> None:
+    """Say what a download brought, holes as a WARNING."""
+    logger.info("%s: %s new rows", outcome.series, f"{outcome.rows:,}")
+    if outcome.holes and outcome.first_hole_ms is not None:
+        logger.warning(
+            "%s: the venue does not have %s bars, the first at %s: kept as holes",
+            outcome.series, f"{outcome.holes:,}", iso_utc(outcome.first_hole_ms),
+        )  # fmt: skip
+    if outcome.unsettled:
+        logger.warning(
+            "%s: the newest %d bars are not there yet; ask again later",
+            outcome.series, outcome.unsettled,
+        )  # fmt: skip
+
+
+def _lacking(access: Access, need: SeriesSpan) -> Spans:
+    """Return the spans of a need that were never asked and can be there by now."""
+    step = need.series.step_ms or 1
+    now = int(time.time() * 1000) // step * step
+    start, end = -(-need.start_ms // step) * step, min(-(-need.end_ms // step) * step, now)
+    spans = access.store.unknown(need.series, start, end)
+    to_come = need.end_ms > now and bool(spans) and spans[-1][1] == end and spans[-1][0] > start
+    if access.offline and to_come:
+        # A window that goes on into the future runs as far as the bars go.
+        return spans[:-1]
+    return spans
+
+
+def _missing_text(need: SeriesSpan, spans: Spans) -> str:
+    series = need.series
+    first, last = iso_utc(spans[0][0]), iso_utc(spans[-1][1])
+    step = series.step_ms
+    count = "" if step is None else f"{length(spans) // step:,} bars, "
+    if series.timeframe is None:
+        how = ""
+    else:
+        how = f" --timeframe {series.timeframe}" + (" --mark" if series.price == "mark" else "")
+    return (
+        f"{series}: not downloaded: {count}from {first} to {last}; get them with `cryptosim-bt "
+        f"download {series.symbol} --exchange {series.venue}{how} --from {first} --to {last}`, or "
+        "run without --offline"
+    )
+
+
+class _SayNow:
+    """Log how far a download is, from time to time."""
+
+    def __init__(self, series: Series) -> None:
+        self._series = series
+        self._said = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.monotonic() - self._said >= _SAY_EVERY_S:
+            self._said = time.monotonic()
+            logger.info("%s: %.0f %%", self._series, 100 * done / max(total, 1))
+
+
+
+def refill(access: Access, series: Series, *, ask_again: bool) -> None:
+    """Ask for what lacks between the first and the last known time of a series.
+
+    With `ask_again`, holes are forgotten first, so that the venue is asked for them once more.
+    """
+    known = access.store.known(series, 0, FOR_EVER_MS)
+    if not known:
+        return
+    start, end = known[0][0], known[-1][1]
+    step = series.step_ms
+    if ask_again and step is not None:
+        holes = access.store.holes(series, start, end).tolist()
+        access.store.forget(series, union((at, at + step) for at in holes))
+    if access.store.unknown(series, start, end):
+        require(access, [SeriesSpan(series, start, end)])

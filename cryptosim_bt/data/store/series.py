@@ -1,0 +1,378 @@
+"""Series of rows by time in a store: read by range, added to, listed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cryptosim_bt.data.store.files import folder_name, locked, remove_leftovers, symbol_of
+from cryptosim_bt.data.store.parts import Columns, PartInfo, read_info, read_part, write_part
+from cryptosim_bt.data.store.spans import Span, Spans, clip, length, subtract, union
+from cryptosim_bt.data.timeframe import (
+    TIMEFRAMES,
+    from_milliseconds,
+    iso_utc,
+    milliseconds,
+    to_milliseconds,
+    utc_index,
+)
+from cryptosim_bt.errors import StoreError
+
+FUNDING: Final = "funding"
+FOR_EVER_MS: Final = 253_402_300_800_000
+"""The end of the year 9999: behind every time that is kept."""
+_MARK: Final = "-mark"
+_BAR_COLUMNS: Final = ("open", "high", "low", "close", "volume")
+
+Conflict = Literal["keep", "replace", "refuse"]
+"""What to do with a row whose time is stored with other figures."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Series:
+    """One row of times: whose, of what, in which steps.
+
+    Parameters
+    ----------
+    venue, symbol : str
+        A ccxt exchange id, and ccxt's unified symbol.
+    kind : str
+        A timeframe (bars of trades), a timeframe with ``-mark`` (of the mark price), or
+        ``funding``.
+    """
+
+    venue: str
+    symbol: str
+    kind: str
+
+    @classmethod
+    def bars(cls, venue: str, symbol: str, timeframe: str, price: str = "trade") -> Series:
+        """Return the series of bars of a timeframe; ``price`` is trade or mark."""
+        return cls(venue, symbol, timeframe + (_MARK if price == "mark" else ""))
+
+    @classmethod
+    def funding(cls, venue: str, symbol: str) -> Series:
+        """Return the series of funding rates."""
+        return cls(venue, symbol, FUNDING)
+
+    @property
+    def timeframe(self) -> str | None:
+        """The bars' timeframe, None for funding."""
+        return None if self.kind == FUNDING else self.kind.removesuffix(_MARK)
+
+    @property
+    def price(self) -> Literal["trade", "mark"]:
+        """Which price the bars tell."""
+        return "mark" if self.kind.endswith(_MARK) else "trade"
+
+    @property
+    def step_ms(self) -> int | None:
+        """A bar's length; None for funding, whose steps the venue may change."""
+        return None if self.timeframe is None else milliseconds(self.timeframe)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns beside the time."""
+        return ("funding_rate",) if self.kind == FUNDING else _BAR_COLUMNS
+
+    def __str__(self) -> str:
+        what = {"trade": "", "mark": " mark price"}[self.price]
+        return f"{self.venue} {self.symbol} {self.timeframe or FUNDING}{what}"
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesSummary:
+    """What `list-data` shows of a series.
+
+    Attributes
+    ----------
+    first, last : pandas.Timestamp or None
+        Times of the first and last row.
+    rows : int
+        How many there are.
+    holes : int or None
+        Bars between first and last that the venue does not have; None for funding.
+    unasked : int or None
+        Bars between the first and last known time that were never asked; None for funding.
+    size : int
+        Bytes on disk.
+    """
+
+    series: Series
+    first: pd.Timestamp | None
+    last: pd.Timestamp | None
+    rows: int
+    holes: int | None
+    unasked: int | None
+    size: int
+
+
+class Store:
+    """Market data below one folder. Safe for several processes; holds nothing open."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    # ------------------------------------------------------------------ places
+    def symbol_folder(self, venue: str, symbol: str) -> Path:
+        """Return where all of one market stands."""
+        return self.directory / folder_name(venue) / folder_name(symbol)
+
+    def folder(self, series: Series) -> Path:
+        """Return where the files of a series stand."""
+        return self.symbol_folder(series.venue, series.symbol) / series.kind
+
+    def part_paths(self, series: Series) -> list[Path]:
+        """Return the files of a series, oldest first."""
+        return sorted(self.folder(series).glob("[0-9]*.parquet"))
+
+    def list_series(self) -> list[Series]:
+        """Return every series that has a file."""
+        found = []
+        for folder in sorted(self.directory.glob("*/*/*")):
+            kind = folder.name
+            known = kind == FUNDING or kind.removesuffix(_MARK) in TIMEFRAMES
+            if known and any(folder.glob("[0-9]*.parquet")):
+                venue, symbol = folder.parent.parent.name, folder.parent.name
+                found.append(Series(symbol_of(venue), symbol_of(symbol), kind))
+        return found
+
+    # ------------------------------------------------------------------ reading
+    def known(self, series: Series, start_ms: int, end_ms: int) -> Spans:
+        """Return the spans inside ``[start, end)`` of which everything is known."""
+        spans: list[Span] = []
+        for path in self._paths_between(series, start_ms, end_ms):
+            spans.extend(self._info(series, path).known)
+        return clip(spans, start_ms, end_ms)
+
+    def unknown(self, series: Series, start_ms: int, end_ms: int) -> Spans:
+        """Return the spans inside ``[start, end)`` that were never asked."""
+        return subtract([(start_ms, end_ms)], self.known(series, start_ms, end_ms))
+
+    def read(self, series: Series, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
+        """Return the rows of ``start <= time < end``: float64, indexed by ``time`` in UTC.
+
+        Raises
+        ------
+        StoreError
+            If a file is damaged: nothing is left out in silence.
+        """
+        columns = self.read_columns(series, to_milliseconds(start), to_milliseconds(end))
+        times = columns.pop("time")
+        return pd.DataFrame(columns, index=utc_index(times), copy=False)
+
+    def read_columns(self, series: Series, start_ms: int, end_ms: int) -> Columns:
+        """Return the rows of ``start <= time < end`` as arrays by column."""
+        names = ("time", *series.columns)
+        pieces: list[Columns] = []
+        for path in self._paths_between(series, start_ms, end_ms):
+            info, columns = read_part(path, names)
+            require_label(series, info, path)
+            first, stop = np.searchsorted(columns["time"], [start_ms, end_ms])
+            pieces.append({name: columns[name][first:stop] for name in names})
+        if not pieces:
+            return _no_rows(series)
+        return {name: np.concatenate([piece[name] for piece in pieces]) for name in names}
+
+    def holes(self, series: Series, start_ms: int, end_ms: int) -> npt.NDArray[np.int64]:
+        """Return the opening times of bars that the venue does not have, as far as it was asked."""
+        step = series.step_ms
+        if step is None:
+            return np.empty(0, dtype=np.int64)
+        grids = [grid(a, b, step) for a, b in self.known(series, start_ms, end_ms)]
+        expected = np.concatenate([np.empty(0, dtype=np.int64), *grids])
+        return np.setdiff1d(expected, self.read_columns(series, start_ms, end_ms)["time"])
+
+    def summary(self, series: Series) -> SeriesSummary:
+        """Sum a series up, without reading its rows."""
+        paths = self.part_paths(series)
+        infos = [self._info(series, path) for path in paths]
+        rows = sum(info.rows for info in infos)
+        firsts = [info.first_ms for info in infos if info.first_ms is not None]
+        lasts = [info.last_ms for info in infos if info.last_ms is not None]
+        known = union(span for info in infos for span in info.known)
+        step, holes, unasked = series.step_ms, None, None
+        if step is not None and known:
+            unasked = (known[-1][1] - known[0][0] - length(known)) // step
+            holes = 0
+            if firsts:
+                within = clip(known, firsts[0], lasts[-1] + step)
+                holes = sum(len(grid(a, b, step)) for a, b in within) - rows
+        return SeriesSummary(
+            series=series,
+            first=from_milliseconds(firsts[0]) if firsts else None,
+            last=from_milliseconds(lasts[-1]) if lasts else None,
+            rows=rows,
+            holes=holes,
+            unasked=unasked,
+            size=sum(path.stat().st_size for path in paths),
+        )
+
+    # ------------------------------------------------------------------ writing
+    def write(
+        self, series: Series, rows: Columns, known: Spans, conflict: Conflict = "keep"
+    ) -> int:
+        """Add rows and the spans that they make known; return how many rows are new or changed.
+
+        Files are replaced one by one, each with its rows and its spans at once. Rows of one time
+        are one row.
+
+        Parameters
+        ----------
+        rows
+            ``time`` in ms and the series' columns, ascending, each time once, inside `known`.
+        known
+            Spans of which everything is known with these rows.
+        conflict
+            For a time that is stored with other figures: keep the stored row, replace it, or refuse
+            the whole file of rows.
+
+        Raises
+        ------
+        StoreError
+            If a file is damaged or cannot be written, or rows differ and `conflict` is "refuse".
+        """
+        known, folder, changed = union(known), self.folder(series), 0
+        with locked(folder):
+            remove_leftovers(folder)
+            for name, start, end in _periods(series, known):
+                path = folder / f"{name}.parquet"
+                inside = _between(rows, start, end)
+                spans = clip(known, start, end)
+                old = _no_rows(series)
+                old_known: Spans = ()
+                if path.exists():
+                    info, old = read_part(path, ("time", *series.columns))
+                    require_label(series, info, path)
+                    old_known = info.known
+                merged, news = _merge(series, old, inside, conflict)
+                spans = union([*old_known, *spans])
+                if news or spans != old_known:
+                    write_part(path, _labels(series), merged, spans)
+                changed += news
+        return changed
+
+    def forget(self, series: Series, spans: Spans) -> None:
+        """Remove rows and knowledge of spans, so that they are asked again."""
+        folder = self.folder(series)
+        with locked(folder):
+            for path in self.part_paths(series):
+                info, columns = read_part(path, ("time", *series.columns))
+                left = subtract(info.known, spans)
+                if left == info.known:
+                    continue
+                keep = np.ones(len(columns["time"]), dtype=bool)
+                for start, end in spans:
+                    keep &= (columns["time"] < start) | (columns["time"] >= end)
+                kept = {name: values[keep] for name, values in columns.items()}
+                write_part(path, _labels(series), kept, left)
+
+    # ------------------------------------------------------------------ inner
+    def _paths_between(self, series: Series, start_ms: int, end_ms: int) -> Iterator[Path]:
+        if end_ms <= start_ms:
+            return
+        first, last = period_name(series, start_ms), period_name(series, end_ms - 1)
+        for path in self.part_paths(series):
+            if first <= path.stem <= last:
+                yield path
+
+    def _info(self, series: Series, path: Path) -> PartInfo:
+        info = read_info(path)
+        require_label(series, info, path)
+        return info
+
+
+def require_label(series: Series, info: PartInfo, path: Path) -> None:
+    """Refuse a file that holds another series than its place says."""
+    if info.labels != _labels(series):
+        found = " ".join(info.labels.values())
+        raise StoreError(
+            f"{path}: holds {found}, not {series}; was it moved? `verify-data --repair` sets it "
+            "aside"
+        )
+
+
+def grid(start_ms: int, end_ms: int, step_ms: int) -> npt.NDArray[np.int64]:
+    """Return the opening times of ``start <= open < end``: whole steps since 1970-01-01 UTC."""
+    return np.arange(-(-start_ms // step_ms) * step_ms, end_ms, step_ms, dtype=np.int64)
+
+
+def as_columns(series: Series, table: pd.DataFrame) -> Columns:
+    """Return a table with the index ``time`` as columns of a series."""
+    times = pd.DatetimeIndex(table.index).as_unit("ms").asi8
+    values = {name: table[name].to_numpy(dtype=np.float64) for name in series.columns}
+    return {"time": times, **values}
+
+
+def _labels(series: Series) -> dict[str, str]:
+    return {"venue": series.venue, "symbol": series.symbol, "kind": series.kind}
+
+
+def _no_rows(series: Series) -> Columns:
+    columns: Columns = {"time": np.empty(0, dtype=np.int64)}
+    columns.update({name: np.empty(0, dtype=np.float64) for name in series.columns})
+    return columns
+
+
+def _between(columns: Columns, start_ms: int, end_ms: int) -> Columns:
+    first, stop = np.searchsorted(columns["time"], [start_ms, end_ms])
+    return {name: values[first:stop] for name, values in columns.items()}
+
+
+def _merge(series: Series, old: Columns, new: Columns, conflict: Conflict) -> tuple[Columns, int]:
+    """Join rows, each time once; return them and how many are new or changed."""
+    at = np.searchsorted(old["time"], new["time"])
+    inside = at < len(old["time"])
+    both = np.zeros(len(new["time"]), dtype=bool)
+    both[inside] = old["time"][at[inside]] == new["time"][inside]
+    differs = np.zeros(len(both), dtype=bool)
+    for name in series.columns:
+        theirs = old[name][at[both]]
+        mine = new[name][both]
+        differs[both] |= ~((theirs == mine) | (np.isnan(theirs) & np.isnan(mine)))
+    if differs.any() and conflict == "refuse":
+        first = iso_utc(int(new["time"][differs.argmax()]))
+        raise StoreError(
+            f"{series}: {int(differs.sum())} rows differ from those stored, the first at {first}; "
+            "nothing was changed: give --replace to take the new ones, or --keep for the old"
+        )
+    merged = {name: values.copy() for name, values in old.items()}
+    changed = 0
+    if conflict == "replace" and differs.any():
+        for name in series.columns:
+            merged[name][at[differs]] = new[name][differs]
+        changed = int(differs.sum())
+    if not both.all():
+        fresh = {name: values[~both] for name, values in new.items()}
+        order = np.argsort(np.concatenate([merged["time"], fresh["time"]]), kind="stable")
+        merged = {
+            name: np.concatenate([merged[name], fresh[name]])[order] for name in merged
+        }
+        changed += len(fresh["time"])
+    return merged, changed
+
+
+def period_name(series: Series, time_ms: int) -> str:
+    """Return the name of the file of a time: its month, for funding its year."""
+    text = str(np.datetime64(time_ms, "ms"))
+    return text[:4] if series.kind == FUNDING else text[:7]
+
+
+def _periods(series: Series, spans: Spans) -> list[tuple[str, int, int]]:
+    """Return name, start and end of every file that the spans touch."""
+    unit: Literal["Y", "M"] = "Y" if series.kind == FUNDING else "M"
+    found: dict[str, tuple[str, int, int]] = {}
+    for start, end in spans:
+        first = np.datetime64(start, "ms").astype(f"datetime64[{unit}]")
+        stop = np.datetime64(end - 1, "ms").astype(f"datetime64[{unit}]") + 1
+        for period in np.arange(first, stop):
+            bounds = [int(each.astype("datetime64[ms]").astype(np.int64))
+                      for each in (period, period + 1)]  # fmt: skip
+            found[str(period)] = (str(period), bounds[0], bounds[1])
+    return [found[name] for name in sorted(found)]

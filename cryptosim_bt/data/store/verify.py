@@ -1,0 +1,144 @@
+"""Whether what is kept is whole; what is not is set aside, so that it is asked again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cryptosim_bt.data.store.files import locked, read_json, remove_leftovers
+from cryptosim_bt.data.store.parts import Columns, read_part
+from cryptosim_bt.data.store.series import Series, Store, period_name, require_label
+from cryptosim_bt.data.store.spans import Span, union
+from cryptosim_bt.data.timeframe import iso_utc
+from cryptosim_bt.errors import StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it should be.
+
+    ``cure`` says what a repair does; None where there is nothing to mend: the venue's own figures.
+    """
+
+    path: Path
+    problem: str
+    cure: str | None
+    mended: bool = False
+
+    def __str__(self) -> str:
+        state = "mended" if self.mended else self.cure or "as the venue gave it"
+        return f"{self.path}: {self.problem} ({state})"
+
+
+def verify(store: Store, *, repair: bool) -> list[Finding]:
+    """Check every file below a store; with `repair`, mend what can be mended.
+
+    A damaged file is renamed to ``*.damaged``, rows that cannot be are forgotten: in both cases
+    their times are unasked then, and a download brings them again.
+    """
+    findings = []
+    for series in store.list_series():
+        findings += list(_check_series(store, series, repair=repair))
+    for path in sorted(store.directory.glob("*/*/*.json")):
+        findings += list(_check_json(path, repair=repair))
+    return findings
+
+
+def _check_series(store: Store, series: Series, *, repair: bool) -> Iterator[Finding]:
+    folder = store.folder(series)
+    with locked(folder):
+        left = list(folder.glob(".writing-*"))
+        if left:
+            if repair:
+                remove_leftovers(folder)
+            yield Finding(left[0], "was left by a killed writer", "remove it", repair)
+    for path in store.part_paths(series):
+        try:
+            info, columns = read_part(path, ("time", *series.columns))
+            require_label(series, info, path)
+            _require_venue(series, path)
+        except StoreError as error:
+            if repair:
+                _set_aside(path)
+            problem = str(error).removeprefix(f"{path}: ").partition("; `verify")[0]
+            yield Finding(path, problem, "set it aside and download again", repair)
+            continue
+        wrong = list(_wrong_rows(series, path, columns, info.known))
+        for problem, _ in wrong:
+            yield Finding(path, problem, "forget those rows and download again", repair)
+        if wrong and repair:
+            store.forget(series, union(span for _, spans in wrong for span in spans))
+        yield from _odd_prices(series, path, columns)
+
+
+def _require_venue(series: Series, path: Path) -> None:
+    """Check that every row names its venue."""
+    import pyarrow.parquet as pq
+
+    try:
+        venues = pq.read_table(path, columns=["venue"]).column("venue").unique().to_pylist()
+    except (OSError, ValueError, KeyError) as error:
+        raise StoreError(f"{path}: is damaged: {error}") from error
+    if any(venue != series.venue for venue in venues):
+        raise StoreError(f"{path}: holds rows of {venues}, not of {series.venue}")
+
+
+def _wrong_rows(
+    series: Series, path: Path, columns: Columns, known: tuple[Span, ...]
+) -> Iterator[tuple[str, list[Span]]]:
+    """Yield what is wrong with rows, and the spans to be asked again."""
+    times, step = columns["time"], series.step_ms or 1
+    values = np.array([columns[name] for name in series.columns])
+    inside = np.zeros(len(times), dtype=bool)
+    for start, end in known:
+        inside |= (times >= start) & (times < end)
+    outside_file = np.array([period_name(series, int(at)) != path.stem for at in times[[0, -1]]]
+                            if len(times) else [], dtype=bool)  # fmt: skip
+    faults = [
+        ("times that do not ascend", np.concatenate([[False], np.diff(times) <= 0])),
+        ("bars off the grid of UTC", times % step != 0),
+        ("figures that are not finite", ~np.isfinite(values).all(axis=0)),
+        ("rows outside what the file says is known", ~inside),
+    ]
+    if outside_file.any():
+        faults.append(("rows of another period", np.ones(len(times), dtype=bool)))
+    for what, where in faults:
+        if len(times) and where.any():
+            spans = [(int(at) // step * step, int(at) // step * step + step) for at in times[where]]
+            yield f"{int(where.sum())} {what}, the first at {iso_utc(spans[0][0])}", spans
+
+
+def _odd_prices(series: Series, path: Path, columns: Columns) -> Iterator[Finding]:
+    if series.step_ms is None or not len(columns["time"]):
+        return
+    high, low = columns["high"], columns["low"]
+    odd: npt.NDArray[np.bool_] = (
+        (high < np.maximum(columns["open"], columns["close"]))
+        | (low > np.minimum(columns["open"], columns["close"]))
+    )  # fmt: skip
+    if odd.any():
+        first = iso_utc(int(columns["time"][odd.argmax()]))
+        problem = f"{int(odd.sum())} bars whose high or low does not enclose them, first {first}"
+        yield Finding(path, problem, None)
+
+
+def _check_json(path: Path, *, repair: bool) -> Iterator[Finding]:
+    try:
+        content = read_json(path)
+        if not isinstance(content, dict) or "records" not in content:
+            raise StoreError(f"{path}: is of another form")
+    except StoreError as error:
+        if repair:
+            _set_aside(path)
+        problem = str(error).removeprefix(f"{path}: ").partition("; `verify")[0]
+        yield Finding(path, problem, "set it aside and download again", repair)
+
+
+def _set_aside(path: Path) -> None:
+    with locked(path.parent):
+        os.replace(path, path.with_name(f"{path.name}.damaged"))

@@ -1,0 +1,1 @@
+"""The simulated exchange: orders, matching, liquidation, ambiguity. Pure."""

@@ -1,0 +1,125 @@
+"""How a bar fills an order: touch, price, slippage, how much (R14-R16, `FillRules`)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+from cryptosim_bt.accounting.instrument import Instrument, floor_to_step
+from cryptosim_bt.accounting.orders import Liquidity
+from cryptosim_bt.exchange.order_book import WorkingOrder
+
+EventOrder = Literal["rules", "best", "worst"]
+
+
+# A bar's values in the order of `Bar`: cheaper to make, for the many bars that change nothing.
+BarValues = tuple[int, float, float, float, float, float, float, float, float, float]
+
+
+class Bar(NamedTuple):
+    """A bar as the exchange sees it: trades' prices, the mark's, volume in contracts."""
+
+    time_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    mark_open: float
+    mark_high: float
+    mark_low: float
+    mark_close: float
+    volume: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class FillRules:
+    """How bars fill orders (``backtest.fill``).
+
+    Attributes
+    ----------
+    price_improvement
+        Whether an order of a signal fills at the open of its first bar when that is better (R15).
+    through
+        Whether a limit needs the price a tick beyond it (R14).
+    slippage
+        Fraction of price that a stop or market order loses.
+    slippage_range
+        Share of the bar's high-low range that it loses as well.
+    max_volume_share
+        Largest share of a bar's volume that one order may take; None = whole fills.
+    latency_ms
+        Time from placing an order until it can fill.
+    event_order
+        ``"rules"`` is R13; ``"best"`` and ``"worst"`` bound what the bar cannot tell.
+    """
+
+    price_improvement: bool = True
+    through: bool = False
+    slippage: float = 0.0
+    slippage_range: float = 0.0
+    max_volume_share: float | None = None
+    latency_ms: int = 0
+    event_order: EventOrder = "rules"
+
+
+class Unfilled(Protocol):
+    """An order with contracts left to fill."""
+
+    contracts: float
+
+
+class Matcher:
+    """The rules applied to one instrument."""
+
+    def __init__(self, instrument: Instrument, rules: FillRules) -> None:
+        self.instrument = instrument
+        self.rules = rules
+        self._margin = instrument.tick if rules.through else 0.0
+
+    def touched(self, order: WorkingOrder, bar: Bar) -> bool:
+        """Tell whether a limit order fills in a bar (R14)."""
+        return self.reaches(order.price, bar, is_buy=order.is_buy)
+
+    def reaches(self, price: float, bar: Bar, *, is_buy: bool) -> bool:
+        """Tell whether a bar fills a limit at a price (R14)."""
+        if is_buy:
+            reached, limit = bar.low, price - self._margin
+        else:
+            reached, limit = -bar.high, -(price + self._margin)
+        if self.rules.through and self._margin == 0.0:
+            return reached < limit
+        return reached <= (round(limit, 10) if self._margin else limit)
+
+    def limit_price(
+        self, order: WorkingOrder, bar: Bar, previous_ms: int
+    ) -> tuple[float, Liquidity]:
+        """Return the price and the liquidity of a limit order's fill (R15).
+
+        ``previous_ms`` is the open of the bar before: an order that was not yet active then has
+        its first bar now.
+        """
+        improves = (
+            self.rules.price_improvement
+            and order.from_signal
+            and previous_ms < order.active_ms
+            and (bar.open < order.price if order.is_buy else bar.open > order.price)
+        )
+        return (bar.open, Liquidity.TAKER) if improves else (order.price, Liquidity.MAKER)
+
+    def slipped(self, price: float, bar: Bar, *, is_buy: bool) -> float:
+        """Return a market price moved against the trader and to the tick against him (R16)."""
+        moved = price * self.rules.slippage
+        if self.rules.slippage_range:
+            moved += (bar.high - bar.low) * self.rules.slippage_range
+        if is_buy:
+            return self.instrument.price_up(price + moved)
+        return self.instrument.price_down(price - moved)
+
+    def quantity(self, order: Unfilled, bar: Bar) -> float:
+        """Return the contracts of an order that a bar can fill (R34)."""
+        share = self.rules.max_volume_share
+        if share is None:
+            return order.contracts
+        available = floor_to_step(share * bar.volume, self.instrument.lot)
+        return min(order.contracts, available)

@@ -1,0 +1,59 @@
+"""The bars that match orders, where they are not simply the strategy's: finer ones, or a mark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from cryptosim_bt.exchange.fill_rules import BarValues
+
+_PRICES = ("open", "high", "low", "close")
+
+
+class MatchingBars:
+    """Bars in order of time, handed out as a strategy bar passes over them.
+
+    Parameters
+    ----------
+    bars
+        Trades' bars of the matching timeframe.
+    mark
+        The mark price's bars at the same times; None where the last price stands for the mark.
+    volume
+        Volume of each bar in contracts; None where fills are not limited by it.
+    """
+
+    def __init__(
+        self, bars: pd.DataFrame, mark: pd.DataFrame | None, volume: np.ndarray | None
+    ) -> None:
+        self._times: list[int] = pd.DatetimeIndex(bars.index).as_unit("ms").asi8.tolist()
+        trades = [bars[name].to_numpy(np.float64).tolist() for name in _PRICES]
+        marks = trades
+        if mark is not None:
+            marks = [mark[name].to_numpy(np.float64).tolist() for name in _PRICES]
+        volumes = [math.inf] * len(bars) if volume is None else volume.tolist()
+        self.has_volume = volume is not None
+        self._columns = (self._times, *trades, *marks, volumes)
+        self._next = 0
+
+    def rewind(self) -> None:
+        """Begin again, for another run over the same bars."""
+        self._next = 0
+
+    def mark_range(self, opens_ms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mark's low and high from each time, one at least in each, to the next."""
+        starts = np.searchsorted(np.array(self._times), opens_ms)
+        highs, lows = (np.array(self._columns[column]) for column in (6, 7))
+        return np.minimum.reduceat(lows, starts), np.maximum.reduceat(highs, starts)
+
+    def between(self, start_ms: int, end_ms: int) -> Iterator[BarValues]:
+        """Yield the values of bars that open in [start, end); earlier ones are passed over."""
+        times = self._times
+        while self._next < len(times) and times[self._next] < end_ms:
+            row = self._next
+            self._next += 1
+            if times[row] >= start_ms:
+                yield tuple(column[row] for column in self._columns)  # type: ignore[misc]

@@ -1,0 +1,296 @@
+"""A comparison of two runs to read: tables for the terminal, and one self-contained page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from cryptosim_bt.backtest.comparison import TOLD, Comparison, Effect, Pair, Parting
+from cryptosim_bt.results.result import Result
+
+_WORDS: dict[str, tuple[str, str]] = {
+    "title": ("Comparison of two runs", "두 실행의 비교"),
+    "settings": ("Settings that differ", "다른 설정"),
+    "same_settings": ("none: all settings are the same", "없음: 모든 설정이 같습니다"),
+    "origins": ("Code and data that differ", "다른 코드와 데이터"),
+    "parting": ("Where the runs part", "두 실행이 갈라지는 곳"),
+    "no_parting": ("nowhere: every bar and fill is the same", "없음: 모든 봉과 체결이 같습니다"),
+    "figures": ("Results", "결과"),
+    "effects": ("What each difference did to A", "각 차이가 A의 결과에 준 영향"),
+    "effects_note": (
+        "Each row: run A again with these settings of B in it, less A. All figures as differences.",
+        "각 행은 B의 해당 설정만 바꿔 A를 다시 실행한 결과와 A의 차이입니다.",
+    ),
+    "key": ("key", "설정"),
+    "what": ("what", "항목"),
+    "first": ("first", "처음"),
+    "change": ("B - A", "B - A"),
+    "difference": ("changed", "바꾼 것"),
+    "refused": ("not possible alone: {why}", "단독 실행 불가: {why}"),
+    "together": ("together, beyond their sum", "함께 바꿀 때의 나머지"),
+    "whole": ("all: B - A", "전체: B - A"),
+    "market": ("market", "시장"),
+    "data": ("data", "데이터"),
+    "strategy": ("strategy", "전략"),
+    "trading_period": ("trading period", "거래 기간"),
+    "fees": ("fees", "수수료"),
+    "funding": ("funding", "펀딩"),
+    "sizing": ("sizing", "수량 결정"),
+    "stop": ("stop", "손절"),
+    "window": ("bar (window)", "봉 (기간)"),
+    "prices": ("bar: prices", "봉: 가격"),
+    "indicators": ("bar: indicators", "봉: 지표"),
+    "signal": ("bar: signal", "봉: 신호"),
+    "account": ("bar: account", "봉: 계좌"),
+    "fill": ("fill", "체결"),
+    "equity": ("Return on the initial balance", "시작 잔고 대비 수익률"),
+}
+_FRACTIONS = {
+    "total_return", "total_return_usd", "annual_return", "buy_and_hold_return", "max_drawdown",
+    "win_rate",
+}  # fmt: skip
+_NOTHING = "-"
+# Beyond so many cells of a row the rest is left to the tables.
+_CELLS = 6
+# What names a fill, whether it differs or not.
+_WHICH = ("time", "role", "side", "price", "contracts")
+# So many more columns than rows are read more easily the other way round, in a terminal.
+_WIDE = 4
+_LINE = 26
+_POINTS, _WIDTH, _HEIGHT = 800, 960, 260
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table with its title; ``note`` stands above it, ``empty`` instead of no rows."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+    empty: str = ""
+
+
+def sections(comparison: Comparison, language: str) -> Iterator[Section]:
+    """Yield the tables of a comparison in a language, ``"ko"`` or ``"en"``."""
+    words = {name: texts[int(language == "ko")] for name, texts in _WORDS.items()}
+    rows = tuple((pair.name, _value(pair.a), _value(pair.b)) for pair in comparison.settings)
+    yield Section(words["settings"], (words["key"], "A", "B"), rows, empty=words["same_settings"])
+    origins = tuple((pair.name, _value(pair.a), _value(pair.b)) for pair in comparison.origins)
+    if origins:
+        yield Section(words["origins"], (words["what"], "A", "B"), origins)
+    partings = [*comparison.bars, *([comparison.fill] if comparison.fill else [])]
+    yield Section(
+        words["parting"],
+        (words["what"], words["first"], "A", "B"),
+        tuple(_parting(each, words) for each in partings),
+        empty=words["no_parting"],
+    )
+    if comparison.effects:
+        yield Section(
+            words["effects"],
+            (words["difference"], *TOLD),
+            tuple(_effect(effect, words) for effect in comparison.effects),
+            note=words["effects_note"] if len(comparison.effects) > 1 else "",
+        )
+    figures = tuple(_figure(pair) for pair in comparison.figures)
+    yield Section(words["figures"], (words["what"], "A", "B", words["change"]), figures)
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return _NOTHING
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {str(each)[:12]}" for key, each in value.items()) or _NOTHING
+    text = str(value)
+    return f"{text[:12]}…" if len(text) == 64 and text.isalnum() else text
+
+
+def _number(
+    name: str, value: float | None, *, change: bool = False, digits: int = 10
+) -> str:
+    if value is None:
+        return _NOTHING
+    sign = "+" if change else ""
+    if name in _FRACTIONS:
+        return f"{value:{sign}.4%}"
+    if isinstance(value, int):
+        return f"{value:{sign},}"
+    return f"{value:{sign},.{digits}g}"
+
+
+def _parting(parting: Parting, words: dict[str, str]) -> tuple[str, ...]:
+    shown: tuple[Pair, ...] = parting.cells[:_CELLS]
+    if parting.stage == "fill":
+        shown = tuple(cell for cell in parting.cells if cell.a != cell.b or cell.name in _WHICH)
+    more = ", …" if parting.stage != "fill" and len(shown) < len(parting.cells) else ""
+
+    def cells(side: str) -> str:
+        values = [(pair.name, getattr(pair, side)) for pair in shown]
+        if all(value is None for _, value in values):
+            return _NOTHING
+        return ", ".join(f"{name} {_value(value)}" for name, value in values) + more
+
+    place = f"#{parting.place}" if parting.stage == "fill" else parting.place
+    return words[parting.stage], place, cells("a"), cells("b")
+
+
+def _effect(effect: Effect, words: dict[str, str]) -> tuple[str, ...]:
+    name = words.get(effect.group, effect.group)
+    if effect.refusal is not None:
+        text = f"{name} ({words['refused'].format(why=effect.refusal)})"
+        return (text, *[_NOTHING] * len(TOLD))
+    changes = (_number(each, effect.changes.get(each), change=True, digits=5) for each in TOLD)
+    return (name, *changes)
+
+
+def _figure(pair: Pair) -> tuple[str, ...]:
+    return (
+        pair.name,
+        _number(pair.name, pair.a),
+        _number(pair.name, pair.b),
+        _number(pair.name, pair.change, change=True),
+    )
+
+
+# ---------------------------------------------------------------------- terminal
+def tables(comparison: Comparison, language: str) -> Iterator[Table]:
+    """Yield the comparison as tables for a terminal."""
+    head = Table(show_header=False, title=_WORDS["title"][language == "ko"], title_justify="left")
+    for letter, run in (("A", comparison.a), ("B", comparison.b)):
+        head.add_row(letter, Text(str(run.directory), overflow="fold"))
+    yield head
+    for section in map(_upright, sections(comparison, language)):
+        table = Table(title=section.title, title_justify="left", caption=section.note or None,
+                      caption_justify="left")  # fmt: skip
+        for heading in section.headings:
+            table.add_column(heading, overflow="fold")
+        for row in section.rows or [(section.empty, *[""] * (len(section.headings) - 1))]:
+            table.add_row(*(Text(cell) for cell in row))
+        yield table
+
+
+def _upright(section: Section) -> Section:
+    """Return a section that is wider than it is long with its rows as columns."""
+    if not section.rows or len(section.headings) <= len(section.rows) + _WIDE:
+        return section
+    headings, *rows = zip(section.headings, *section.rows, strict=True)
+    return replace(section, headings=headings, rows=tuple(rows))
+
+
+# ---------------------------------------------------------------------- page
+# By this a page tells who made it, so that no other file is written over.
+_MADE_BY = '<meta name="generator" content="cryptosim-bt compare">'
+_HEAD_BYTES = 1000
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 15px/1.5 system-ui, 'Noto Sans KR', 'Malgun Gothic', sans-serif; margin: 2rem auto;
+  max-width: 1100px; padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .4rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .9rem; }
+th, td { border-bottom: 1px solid #8884; padding: .3rem .7rem; text-align: left;
+  vertical-align: top; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+th, .line { white-space: nowrap; } td:first-child { min-width: 9rem; }
+p { margin: .2rem 0; opacity: .8; }
+svg { width: 100%; height: auto; } .a { stroke: #1F5FA8; } .b { stroke: #E07B00; }
+text { fill: currentColor; font-size: 12px; } polyline { fill: none; stroke-width: 1.6; }
+.key-a { color: #1F5FA8; font-weight: bold; } .key-b { color: #E07B00; font-weight: bold; }
+"""
+
+
+def page(comparison: Comparison, language: str) -> str:
+    """Return the comparison as one HTML page that needs nothing else."""
+    title = escape(_WORDS["title"][language == "ko"])
+    body = [f"<h1>{title}</h1>"]
+    for letter, run in (("A", comparison.a), ("B", comparison.b)):
+        path = escape(str(run.directory))
+        body.append(f'<p><span class="key-{letter.lower()}">{letter}</span> {path}</p>')
+    body.append(f"<h2>{escape(_WORDS['equity'][language == 'ko'])}</h2>")
+    body.append(_equity_picture(comparison.a.result, comparison.b.result))
+    for section in sections(comparison, language):
+        body.append(f"<h2>{escape(section.title)}</h2>")
+        if section.note:
+            body.append(f"<p>{escape(section.note)}</p>")
+        body.append(_html_table(section) if section.rows else f"<p>{escape(section.empty)}</p>")
+    return (
+        f'<!doctype html>\n<html lang="{language}">\n<meta charset="utf-8">\n'
+        f'{_MADE_BY}\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{title}</title>\n<style>{_STYLE}</style>\n" + "\n".join(body) + "\n</html>\n"
+    )
+
+
+def is_page(path: Path) -> bool:
+    """Return whether a file is a page that `page` made.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    with path.open("rb") as file:
+        return _MADE_BY.encode() in file.read(_HEAD_BYTES)
+
+
+def _html_table(section: Section) -> str:
+    head = "".join(f"<th>{escape(heading)}</th>" for heading in section.headings)
+    rows = "\n".join(
+        "<tr>" + "".join(_html_cell(cell) for cell in row) + "</tr>"
+        for row in section.rows
+    )
+    return f'<div class="scroll"><table>\n<tr>{head}</tr>\n{rows}\n</table></div>'
+
+
+def _html_cell(cell: str) -> str:
+    # What is short, and times and numbers are, stays on one line.
+    mark = ' class="line"' if len(cell) < _LINE else ""
+    return f"<td{mark}>{escape(cell)}</td>"
+
+
+def _equity_picture(a: Result, b: Result) -> str:
+    """Return both runs' return on their initial balance over time, as SVG."""
+    lines = [_line(each) for each in (a, b)]
+    first = min(times[0] for times, _ in lines)
+    span = max(times[-1] for times, _ in lines) - first or 1
+    low = min(0.0, *(float(returns.min()) for _, returns in lines))
+    high = max(0.0, *(float(returns.max()) for _, returns in lines))
+    height = high - low or 1.0
+
+    def at(value: float) -> float:
+        return _HEIGHT - (value - low) / height * _HEIGHT
+
+    parts = [f'<svg viewBox="-70 -10 {_WIDTH + 80} {_HEIGHT + 40}" role="img">']
+    for value in sorted({low, 0.0, high}):
+        y = at(value)
+        parts.append(f'<line x1="0" x2="{_WIDTH}" y1="{y:.1f}" y2="{y:.1f}" stroke="#8886"/>')
+        parts.append(f'<text x="-8" y="{y + 4:.1f}" text-anchor="end">{value:.1%}</text>')
+    for name, (times, returns) in zip("ab", lines, strict=True):
+        x = (times - first) / span * _WIDTH
+        points = " ".join(
+            f"{across:.1f},{at(value):.1f}"
+            for across, value in zip(x.tolist(), returns.tolist(), strict=True)
+        )
+        parts.append(f'<polyline class="{name}" points="{points}"/>')
+    ends = [np.datetime_as_string(np.datetime64(int(time), "ms"), unit="D")
+            for time in (first, first + span)]  # fmt: skip
+    parts.append(f'<text x="0" y="{_HEIGHT + 20}">{ends[0]}</text>')
+    parts.append(f'<text x="{_WIDTH}" y="{_HEIGHT + 20}" text-anchor="end">{ends[1]}</text>')
+    return "".join([*parts, "</svg>"])
+
+
+def _line(result: Result) -> tuple[np.ndarray, np.ndarray]:
+    """Return times in ms and returns, thinned evenly to what a picture can show."""
+    bars = result.bars
+    rows = np.unique(np.linspace(0, len(bars) - 1, min(_POINTS, len(bars))).astype(np.int64))
+    equity = bars["equity"].to_numpy(np.float64)[rows]
+    times = bars["time"].dt.tz_localize(None).to_numpy("datetime64[ms]").astype(np.int64)[rows]
+    return times, equity / result.settings["backtest"]["initial_balance"] - 1.0

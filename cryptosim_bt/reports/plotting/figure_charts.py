@@ -1,0 +1,265 @@
+"""charts/*.png: monthly returns as a heatmap, drawdown under water, PnL of trades as a histogram.
+
+Drawn from a `Result` with matplotlib's objects: no window, no state of its own. Korean where the
+run's language is Korean and a font has its letters, else English.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
+
+from cryptosim_bt.reports.plotting.fonts import lettering
+from cryptosim_bt.reports.plotting.run_chart import LONG, LOSS, PROFIT, SHORT, thin
+from cryptosim_bt.reports.plotting.time_ticks import round_times, tick_labels
+from cryptosim_bt.reports.run_facts import RunFacts
+from cryptosim_bt.results.account_figures import drawdowns, monthly_returns
+from cryptosim_bt.results.metrics import Array
+from cryptosim_bt.results.result import Result
+
+_DPI, _WIDTH = 100, 13.0
+_GREY = "#8C8C8C"
+_COLOURS = LinearSegmentedColormap.from_list("returns", ["#D9534F", "#FFFFFF", "#3A9D5D"])
+# Colours are full at the largest return of a month, within these bounds.
+_LEAST_FULL, _MOST_FULL = 0.1, 0.5
+_BINS = 60
+
+_WORDS: dict[str, tuple[str, str]] = {
+    "monthly": ("Monthly returns", "월별 수익률"),
+    "year": ("Year", "연간"),
+    "account": ("account in {currency}", "계좌 ({currency})"),
+    "in_quote": ("account in {quote}", "{quote} 환산"),
+    "held": ("{base} held", "{base} 보유"),
+    "underwater": ("Drawdown from the peak", "고점 대비 낙폭"),
+    "deepest": ("deepest {fall:.2%}", "최대 {fall:.2%}"),
+    "histogram": ("Net PnL of {count:,} trades", "거래 {count:,}건의 순손익"),
+    "nothing": ("no trades", "거래 없음"),
+    "pnl": ("net PnL of a trade ({currency})", "거래당 순손익 ({currency})"),
+    "count": ("trades", "거래 수"),
+    "long": ("long", "롱"),
+    "short": ("short", "숏"),
+    "mean": ("mean {value}", "평균 {value}"),
+    "synthetic": ("SYNTHETIC SAMPLE", "합성 표본 (실제 시세 아님)"),
+}
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What the charts share: the run, its facts, its words."""
+
+    result: Result
+    facts: RunFacts
+    language: int
+    names: Mapping[str, str]
+
+    @classmethod
+    def of(cls, result: Result, korean: str | None) -> _Page:
+        facts = RunFacts.of(result)
+        instrument = facts.instrument
+        quote = instrument.symbol.partition(":")[0].partition("/")[2]
+        names = {"currency": instrument.currency, "base": instrument.base, "quote": quote}
+        return cls(result, facts, int(facts.language == "ko" and korean is not None), names)
+
+    def word(self, name: str, **values: object) -> str:
+        return _WORDS[name][self.language].format(**self.names, **values)
+
+    @property
+    def inverse(self) -> bool:
+        return self.facts.instrument.kind == "inverse"
+
+    def equity(self) -> Array:
+        return self.result.bars["equity"].to_numpy(np.float64)
+
+    def quote_equity(self) -> tuple[float, Array]:
+        """Return initial balance and equity of a coin account in quote currency."""
+        bars = self.result.bars
+        initial = self.facts.initial_balance * float(bars["open"].iloc[0])
+        return initial, self.equity() * bars["close"].to_numpy(np.float64)
+
+    def paths(self) -> list[tuple[str, float, Array]]:
+        """Return label, value at the start and at each bar: account, in quote currency, coin."""
+        bars = self.result.bars
+        found = [(self.word("account"), self.facts.initial_balance, self.equity())]
+        if self.inverse:
+            found.append((self.word("in_quote"), *self.quote_equity()))
+        closes = bars["close"].to_numpy(np.float64)
+        found.append((self.word("held"), float(bars["open"].iloc[0]), closes))
+        return found
+
+
+def draw_charts(result: Result, directory: Path, korean: str | None = None) -> list[Path]:
+    """Draw all charts into a directory, which is made; return their paths.
+
+    Parameters
+    ----------
+    korean
+        Font with Korean letters. Without one the labels are English in any language.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    page = _Page.of(result, korean)
+    charts: dict[str, Callable[[_Page], Figure]] = {
+        "monthly_returns.png": _monthly_returns,
+        "underwater.png": _underwater,
+        "pnl_histogram.png": _pnl_histogram,
+    }
+    with lettering(korean if page.language else None):
+        for name, draw in charts.items():
+            draw(page).savefig(directory / name, dpi=_DPI)
+    return [directory / name for name in charts]
+
+
+def _figure(page: _Page, height: float, title: str) -> Figure:
+    figure = Figure(figsize=(_WIDTH, height), facecolor="white")
+    FigureCanvasAgg(figure)
+    run = f"{page.facts.instrument.symbol}  ·  {page.facts.timeframe}  ·  {page.facts.strategy}"
+    figure.text(0.06, 1 - 0.38 / height, title, fontsize=16)
+    figure.text(0.06, 1 - 0.66 / height, f"{run}  ·  {page.facts.period(page.result)}", fontsize=10,
+                color="#555555")  # fmt: skip
+    if page.facts.synthetic:
+        figure.text(
+            0.97, 1 - 0.38 / height, page.word("synthetic"), fontsize=13, color="white",
+            ha="right", bbox={"facecolor": LOSS, "edgecolor": "none", "pad": 4},
+        )  # fmt: skip
+    return figure
+
+
+def _plain(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#E5E5E5", linewidth=0.7)
+    axes.set_axisbelow(True)
+
+
+# ---------------------------------------------------------------------- monthly returns
+def _monthly_returns(page: _Page) -> Figure:
+    """Draw a table of years and months for the account, in quote currency too for a coin's."""
+    paths = page.paths()[:-1]
+    times, zone = page.result.bars["time"], page.facts.zone
+    tables = [
+        (label, _year_table(monthly_returns(times, zone, initial, path)))
+        for label, initial, path in paths
+    ]
+    rows = len(tables[0][1][0])
+    panel, gap = 0.42 * rows + 0.1, 0.95
+    height = 0.75 + (panel + gap) * len(tables) + 0.15
+    figure = _figure(page, height, page.word("monthly"))
+    for number, (label, (years, table)) in enumerate(tables):
+        bottom = height - 0.75 - (panel + gap) * (number + 1) + 0.3
+        axes = figure.add_axes((0.06, bottom / height, 0.91, panel / height))
+        _heatmap(axes, years, table, page)
+        axes.set_title(label, fontsize=12, loc="left", pad=20)
+    return figure
+
+
+def _year_table(returns: Mapping[str, float | None]) -> tuple[list[str], Array]:
+    """Return years, and one row of 12 months and the year for each; NaN where there is none."""
+    years = sorted({month[:4] for month in returns})
+    table = np.full((len(years), 13), np.nan)
+    for month, value in returns.items():
+        if value is not None:
+            table[years.index(month[:4]), int(month[5:]) - 1] = value
+    for row in table:
+        months = row[:12][~np.isnan(row[:12])]
+        if len(months):
+            row[12] = float(np.prod(1.0 + months)) - 1.0
+    return years, table
+
+
+def _heatmap(axes: Axes, years: list[str], table: Array, page: _Page) -> None:
+    months = np.abs(table[:, :12])
+    limit = min(_MOST_FULL, float(np.nanmax(months, initial=_LEAST_FULL)))
+    axes.set_facecolor("#F3F3F3")
+    shaded = np.ma.masked_invalid(table)
+    axes.pcolormesh(shaded, cmap=_COLOURS, vmin=-limit, vmax=limit, edgecolors="white", linewidth=2)
+    axes.invert_yaxis()
+    axes.axvline(12, color="white", linewidth=6)
+    names = [f"{month}월" if page.language else _MONTHS[month - 1] for month in range(1, 13)]
+    axes.set_xticks(np.arange(13) + 0.5, [*names, page.word("year")])
+    axes.set_yticks(np.arange(len(years)) + 0.5, years)
+    axes.tick_params(length=0, labeltop=True, labelbottom=False)
+    axes.spines[:].set_visible(False)
+    for (row, column), value in np.ndenumerate(table):
+        if not np.isnan(value):
+            text = f"{value:+.{1 if abs(value) < 10 else 0}%}" if value else "0.0%"
+            axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=10)
+
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+# ---------------------------------------------------------------------- underwater
+def _underwater(page: _Page) -> Figure:
+    """Draw how far the account is below its peak, and the coin below its own."""
+    figure = _figure(page, 5.8, page.word("underwater"))
+    axes = figure.add_axes((0.06, 0.08, 0.91, 0.73))
+    local = page.facts.local(page.result.bars["time"]).to_numpy()
+    looks: list[dict[str, Any]] = [{"color": LOSS, "linewidth": 1.2},
+                                   {"color": LONG, "linewidth": 1.0}]  # fmt: skip
+    coin = {"color": _GREY, "linewidth": 0.9, "linestyle": "--"}
+    paths = page.paths()
+    for number, (label, initial, path) in enumerate(paths):
+        fall = -drawdowns(initial, path)
+        shown = thin(fall)
+        look = coin if number == len(paths) - 1 else looks[number]
+        text = f"{label}: {page.word('deepest', fall=float(-fall.min()))}"
+        axes.plot(local[shown], fall[shown], label=text, **look)
+        if number == 0:
+            axes.fill_between(local[shown], fall[shown], color=LOSS, alpha=0.15, linewidth=0)
+    ticks = round_times(local[0], local[-1])
+    axes.set_xticks(ticks, tick_labels(ticks))
+    axes.tick_params(axis="x", labelsize=9)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.margins(x=0.005)
+    axes.set_ylim(top=0.0)
+    _plain(axes)
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, frameon=False, fontsize=10)
+    return figure
+
+
+# ---------------------------------------------------------------------- histogram
+def _pnl_histogram(page: _Page) -> Figure:
+    """Draw how often a trade won or lost how much, long and short stacked."""
+    trades = page.result.trades
+    net = trades["net_pnl"].to_numpy(np.float64)
+    figure = _figure(page, 5.8, page.word("histogram", count=len(net)))
+    axes = figure.add_axes((0.06, 0.11, 0.91, 0.70))
+    axes.set_xlabel(page.word("pnl"))
+    axes.set_ylabel(page.word("count"))
+    _plain(axes)
+    axes.grid(visible=False, axis="x")
+    if not len(net):
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.text(0.5, 0.5, page.word("nothing"), transform=axes.transAxes, ha="center",
+                  fontsize=14, color=_GREY)  # fmt: skip
+        return figure
+    sides = [net[(trades["side"] == side).to_numpy(bool)] for side in ("long", "short")]
+    labels = [f"{page.word(side)} ({len(part):,})" for side, part in
+              zip(("long", "short"), sides, strict=True)]  # fmt: skip
+    axes.hist(sides, bins=_edges(net).tolist(), stacked=True, color=[LONG, SHORT], label=labels,
+              edgecolor="white", linewidth=0.4)  # fmt: skip
+    mean = float(net.mean())
+    shown = f"{mean:,.{page.facts.money_decimals}f}"
+    axes.axvline(0.0, color="black", linewidth=1.0)
+    axes.axvline(mean, color=PROFIT if mean > 0 else LOSS, linewidth=1.2, linestyle="--",
+                 label=page.word("mean", value=shown))  # fmt: skip
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.6g}"))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, frameon=False, fontsize=10)
+    return figure
+
+
+def _edges(net: Array) -> npt.NDArray[np.float64]:
+    """Return the bins' edges with 0 among them, so that no bar holds both wins and losses."""
+    low, high = min(0.0, float(net.min())), max(0.0, float(net.max()))
+    width = (high - low) / _BINS or 1.0
+    return np.arange(np.floor(low / width), np.ceil(high / width) + 1) * width

@@ -1,0 +1,132 @@
+"""What every report needs to know of a run: its market, its money, its zone, its language.
+
+All of it stands in a `Result`, so that a report of a run that was read back is the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from cryptosim_bt.accounting.contracts import InverseContract, LinearContract
+from cryptosim_bt.accounting.instrument import Instrument, kind_of
+from cryptosim_bt.data.timeframe import milliseconds
+from cryptosim_bt.results.result import Result
+
+# A coin's smallest unit (satoshi); of dollars, what shows a fee of a small order.
+_COIN_DECIMALS, _DOLLAR_DECIMALS = 8, 4
+# Where a grid is 0 (any price, any size): figures that are worth showing.
+_FIGURES, _LOTLESS_DECIMALS = 7, 4
+
+
+_FACTS = {field.name for field in fields(Instrument)}
+
+
+def instrument_of(settings: Mapping[str, Any]) -> Instrument:
+    """Return the instrument that a run's resolved settings describe."""
+    symbol = settings["trading"]["symbol"]
+    fees = settings["backtest"]["fees"]
+    # The section also holds limits of the venue, which are no part of the instrument.
+    facts = {name: value for name, value in settings["instrument"].items() if name in _FACTS}
+    return Instrument(
+        symbol=symbol,
+        kind=kind_of(symbol),
+        maker=fees["maker"],
+        taker=fees["taker"],
+        **facts,
+    )
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """The facts of one run that its reports share.
+
+    Attributes
+    ----------
+    language
+        ``"ko"`` or ``"en"``.
+    first_price
+        Open of the first bar: tells how many decimals prices need where the tick is 0.
+    """
+
+    instrument: Instrument
+    contract: InverseContract | LinearContract
+    leverage: float
+    initial_balance: float
+    zone: ZoneInfo
+    language: str
+    timeframe: str
+    strategy: str
+    synthetic: bool
+    first_price: float
+
+    @classmethod
+    def of(cls, result: Result) -> RunFacts:
+        """Gather the facts of a run."""
+        settings = result.settings
+        instrument = instrument_of(settings)
+        name = settings["strategy"]["name"]
+        parameters = settings["strategy"].get(name) or {}
+        given = ", ".join(f"{key}={value}" for key, value in parameters.items())
+        return cls(
+            instrument=instrument,
+            contract=instrument.contract(settings["backtest"]["linear_pnl"]),
+            leverage=settings["trading"]["leverage"],
+            initial_balance=settings["backtest"]["initial_balance"],
+            zone=ZoneInfo(settings["timezone"]),
+            language=settings["report"]["language"],
+            timeframe=settings["data"]["timeframe"],
+            strategy=f"{name} ({given})" if given else name,
+            synthetic=bool(result.summary["data"]["synthetic"]),
+            first_price=float(result.bars["open"].iloc[0]),
+        )
+
+    @property
+    def timeframe_ms(self) -> int:
+        """Length of a bar in milliseconds."""
+        return milliseconds(self.timeframe)
+
+    @property
+    def money_decimals(self) -> int:
+        """Decimals that an amount of the settlement currency is shown with."""
+        return _COIN_DECIMALS if self.instrument.kind == "inverse" else _DOLLAR_DECIMALS
+
+    @property
+    def price_decimals(self) -> int:
+        """Decimals that a price on the tick is shown with."""
+        if self.instrument.tick == 0:
+            return max(2, _FIGURES - 1 - math.floor(math.log10(self.first_price)))
+        return _decimals(self.instrument.tick)
+
+    @property
+    def contract_decimals(self) -> int:
+        """Decimals that a count of contracts is shown with."""
+        return _decimals(self.instrument.lot) if self.instrument.lot else _LOTLESS_DECIMALS
+
+    def base_amount(self, contracts: float, price: float) -> float:
+        """Return the coins that contracts stood for at a price."""
+        # A linear contract is worth its coins at a price of 1.
+        at = price if self.instrument.kind == "inverse" else 1.0
+        return self.contract.notional(contracts, at)
+
+    def period(self, result: Result) -> str:
+        """Return the trading window in local time, for a title."""
+        ends = pd.Series(pd.to_datetime([result.summary["start"], result.summary["end"]], utc=True))
+        first, last = self.local(ends)
+        return f"{first:%Y-%m-%d %H:%M} – {last:%Y-%m-%d %H:%M} ({self.zone.key})"
+
+    def local(self, times: pd.Series) -> pd.Series:
+        """Return UTC times as naive times of the configured zone, for programs without zones."""
+        local: pd.Series = times.dt.tz_convert(self.zone).dt.tz_localize(None)
+        return local
+
+
+def _decimals(step: float) -> int:
+    exponent = Decimal(str(step)).normalize().as_tuple().exponent
+    return max(0, -int(exponent))

@@ -1,0 +1,1 @@
+"""The words of reports, in English and Korean."""

@@ -1,0 +1,1 @@
+"""The sheets that compute the run's figures again with live formulas."""

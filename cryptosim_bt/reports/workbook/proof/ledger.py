@@ -1,0 +1,313 @@
+"""The ledger: every fill and funding payment of a run in order, reckoned again by formulas.
+
+Its inputs are prices, contracts, rates, sides and the kind of liquidity, each read from the
+sheets of fills and funding; each row goes on from what the row above it reckoned. No number that
+the engine made is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from openpyxl.utils import get_column_letter
+
+from cryptosim_bt.accounting.contracts import SIDES, Side
+from cryptosim_bt.reports.workbook.proof.formulas import Arithmetic, left_of
+from cryptosim_bt.reports.workbook.proof.replay import Event, Replay
+from cryptosim_bt.reports.workbook.row_xml import Formula
+
+# column: kind. Those of a side stand twice.
+_COLUMNS = {
+    "event": "count", "event_time": "time", "event_kind": "text", "event_group": "text",
+    "sign": "count", "event_contracts": "contracts", "event_price": "price", "rate": "rate",
+    "event_fee": "money", "event_realized": "pnl", "event_payment": "pnl",
+    "event_shortfall": "value", "event_balance": "money",
+    "long_held": "contracts", "long_entry_value": "fine",
+    "short_held": "contracts", "short_entry_value": "fine",
+    "group_held": "contracts", "group_entry_value": "fine", "event_group_pnl": "pnl",
+    "set_pnl": "pnl",
+    "book_balance": "money",
+    "long_group_value": "fine", "short_group_value": "fine",
+    "long_group_square": "fine", "short_group_square": "fine",
+    "long_funding": "fine", "short_funding": "fine",
+    "liquidations_so_far": "count", "liquidated": "contracts", "left_over": "pnl",
+    "penalty": "value",
+    "long_margin_raw": "value", "short_margin_raw": "value",
+    "long_margin": "value", "short_margin": "value",
+}  # fmt: skip
+_OF_MARGIN = ("long_margin_raw", "short_margin_raw", "long_margin", "short_margin")
+_SQUARES = ("long_group_square", "short_group_square")
+# Of every side: each row holds it, changed or as above.
+_ROLLED = ("held", "entry_value", "group_value", "funding")
+START_ROW = 2
+
+
+@dataclass(frozen=True)
+class LedgerSources:
+    """Where the ledger reads: ``fill(column, row)`` and ``payment(column, row)`` are cells.
+
+    ``long`` and ``maker`` are words that stand in them; ``label`` gives time, kind and group of an
+    event, to be read by people.
+    """
+
+    fill: Callable[[str, int], str]
+    payment: Callable[[str, int], str]
+    long: str
+    maker: str
+    label: Callable[[Event], tuple[Any, str, str | None]]
+
+
+class Ledger:
+    """The rows of the ledger sheet.
+
+    Parameters
+    ----------
+    replay
+        The run's events.
+    arithmetic
+        Of the run's contracts.
+    isolated
+        Whether each leg has a margin of its own (R27).
+    sources
+        Cells of the other sheets, and the words for long and maker in them.
+    """
+
+    def __init__(
+        self, replay: Replay, arithmetic: Arithmetic, sources: LedgerSources, *, isolated: bool
+    ) -> None:
+        self._replay, self._math, self._sources = replay, arithmetic, sources
+        self._isolated = isolated
+        self.columns = [
+            (name, kind) for name, kind in _COLUMNS.items()
+            if (isolated or name not in _OF_MARGIN)
+            and (arithmetic.by_group or name not in _SQUARES)
+        ]  # fmt: skip
+        self.letters = {
+            name: get_column_letter(number) for number, (name, _) in enumerate(self.columns, 1)
+        }
+
+    def __len__(self) -> int:
+        return 1 + len(self._replay.events)
+
+    def at(self, column: str, event: int) -> str:
+        """Return the cell of a column at an event; -1: before the first."""
+        return f"{self.letters[column]}{START_ROW + 1 + event}"
+
+    def rows(self) -> Iterator[dict[str, object]]:
+        """Yield the cells of each row by column: the start, then the events."""
+        start: dict[str, object] = {"event": 0}
+        start |= dict.fromkeys(self._unchanged(self._cells(-1)), 0.0)
+        if self._isolated:
+            start |= dict.fromkeys((f"{side}_margin" for side in SIDES), 0.0)
+        start["event_balance"] = start["book_balance"] = Formula("initial_balance")
+        yield start
+        for number, event in enumerate(self._replay.events):
+            row = self._funding(number, event) if event.is_funding else self._fill(number, event)
+            time, kind, group = self._sources.label(event)
+            yield {
+                "event": number + 1,
+                "event_time": time,
+                "event_kind": kind,
+                "event_group": group,
+                **{name: Formula(text) for name, text in row.items()},
+            }
+
+    # ------------------------------------------------------------------ funding
+    def _funding(self, number: int, event: Event) -> dict[str, str]:
+        here, above = self._cells(number), self._cells(number - 1)
+        source = self._sources
+        sign, held, price = here("sign"), here("event_contracts"), here("event_price")
+        notional = self._math.notional(held, price)
+        row = {
+            "sign": self._sign(source.payment("side", event.row)),
+            "event_contracts": above(f"{event.side}_held"),
+            "event_price": source.payment("funding_price", event.row),
+            "rate": source.payment("funding_rate", event.row),
+            "event_payment": f"-{sign}*{notional}*{here('rate')}",
+            "event_balance": f"{above('event_balance')}+{here('event_payment')}",
+            "book_balance": f"{above('book_balance')}+{here('event_payment')}",
+            **self._unchanged(above),
+        }
+        row[f"{event.side}_funding"] = (
+            f"{above(f'{event.side}_funding')}+{here('event_payment')}/{held}"
+        )
+        if self._isolated:
+            row |= {f"{side}_margin_raw": above(f"{side}_margin") for side in SIDES}
+            row |= self._margins(here, shrink=event.ends_due)
+        return row
+
+    # ------------------------------------------------------------------ fills
+    def _fill(self, number: int, event: Event) -> dict[str, str]:
+        here, above = self._cells(number), self._cells(number - 1)
+        source = self._sources
+        contracts, price = here("event_contracts"), here("event_price")
+        liquidity = source.fill("liquidity", event.row)
+        fee = f"{self._math.notional(contracts, price)}*{here('rate')}"
+        row = {
+            "sign": self._sign(source.fill("side", event.row)),
+            "event_contracts": source.fill("contracts", event.row),
+            "event_price": source.fill("price", event.row),
+            "rate": f'IF({liquidity}="{source.maker}",maker_fee,taker_fee)',
+            "event_fee": fee,
+            **self._unchanged(above),
+        }
+        row |= self._entry(number, event) if event.is_entry else self._exit(number, event)
+        if event.batch is not None:
+            row["event_fee"] = f"{fee}+{here('penalty')}*{contracts}/{here('liquidated')}"
+            row |= self._liquidation(number, event)
+        moved = "".join(
+            f"{sign}{here(name)}"
+            for sign, name in (("-", "event_fee"), ("+", "event_shortfall")) if name in row
+        )  # fmt: skip
+        gain, book_gain = ("", "") if event.is_entry else (
+            f"+{here('event_realized')}", f"+{here('event_group_pnl')}"
+        )  # fmt: skip
+        row["event_balance"] = f"{above('event_balance')}{gain}{moved}"
+        row["book_balance"] = f"{above('book_balance')}{book_gain}{moved}"
+        if self._isolated:
+            row |= self._leg_margins(number, event)
+        return row
+
+    def _entry(self, number: int, event: Event) -> dict[str, str]:
+        here, above = self._cells(number), self._cells(number - 1)
+        contracts, price, side = here("event_contracts"), here("event_price"), event.side
+        value = self._math.entry_value(contracts, price)
+        before = None if event.before is None else self._cells(event.before)
+        held, old = (before(name) if before else "0" for name in ("group_held",
+                                                                  "group_entry_value"))  # fmt: skip
+        row = {
+            f"{side}_held": f"{above(f'{side}_held')}+{contracts}",
+            f"{side}_entry_value": f"{above(f'{side}_entry_value')}+{value}",
+            "group_held": f"{held}+{contracts}",
+            "group_entry_value": f"{old}+{value}",
+            f"{side}_group_value": f"{above(f'{side}_group_value')}+{value}",
+        }
+        return row | self._square(number, event, held, old)
+
+    def _exit(self, number: int, event: Event) -> dict[str, str]:
+        here, above = self._cells(number), self._cells(number - 1)
+        contracts, price, side = here("event_contracts"), here("event_price"), event.side
+        assert event.before is not None  # what is closed was entered
+        before = self._cells(event.before)
+        held, value = before("group_held"), before("group_entry_value")
+        leg, leg_value = above(f"{side}_held"), above(f"{side}_entry_value")
+        left, group_left = here(f"{side}_held"), here("group_held")
+        group_value = here("group_entry_value")
+        row = {
+            f"{side}_held": left_of(leg, contracts),
+            f"{side}_entry_value": f"IF({left}=0,0,{leg_value}*{left}/{leg})",
+            "group_held": left_of(held, contracts),
+            "group_entry_value": f"IF({group_left}=0,0,{value}*{group_left}/{held})",
+            f"{side}_group_value": (
+                f"IF({left}=0,0,{above(f'{side}_group_value')}-{value}+{group_value})"
+            ),
+            "event_realized": self._gain(here, contracts, leg, leg_value, price),
+            "event_group_pnl": self._gain(here, contracts, held, value, price),
+        }
+        if self._math.by_group:
+            row["event_realized"] = here("event_group_pnl")
+        if event.closes_set:
+            earlier = event.set_before
+            gained = "" if earlier is None else f"{self.at('set_pnl', earlier)}+"
+            row["set_pnl"] = f"{gained}{here('event_group_pnl')}"
+        row["event_shortfall"] = self._shortfall(number, event)
+        return row | self._square(number, event, held, value)
+
+    def _gain(
+        self, here: Callable[[str], str], closed: str, held: str, value: str, price: str
+    ) -> str:
+        part = f"{value}*{closed}/{held}"
+        square = f"({value}/{held})^2*{closed}"
+        return self._math.pnl(here("sign"), closed, part, square, price)
+
+    def _square(self, number: int, event: Event, held: str, value: str) -> dict[str, str]:
+        if not self._math.by_group:
+            return {}
+        here, above = self._cells(number), self._cells(number - 1)
+        name = f"{event.side}_group_square"
+        after = self._math.square(here("group_held"), here("group_entry_value"))
+        before = self._math.square(held, value)
+        left = here(f"{event.side}_held")
+        return {name: f"IF({left}=0,0,{above(name)}-{before}+{after})"}
+
+    # ------------------------------------------------------------------ liquidation (R23, R30)
+    def _liquidation(self, number: int, event: Event) -> dict[str, str]:
+        assert event.batch is not None
+        here, above = self._cells(number), self._cells(number - 1)
+        if event.batch != number:
+            return {name: above(name) for name in ("liquidated", "left_over", "penalty")}
+        counted = "liquidations_so_far"
+        price = here("event_price")
+        sides = (event.side,) if self._isolated else SIDES
+        backing = above("event_balance")
+        if self._isolated:
+            backing = f"{above(f'{event.side}_margin')}+MIN(0,{backing})"
+        pnl = "+".join(
+            self.unrealized(side, number - 1, price, of_groups=self._math.by_group)
+            for side in sides
+        )
+        fees = f"{self._math.notional(here('liquidated'), price)}*taker_fee"
+        asked = f"{self._math.notional(here('liquidated'), price)}*liquidation_fee"
+        return {
+            counted: f"{above(counted)}+1",
+            "liquidated": "+".join(above(f"{side}_held") for side in sides),
+            "left_over": f"{backing}+{pnl}-{fees}",
+            "penalty": f"MIN({asked},MAX(0,{here('left_over')}))",
+        }
+
+    def _shortfall(self, number: int, event: Event) -> str:
+        here, above = self._cells(number), self._cells(number - 1)
+        balance = f"{above('event_balance')}+{here('event_realized')}-{here('event_fee')}"
+        if self._isolated and event.ends_batch:
+            beyond = f"MAX(0,-{here('left_over')})"
+            return f"{beyond}+MAX(0,-({balance}+{beyond}))"
+        flat = ",".join(f"{here(f'{side}_held')}=0" for side in SIDES)
+        return f"IF(AND({flat}),MAX(0,-({balance})),0)"
+
+    # ------------------------------------------------------------------ isolated margin (R27, R28)
+    def _leg_margins(self, number: int, event: Event) -> dict[str, str]:
+        here, above = self._cells(number), self._cells(number - 1)
+        row = {f"{side}_margin_raw": above(f"{side}_margin") for side in SIDES}
+        name, held = f"{event.side}_margin", f"{event.side}_held"
+        if event.is_entry:
+            added = self._math.notional(here("event_contracts"), here("event_price"))
+            row[f"{name}_raw"] = f"{above(name)}+{added}/leverage"
+        else:
+            row[f"{name}_raw"] = f"IF({above(held)}=0,0,{above(name)}*{here(held)}/{above(held)})"
+        return row | self._margins(here, shrink=event.batch is None or event.ends_batch)
+
+    def _margins(self, here: Callable[[str], str], *, shrink: bool) -> dict[str, str]:
+        raw = {side: here(f"{side}_margin_raw") for side in SIDES}
+        if not shrink:
+            return {f"{side}_margin": raw[side] for side in SIDES}
+        needed, balance = "+".join(raw.values()), here("event_balance")
+        share = f"IF(AND({needed}>0,{needed}>{balance}),MAX(0,{balance})/({needed}),1)"
+        return {f"{side}_margin": f"{raw[side]}*{share}" for side in SIDES}
+
+    # ------------------------------------------------------------------ pieces
+    def unrealized(
+        self, side: Side, event: int, price: str, *, of_groups: bool, sheet: str = ""
+    ) -> str:
+        """Return the PnL at a price of what a side holds after an event, in one of the books."""
+        name = "group_value" if of_groups else "entry_value"
+        held, value = (f"{sheet}{self.at(f'{side}_{each}', event)}" for each in ("held", name))
+        square = ""
+        if self._math.by_group:
+            square = f"{sheet}{self.at(f'{side}_group_square', event)}"
+        sign = "1" if side == "long" else "(-1)"
+        return self._math.pnl(sign, held, value, square, price)
+
+    def _cells(self, event: int) -> Callable[[str], str]:
+        return lambda column: self.at(column, event)
+
+    def _sign(self, side: str) -> str:
+        return f'IF({side}="{self._sources.long}",1,-1)'
+
+    def _unchanged(self, above: Callable[[str], str]) -> dict[str, str]:
+        names = [f"{side}_{name}" for side in SIDES for name in _ROLLED]
+        names.append("liquidations_so_far")
+        if self._math.by_group:
+            names += _SQUARES
+        return {name: above(name) for name in names}

@@ -1,0 +1,156 @@
+"""The proof in the workbook: its sheet, its names, its verdict on the summary."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from openpyxl.formatting.rule import FormulaRule
+from openpyxl.utils import get_column_letter
+from openpyxl.workbook.defined_name import DefinedName
+
+from cryptosim_bt.reports.run_facts import RunFacts
+from cryptosim_bt.reports.workbook.bars_sheet import local_days
+from cryptosim_bt.reports.workbook.look import (
+    LEFT,
+    NOTE_FONT,
+    RIGHT,
+    VERDICT_FONT,
+    WRONG,
+    Look,
+    cell,
+    column_width,
+)
+from cryptosim_bt.reports.workbook.proof.checks import COLUMNS, FIRST_ROW, HEADING_ROW, TOLERANCE
+from cryptosim_bt.reports.workbook.proof.places import Places
+from cryptosim_bt.reports.workbook.proof.proof import Proof
+from cryptosim_bt.reports.workbook.row_xml import Formula
+from cryptosim_bt.reports.workbook.summary import PROVED, VERDICT
+from cryptosim_bt.reports.workbook.summary_rows import SETTING
+from cryptosim_bt.reports.workbook.tables import Rows, header_cell, write_formulas
+from cryptosim_bt.results.result import Result
+
+# Names of the workbook that formulas use: cells of the summary.
+_NAMES = {
+    "initial_balance": "initial_balance",
+    "contract_size": f"{SETTING}instrument.contract_size",
+    "tick": f"{SETTING}instrument.tick",
+    "liquidation_fee": f"{SETTING}instrument.liquidation_fee_rate",
+    "maker_fee": f"{SETTING}backtest.fees.maker",
+    "taker_fee": f"{SETTING}backtest.fees.taker",
+    "leverage": f"{SETTING}trading.leverage",
+    "take_profit": f"{SETTING}trading.take_profit_pct",
+}
+_BLOCK = 10_000
+_VERDICT_CELL = "B1"
+
+
+def proved_bars(result: Result, facts: RunFacts, shown: int, formula_bars: int) -> np.ndarray:
+    """Return the rows of the bars that are proved: all, or beyond a number each day's last."""
+    count = len(result.bars)
+    if count <= formula_bars:
+        return np.arange(min(count, shown))
+    days = local_days(result, facts)
+    last = np.flatnonzero((days != days.shift(-1)).to_numpy())
+    return last[last < shown]
+
+
+def define_names(look: Look, places: Places) -> None:
+    """Give the workbook the names that formulas use."""
+    for name, figure in _NAMES.items():
+        look.book.defined_names[name] = DefinedName(name, attr_text=places.figure(figure))
+    tolerance = f"{places.sheet('proof')}$B$2"
+    look.book.defined_names["tolerance"] = DefinedName("tolerance", attr_text=tolerance)
+    # The file holds no results of formulas: whoever opens it computes them.
+    look.book.calculation.fullCalcOnLoad = True
+
+
+def verdicts(proof: Proof | None, look: Look, places: Places) -> dict[str, str | Formula]:
+    """Return what the summary says of the proof, by the names of its rows."""
+    words = look.words
+    if proof is None:
+        not_proved = words.term("not_proved")
+        return {VERDICT: not_proved} | {f"{VERDICT}:{table}": not_proved for table in PROVED}
+    sheet, last = places.sheet("proof"), FIRST_ROW + max(0, proof.checks.count - 1)
+    rows, values = f"{sheet}A{FIRST_ROW}:A{last}", f"{sheet}H{FIRST_ROW}:H{last}"
+    found: dict[str, str | Formula] = {VERDICT: Formula(sheet + _VERDICT_CELL)}
+    for table in PROVED:
+        name = words.term(f"{table}_sheet")
+        wrong, given = (f'COUNTIFS({rows},"{name}",{values},"{words.term(each)}")'
+                        for each in ("wrong", "given"))  # fmt: skip
+        total = f'COUNTIF({rows},"{name}")'
+        found[f"{VERDICT}:{table}"] = Formula(
+            f'{total}-{given}&"{words.term("checked")}"&{wrong}&"{words.term("differing")}"'
+            f'&{given}&"{words.term("quoted")}"'
+        )
+    return found
+
+
+def write_proof(proof: Proof, look: Look, rows: Rows, proof_page: Any) -> None:
+    """Write the sheets of the proof, its ledger and its steps."""
+    _write_checks(proof, look, rows, proof_page)
+    write_formulas("ledger", proof.ledger.columns, proof.ledger.rows(), len(proof.ledger),
+                   look, rows)  # fmt: skip
+    write_formulas("steps", proof.steps.columns, _worded(proof, look), len(proof.steps),
+                   look, rows)  # fmt: skip
+
+
+def _worded(proof: Proof, look: Look) -> Any:
+    for line in proof.steps.rows():
+        yield {**line, "step_kind": look.words.shown(str(line["step_kind"]))}
+
+
+def _write_checks(proof: Proof, look: Look, rows: Rows, page: Any) -> None:
+    words = look.words
+    last = FIRST_ROW + max(0, proof.checks.count - 1)
+    for number, (name, kind) in enumerate(COLUMNS, 1):
+        width = column_width(name, kind, words.heading(name))
+        page.column_dimensions[get_column_letter(number)].width = width
+    page.freeze_panes = f"A{FIRST_ROW}"
+    page.row_dimensions[1].height, page.row_dimensions[HEADING_ROW].height = 22, 32
+    page.auto_filter.ref = f"A{HEADING_ROW}:{get_column_letter(len(COLUMNS))}{last}"
+    page.print_title_rows = f"{HEADING_ROW}:{HEADING_ROW}"
+    verdict, wrong = f"H{FIRST_ROW}:H{last}", words.term("wrong")
+    page.conditional_formatting.add(
+        f"A{FIRST_ROW}:H{last}",
+        FormulaRule(formula=[f'$H{FIRST_ROW}="{wrong}"'], fill=WRONG),
+    )
+    for formula, fill in ((f'$B$1="{words.term("right")}"', RIGHT), ('$B$1<>""', WRONG)):
+        page.conditional_formatting.add(
+            "B1", FormulaRule(formula=[formula], fill=fill, stopIfTrue=True)
+        )
+    count = f'COUNTIF({verdict},"{wrong}")'
+    text = Formula(f'IF({count}=0,"{words.term("right")}",{count}&"{words.term("rows_wrong")}")')
+    left_out = sum(block.count for block in proof.checks.left_out)
+    given = Formula(
+        f'COUNTIF({verdict},"{words.term("given")}")+{left_out}&"{words.term("rows_given")}"'
+    )
+    page.append([cell(page, words.term("proof_sheet"), font=VERDICT_FONT),
+                 cell(page, text, font=VERDICT_FONT), cell(page, given)])  # fmt: skip
+    page.append([cell(page, words.term("tolerance")),
+                 cell(page, TOLERANCE, number_format="0E+00", alignment=LEFT),
+                 cell(page, words.term("tolerance_note"), font=NOTE_FONT)])  # fmt: skip
+    note = "proof_note" if proof.every_bar else "proof_days_note"
+    page.append([cell(page, words.term(note), font=NOTE_FONT)])
+    page.append([header_cell(page, name, look, first=not place)
+                 for place, (name, _) in enumerate(COLUMNS)])  # fmt: skip
+    _stream(proof, look, rows, page)
+
+
+def _stream(proof: Proof, look: Look, rows: Rows, page: Any) -> None:
+    plain = {kind: look.style(page, kind) for _, kind in COLUMNS if kind != "figure"}
+    lines = proof.rows()
+    with rows.file(page, FIRST_ROW, len(COLUMNS)) as file:
+        while block := list(islice(lines, _BLOCK)):
+            figures = [look.style(page, kind) for _, kind in block]
+            styles = [figures if kind == "figure" else plain[kind] for _, kind in COLUMNS]
+            columns = list(zip(*(cells for cells, _ in block), strict=True))
+            file.write(columns, styles)
+            rows.written(len(block))
+
+
+def fits(result: Result, row_limit: int) -> bool:
+    """Tell whether all fills, payments, trades and sets stand in their sheets, and the ledger."""
+    events = len(result.fills) + len(result.funding)
+    return max(events + 1, len(result.trades), len(result.sets)) < row_limit

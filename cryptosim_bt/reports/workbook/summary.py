@@ -1,0 +1,161 @@
+"""The first sheet of the workbook: the verdict of the proof, every figure, every setting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from openpyxl.formatting.rule import FormulaRule
+
+from cryptosim_bt.reports.workbook.columns import Sheet
+from cryptosim_bt.reports.workbook.look import (
+    BANNER_FONT,
+    HAIRLINE,
+    LEFT,
+    NOTE_FONT,
+    RIGHT,
+    SECTION_FILL,
+    SECTION_FONT,
+    TITLE_FONT,
+    TOP,
+    WRONG,
+    Look,
+    cell,
+    columns_of,
+)
+from cryptosim_bt.reports.workbook.row_xml import Formula
+from cryptosim_bt.reports.workbook.summary_rows import SummaryRow, summary_sections
+from cryptosim_bt.reports.workbook.tables import cut_note, shown_rows
+from cryptosim_bt.results.result import Result
+
+_VALUE_WIDTH, _NOTE_WIDTH, _LINE_HEIGHT = 40, 84, 15
+# What the proof compares, in the order of its rows.
+PROVED = ("summary", "trades", "sets", "fills", "funding", "bars")
+VERDICT = "proof"
+# Sheets that are no tables of the run.
+_MADE = ("charts", "proof", "ledger", "steps")
+
+
+@dataclass(frozen=True)
+class SummaryLayout:
+    """The lines of the sheet: a text with its font, a section's heading, or a row of figures."""
+
+    lines: list[Any] = field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls, result: Result, sheets: Sequence[Sheet], look: Look, row_limit: int
+    ) -> SummaryLayout:
+        """Lay out the sheet."""
+        words = look.words
+        layout = cls(list(_head(sheets, look, row_limit)))
+        sections = [*summary_sections(result, look.facts, words)]
+        settings = sections.pop()
+        proof = [SummaryRow(words.term("proof_verdict"), None, "plain",
+                            words.term("proof_verdict_note"), VERDICT)]  # fmt: skip
+        proof += [
+            SummaryRow(words.term(f"{table}_sheet"), None, "plain",
+                       words.term(f"proved_{table}"), f"{VERDICT}:{table}")
+            for table in PROVED
+        ]  # fmt: skip
+        about = [
+            SummaryRow(words.term(f"{sheet.name}_sheet"), len(sheet), "plain",
+                       words.term(f"{sheet.name}_note"))
+            for sheet in sheets
+        ]  # fmt: skip
+        about += [
+            SummaryRow(words.term(f"{name}_sheet"), "", "plain", words.term(f"about_{name}"))
+            for name in _MADE
+        ]
+        sections.insert(0, (words.term("section_proof"), proof))
+        sections += [(words.term("section_sheets"), about), settings]
+        for heading, rows in sections:
+            layout.lines.extend(["", heading, *rows])
+        return layout
+
+    def rows(self) -> Iterator[SummaryRow]:
+        """Yield the rows of figures and settings."""
+        return (line for line in self.lines if isinstance(line, SummaryRow))
+
+    def places(self) -> dict[str, int]:
+        """Return the row of each figure and setting by its name."""
+        return {
+            line.name: number
+            for number, line in enumerate(self.lines, 1)
+            if isinstance(line, SummaryRow) and line.name
+        }
+
+    def filled(self, values: Mapping[str, str | Formula]) -> SummaryLayout:
+        """Return the layout with the values of some rows."""
+        return SummaryLayout([
+            replace(line, value=values[line.name])
+            if isinstance(line, SummaryRow) and line.name in values
+            else line
+            for line in self.lines
+        ])  # fmt: skip
+
+
+def _head(sheets: Sequence[Sheet], look: Look, row_limit: int) -> Iterator[tuple[str, Any]]:
+    words = look.words
+    yield f"{words.term('title')} · {look.facts.instrument.symbol}", TITLE_FONT
+    if look.facts.synthetic:
+        yield words.term("synthetic"), BANNER_FONT
+    for sheet in sheets:
+        shown = shown_rows(sheet, row_limit)
+        if shown < len(sheet):
+            note = f"{words.term(f'{sheet.name}_sheet')}: {cut_note(sheet, shown, look)}"
+            yield note, BANNER_FONT
+    yield words.term("times_note"), None
+    yield words.term("colours_note"), None
+    yield words.term("formulas_note"), None
+
+
+def write_summary(page: Any, layout: SummaryLayout, look: Look) -> None:
+    """Write the sheet."""
+    words = look.words
+    for letter, width in zip("ABC", (38, _VALUE_WIDTH, _NOTE_WIDTH), strict=True):
+        page.column_dimensions[letter].width = width
+    page.freeze_panes = "A2"
+    page.row_dimensions[1].height = 26
+    verdict = f"$B${layout.places()[VERDICT]}"
+    right = f'{verdict}="{words.term("right")}"'
+    page.conditional_formatting.add(
+        verdict.replace("$", ""), FormulaRule(formula=[right], fill=RIGHT, stopIfTrue=True)
+    )
+    page.conditional_formatting.add(
+        verdict.replace("$", ""), FormulaRule(formula=[f'{verdict}<>""'], fill=WRONG)
+    )
+    for number, line in enumerate(layout.lines, 1):
+        if isinstance(line, SummaryRow):
+            # Excel makes no room by itself for a text that is too long for one line.
+            needed = columns_of(line.note) / _NOTE_WIDTH
+            if not isinstance(line.value, Formula):
+                needed = max(needed, columns_of(str(line.value)) / _VALUE_WIDTH)
+            if needed > 1:
+                page.row_dimensions[number].height = _LINE_HEIGHT * math.ceil(needed)
+        page.append(list(_cells(page, line, look)))
+
+
+def _cells(page: Any, line: Any, look: Look) -> Iterator[Any]:
+    words = look.words
+    if isinstance(line, SummaryRow):
+        yield cell(page, line.label, alignment=TOP, border=HAIRLINE)
+        yield cell(page, line.value, number_format=_figure_format(line, look), alignment=LEFT,
+                   border=HAIRLINE)  # fmt: skip
+        yield cell(page, line.note, font=NOTE_FONT, alignment=TOP, border=HAIRLINE)
+    elif isinstance(line, tuple):
+        text, font = line
+        yield cell(page, text, font=font) if font else cell(page, text)
+    elif line:
+        is_settings = line == words.term("section_settings")
+        last = words.term("settings_note" if is_settings else "meaning")
+        for text in (line, words.term("value"), last):
+            yield cell(page, text, font=SECTION_FONT, fill=SECTION_FILL)
+
+
+def _figure_format(row: SummaryRow, look: Look) -> str:
+    if row.kind == "plain" and isinstance(row.value, int) and row.value >= 1_000:
+        return "#,##0"
+    return look.number_format(row.kind)

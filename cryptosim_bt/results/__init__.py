@@ -1,0 +1,1 @@
+"""A run's result: its tables, figures and folder."""

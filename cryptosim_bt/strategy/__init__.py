@@ -1,0 +1,1 @@
+"""Strategies: signals, sizes, limits, and the record of what a run did."""

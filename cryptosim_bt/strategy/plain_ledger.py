@@ -1,0 +1,293 @@
+"""What a run of a plain backtrader strategy writes down: the life of its orders, fills, trades.
+
+A `SignalStrategy` keeps a book and the record of it; any other `bt.Strategy` knows of neither. The
+broker tells this ledger of every change of its orders, of what the exchange does by itself, of
+funding and of forgiven sums, at the moment when they happen; the strategy's class stays as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import backtrader as bt
+
+from cryptosim_bt.accounting.contracts import SIDES
+from cryptosim_bt.accounting.instrument import Instrument
+from cryptosim_bt.accounting.orders import Execution, FundingPayment, OrderEnd, Role
+from cryptosim_bt.accounting.round_trips import RoundTrips
+from cryptosim_bt.broker.order_refusals import ORDER_TYPES
+from cryptosim_bt.data.timeframe import iso_utc
+from cryptosim_bt.errors import BooksDisagree, PluginError
+from cryptosim_bt.exchange.order_types import WITH_LIMIT, OrderType
+from cryptosim_bt.strategy.run_record import Fill, OrderLife
+from cryptosim_bt.strategy.signal_strategy import BOOKS_TOLERANCE
+
+if TYPE_CHECKING:
+    from cryptosim_bt.broker.futures_broker import FuturesBroker
+
+logger = logging.getLogger(__name__)
+
+_ENDS = {
+    bt.Order.Canceled: OrderEnd.CANCELLED,
+    bt.Order.Expired: OrderEnd.EXPIRED,
+    bt.Order.Margin: OrderEnd.MARGIN,
+    bt.Order.Rejected: OrderEnd.REJECTED,
+}
+_REFUSED = (OrderEnd.MARGIN, OrderEnd.REJECTED)
+_AT_MARKET = (OrderType.MARKET, OrderType.CLOSE)
+# What an order did that closed one side and opened the other, and the side of an order that names
+# none: words of orders.csv.
+_FLIP, _NET = "flip", "net"
+
+
+@dataclass(frozen=True)
+class PlainContext:
+    """What the ledger needs to know of a run.
+
+    ``warmup`` bars come before the first bar that may trade, which opens at ``start_ms``.
+    """
+
+    strategy: str
+    instrument: Instrument
+    initial_balance: float
+    timeframe_ms: int
+    zone: ZoneInfo
+    warmup: int
+    start_ms: int
+    one_way: bool
+    close_at_end: bool
+
+
+@dataclass(slots=True)
+class PlainOrderLife(OrderLife):
+    """An order of any backtrader type, numbered in the order of sending.
+
+    ``price`` is the limit of a limit order, the first trigger of a stop, None at the market;
+    ``limit_price`` the limit of a stop limit. In one-way mode the ``side`` is ``net`` and the
+    ``role`` (entry, exit, flip) is what its fills did, None before the first.
+    """
+
+    limit_price: float | None = None
+    parent_id: int | None = None
+
+
+class PlainLedger:
+    """The record of one run of a strategy without a book.
+
+    It has what a run's tables are made from in the places where a `SignalStrategy` has it:
+    ``fills``, ``funding``, ``order_lives``, ``refused``, ``book``.
+
+    Parameters
+    ----------
+    broker
+        The broker of the run, before it starts.
+    context
+        The run.
+    """
+
+    last_signal = 0  # there are no signals
+
+    def __init__(self, broker: FuturesBroker, context: PlainContext) -> None:
+        self.context = context
+        self.fills: list[Fill] = []
+        self.funding: list[FundingPayment] = []
+        self.order_lives: dict[int, OrderLife] = {}
+        self.refused: Counter[str] = Counter()
+        self.book: RoundTrips
+        self._broker = broker
+        self._configured = (broker.p.cash, broker.p.commission, broker.p.fill_rules)
+        self._numbers: dict[int, int] = {}
+        self._executions: Counter[int] = Counter()
+        self._compared = -1
+        broker.ledger = self
+
+    def begin(self) -> None:
+        """Open the record, once the strategy has been made and before it starts."""
+        self._check_broker()
+        scheme = self._broker.account.scheme
+        self.book = RoundTrips(scheme, self.context.initial_balance)
+
+    def _check_broker(self) -> None:
+        """Refuse a run whose strategy changes the money that the configuration gives."""
+        broker = self._broker
+        known = (broker.p.cash, broker.getcommissioninfo(broker.traded_data), broker.p.fill_rules)
+        names = ("broker.setcash", "broker.setcommission", "broker.set_slippage_perc")
+        keys = ("backtest.initial_balance", "backtest.fees", "backtest.fill.slippage")
+        for was, now, name, key in zip(self._configured, known, names, keys, strict=True):
+            if was is not now:
+                raise PluginError(
+                    f"strategy {self.context.strategy}: it calls {name}(), but in a run of a "
+                    f"configuration {key} says it; leave the call out"
+                )
+
+    # ------------------------------------------------------------------ what the broker tells
+    def order_changed(self, order: bt.Order) -> None:
+        """Hear of an order of the strategy that was sent, accepted, filled or ended."""
+        if order.info.get("role") is not None:
+            return  # made by the exchange, for backtrader's Trades
+        number = self._numbers.get(order.ref)
+        if number is None:
+            number = self._begin_life(order)
+        life = self.order_lives[number]
+        life.contracts = abs(order.created.size)
+        done, kind = self._executions[order.ref], ORDER_TYPES.get(order.exectype)
+        for bit in islice(order.executed.exbits, done, None):
+            self._executions[order.ref] += 1
+            for execution in self._parts(order, bit, number):
+                self._note_fill(life, execution, str(kind))
+        end = _ENDS.get(order.status)
+        if end is not None and life.status == "working":
+            life.ended(end, order.info.get("reason") or "", self._broker.now_ms)
+            self.refused.update([end.value] if end in _REFUSED else [])
+
+    def on_execution(self, execution: Execution) -> None:
+        """Hear of what the exchange closed by itself: a liquidation, the end of the run."""
+        self._book(execution, execution.role.value)
+
+    def on_funding(self, funding: FundingPayment) -> None:
+        """Hear of a leg's funding cash flow (R22)."""
+        self.book.fund(funding.side, funding.payment)
+        self.funding.append(funding)
+
+    def on_shortfall(self, amount: float) -> None:
+        """Hear of money that the exchange forgave (R23), beside the fill that called for it."""
+        self.book.pay_in(amount)
+        last = self.fills[-1]
+        self.fills[-1] = replace(
+            last, shortfall=last.shortfall + amount, balance=last.balance + amount
+        )
+
+    def on_cash(self, amount: float) -> None:
+        """Hear of money that the strategy paid in, or out if negative (``broker.add_cash``)."""
+        self.book.pay_in(amount)
+        logger.warning(
+            "strategy %s: add_cash(%g): returns count it as if it had been earned",
+            self.context.strategy, amount, extra={"once": "add_cash"},
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------ at the close of a bar
+    def at_close(self, *, last_bar: bool) -> None:
+        """Close what is open at the end of the run (R24), and compare the money (R21).
+
+        Raises
+        ------
+        BooksDisagree
+            If the fills and cash flows that were recorded do not make the exchange's account.
+        PluginError
+            If the strategy has changed the money meanwhile; told at the end of the run.
+        """
+        broker = self._broker
+        if last_bar:
+            self._check_broker()
+        if last_bar and self.context.close_at_end:
+            broker.exchange.close_everything(Role.CLOSE_AT_END, broker.last_price)
+        account, mark = broker.account, broker.mark_price
+        if account.version == self._compared:
+            return
+        self._compared = account.version
+        equity, own = account.equity(mark), self.book.equity(mark)
+        if abs(equity - own) > BOOKS_TOLERANCE * max(self.context.initial_balance, abs(equity)):
+            raise BooksDisagree(
+                f"bar {iso_utc(broker.now_ms)}: the exchange's account has equity {equity!r}, the "
+                f"fills make {own!r}"
+            )
+        for side in SIDES:
+            held, contracts = account.legs[side].contracts, self.book.contracts(side)
+            if abs(held - contracts) > BOOKS_TOLERANCE * max(1.0, contracts):
+                raise BooksDisagree(
+                    f"bar {iso_utc(broker.now_ms)}: the {side} leg has {held!r} contracts, the "
+                    f"fills make {contracts!r}"
+                )
+
+    # ------------------------------------------------------------------ orders
+    def _begin_life(self, order: bt.Order) -> int:
+        self._check(order)
+        kind, created = ORDER_TYPES.get(order.exectype), order.created
+        stop_limit = kind in WITH_LIMIT and kind is not OrderType.LIMIT
+        side = order.info.side
+        number = self._numbers[order.ref] = len(self._numbers) + 1
+        parent = order.parent
+        self.order_lives[number] = PlainOrderLife(
+            order_id=number,
+            role=None if side is None else _role(opens=order.isbuy() == (side == "long")),
+            side=side or _NET,
+            action="buy" if order.isbuy() else "sell",
+            type=str(kind or order.getordername().lower()),
+            price=None if kind in _AT_MARKET else created.price,
+            contracts=abs(created.size),
+            created_ms=self._broker.now_ms,
+            limit_price=created.pricelimit if stop_limit else None,
+            parent_id=None if parent is None else self._numbers.get(parent.ref),
+        )
+        return number
+
+    def _check(self, order: bt.Order) -> None:
+        """Refuse a run whose strategy trades in another mode, or before it may trade."""
+        context, side = self.context, order.info.side
+        if self._broker.now_ms < context.start_ms:
+            raise PluginError(
+                f"strategy {context.strategy}: it sent an order at {iso_utc(self._broker.now_ms)}, "
+                f"in the {context.warmup} bars before start_date that strategy.warmup gave to its "
+                "indicators; send none in prenext(), or leave strategy.warmup out"
+            )
+        if context.one_way and side is not None:
+            raise PluginError(
+                f"trading.position_mode: was 'net', but strategy {context.strategy} gave "
+                f"side={side!r} in an order; set position_mode: hedge"
+            )
+        if not context.one_way and side is None:
+            raise PluginError(
+                f"trading.position_mode: was 'hedge', but strategy {context.strategy} sent an "
+                "order without side='long' or 'short'; set position_mode: net"
+            )
+
+    def _parts(
+        self, order: bt.Order, bit: bt.order.OrderExecutionBit, number: int
+    ) -> Iterator[Execution]:
+        """Yield what one execution closed and what it opened: two fills for a flip."""
+        is_buy = order.isbuy()
+        parts = (
+            (Role.EXIT, "short" if is_buy else "long", bit.closed, bit.closedcomm, bit.pnl),
+            (Role.ENTRY, "long" if is_buy else "short", bit.opened, bit.openedcomm, 0.0),
+        )
+        for role, side, size, fee, pnl in parts:
+            if size:
+                yield Execution(
+                    time_ms=self._broker.now_ms,
+                    number=number,
+                    role=role,
+                    side=side,  # type: ignore[arg-type]  # long or short, as above
+                    group=0,
+                    price=bit.price,
+                    contracts=abs(size),
+                    fee=fee,
+                    liquidity=order.info.liquidity,
+                    realized_pnl=pnl,
+                )
+
+    # ------------------------------------------------------------------ fills
+    def _note_fill(self, life: OrderLife, execution: Execution, reason: str) -> None:
+        group = self._book(execution, reason)
+        price = execution.price
+        if life.fill_price is not None:
+            parts = [(life.filled_contracts, life.fill_price), (execution.contracts, price)]
+            price = self.book.money.average_entry(parts)
+        life.filled(execution, group, price)
+        role = execution.role.value
+        life.role = role if life.role in (None, role) else _FLIP
+
+    def _book(self, execution: Execution, reason: str) -> str:
+        outcome = self.book.apply_fill(execution, reason)
+        # Fills of one order are told together: the exchange's balance is already the last one's.
+        self.fills.append(Fill.of(execution, outcome, self.book.balance))
+        return outcome.group
+
+
+def _role(*, opens: bool) -> str:
+    return (Role.ENTRY if opens else Role.EXIT).value

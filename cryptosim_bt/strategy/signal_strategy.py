@@ -1,0 +1,401 @@
+"""SignalStrategy, the base of every strategy plugin: signal -> book -> orders.
+
+A plugin says *when*: `generate_signals` over the whole table of bars, or `signal` bar by bar. This
+class does the rest the same in a backtest, on paper and live: it checks the limits (R9), sizes the
+entry (R7), keeps the strategy's book (R18-R21) and carries out what the book wants.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
+
+import backtrader as bt
+import pandas as pd
+
+from cryptosim_bt.accounting.account import Account
+from cryptosim_bt.accounting.contracts import SIDES, Side
+from cryptosim_bt.accounting.exit_orders import BookRules
+from cryptosim_bt.accounting.instrument import Instrument
+from cryptosim_bt.accounting.orders import (
+    CancelOrder,
+    Command,
+    Execution,
+    FundingPayment,
+    OrderEnd,
+    PlaceOrder,
+    ResizeOrder,
+    Role,
+)
+from cryptosim_bt.accounting.position_book import PositionBook
+from cryptosim_bt.accounting.position_sets import Group
+from cryptosim_bt.broker.commission import scheme_of
+from cryptosim_bt.broker.futures_trade import FuturesTrade
+from cryptosim_bt.errors import BooksDisagree, PluginError
+from cryptosim_bt.strategy.daily_loss import DailyLossLimit
+from cryptosim_bt.strategy.indicators import IndicatorPanel, panel_indicator
+from cryptosim_bt.strategy.run_record import Fill, OrderLife
+from cryptosim_bt.strategy.sizers import entry_limit
+
+logger = logging.getLogger(__name__)
+
+ENTER_LONG, ENTER_SHORT, EXIT_LONG, EXIT_SHORT, NOTHING = 1, -1, 2, -2, 0
+SIGNALS = frozenset({ENTER_LONG, ENTER_SHORT, EXIT_LONG, EXIT_SHORT, NOTHING})
+
+# R21: the books agree to this share of the account.
+BOOKS_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class StrategyContext:
+    """What the framework hands to a strategy; a plugin has nothing to do with it.
+
+    ``signals`` holds one signal per bar (None for a strategy that overrides `signal`), ``panels``
+    the indicator columns. ``warmup`` bars come before the first bar that may trade.
+    """
+
+    instrument: Instrument
+    book_rules: BookRules
+    daily_loss: DailyLossLimit
+    initial_balance: float
+    timeframe_ms: int
+    order_timeout_ms: int
+    max_concurrent_sets: int | None
+    warmup: int
+    zone: ZoneInfo
+    signals: Sequence[int] | None = None
+    panels: tuple[IndicatorPanel, ...] = ()
+    size_atr: Sequence[float] | None = None
+    stop_atr: Sequence[float] | None = None
+    stop_atr_multiple: float = 0.0
+    fill_at_signal_close: bool = False
+    close_at_end: bool = False
+
+
+class SignalStrategy(bt.Strategy):
+    """Base of strategy plugins.
+
+    A plugin gives its parameters in ``params`` and overrides
+
+    - `generate_signals` (vectorised, causal), or `signal` (bar by bar),
+    - `warmup`, the bars needed before the first signal,
+    - `check_params`, if some values do not go together,
+    - ``plot_panels``, column -> panel; a column that is not named, or ``"price"``, is drawn with
+      the candles.
+    """
+
+    params: Any = (("context", None),)
+    plot_panels: ClassVar[Mapping[str, str]] = {}
+
+    # ------------------------------------------------------------------ for plugins
+    @classmethod
+    def check_params(cls, params: Any) -> str | None:
+        """Return a sentence on what is wrong with the parameters, None when all is well."""
+        return None
+
+    @classmethod
+    def warmup(cls, params: Any) -> int:
+        """Return the number of bars needed before the first signal."""
+        raise NotImplementedError(f"{cls.__name__} does not say how many bars it needs: warmup()")
+
+    @classmethod
+    def generate_signals(cls, bars: pd.DataFrame, params: Any) -> pd.DataFrame:
+        """Return a table with a ``signal`` column and indicator columns, one row a bar.
+
+        Parameters
+        ----------
+        bars
+            Warm-up and trading window: open, high, low, close, volume; UTC open times.
+        params
+            The plugin's parameters as attributes.
+
+        Returns
+        -------
+        DataFrame
+            The index of ``bars``; ``signal`` in 1 enter long, -1 enter short, 2 exit long,
+            -2 exit short, 0 nothing (R5). Row i may depend on rows <= i only (R4).
+        """
+        raise NotImplementedError(f"{cls.__name__} gives no signals")
+
+    def signal(self) -> int:
+        """Return the signal of the bar that has just closed (R5).
+
+        Override it to decide bar by bar with backtrader's own indicators.
+        """
+        assert self._signals is not None  # a plugin without a table overrides this method
+        return self._signals[self._row]
+
+    def stop_price(self, group: Group) -> float | None:
+        """Return where a group's stop-loss stands, before it is put on the tick; None = no stop.
+
+        Called when a Position or PositionSet is made or grows. Override it for a stop of your
+        own; ``isinstance(group, PositionSet)`` tells the two apart. By default it is the
+        configuration's: a share of the average entry, or ATRs from it.
+        """
+        rules, atr = self.book.rules, self._context.stop_atr
+        direction = -1.0 if group.side == "long" else 1.0
+        if rules.stop_loss_pct is None:
+            return None
+        if atr is not None:
+            return group.average + direction * self._context.stop_atr_multiple * atr[self._row]
+        return group.average * (1.0 + direction * rules.stop_loss_pct)
+
+    def size_atr(self) -> float:
+        """Return the average true range that sizes an entry of this bar (`trading.sizing`)."""
+        assert self._context.size_atr is not None  # asked by the sizer that needs it
+        return self._context.size_atr[self._row]
+
+    # ------------------------------------------------------------------ backtrader's life
+    def __init__(self) -> None:
+        context: StrategyContext = self.p.context
+        cerebro = self.cerebro
+        if not self.data.islive() and (cerebro.p.exactbars or not cerebro.p.preload):
+            raise PluginError(
+                f"strategy {type(self).__name__}: exactbars and preload=False are not taken on "
+                "historical bars; leave both out"
+            )
+        self._context = context
+        self._signals = context.signals
+        self._tolerance = BOOKS_TOLERANCE * context.initial_balance
+        # The book asks the data's own commission scheme, as the exchange does (R21).
+        self.book = PositionBook(
+            scheme_of(self.broker.getcommissioninfo(self.data)),
+            context.instrument,
+            replace(context.book_rules, stop_price=self.stop_price),
+            context.initial_balance,
+        )
+        self.refused: Counter[str] = Counter()
+        self.last_signal = NOTHING
+        self.fills: list[Fill] = []
+        self.funding: list[FundingPayment] = []
+        self.order_lives: dict[int, OrderLife] = {}
+        self._working: dict[int, bt.Order] = {}
+        self._row = context.warmup - 1  # of the bar that next() stands on
+        self._bar_ms = 0
+        self._compared = -1
+        self._panels = [panel_indicator(panel)(self.data) for panel in context.panels]
+        self.broker.follow(self)
+
+    _minperiods: list[int]
+
+    def _periodset(self) -> None:
+        # next() begins at the bar `start`, whatever the indicators need (R3).
+        super()._periodset()
+        needed = max(self._minperiods)
+        first = self._context.warmup + 1
+        if needed > first:
+            raise PluginError(
+                f"strategy {type(self).__name__}: warmup() gives {first - 1} bars, but its "
+                f"indicators need {needed - 1}; let warmup() return at least {needed - 1}"
+            )
+        self._minperiods = [first for _ in self._minperiods]
+
+    def next(self) -> None:
+        """Act at the close of a bar (R1): signal, entry or exit, then compare the books."""
+        context, broker = self._context, self.broker
+        account: Account = broker.account
+        self._row += 1
+        self._bar_ms = broker.now_ms
+        equity = broker.getvalue()
+        context.daily_loss.check(self._bar_ms, equity)
+        before = account.version
+        signal = self.last_signal = self.signal()
+        if signal:
+            self._act(signal, broker.last_price)
+        if context.close_at_end and len(self.data) == self.data.buflen():
+            broker.exchange.close_everything(Role.CLOSE_AT_END, broker.last_price)
+        if account.version != before:
+            equity = broker.getvalue()
+        if account.version != self._compared:
+            self._compare_books(account, broker.mark_price)
+        context.daily_loss.settle(equity)
+
+    def clear(self) -> None:
+        """Forget the notifications of a bar; backtrader would keep every order for good."""
+        self._orderspending: list[bt.Order] = []
+        self._tradespending: list[bt.Trade] = []
+
+    def _addnotification(self, order: bt.Order, quicknotify: bool = False) -> None:
+        # A Trade of ours in the place where backtrader would make its own, which averages
+        # inverse contracts arithmetically.
+        trades = self._trades[order.data][order.tradeid]
+        if not trades:
+            trades.append(FuturesTrade(data=order.data, tradeid=order.tradeid))
+        super()._addnotification(order, quicknotify=quicknotify)
+
+    # ------------------------------------------------------------------ net-position calls
+    def close(self, data: Any = None, size: float | None = None, **options: Any) -> Any:
+        """Refuse: with long and short held at once there is no one position to close."""
+        raise PluginError(
+            f"strategy {type(self).__name__}: close() sees only a net position; return the signal "
+            "2 (exit long) or -2 (exit short)"
+        )
+
+    def order_target_size(self, *_: Any, **__: Any) -> Any:
+        """Refuse, like `close`."""
+        raise PluginError(
+            f"strategy {type(self).__name__}: order_target_...() sees only a net position; return "
+            "entry and exit signals"
+        )
+
+    order_target_value = order_target_percent = order_target_size
+
+    # ------------------------------------------------------------------ from signal to order
+    def _act(self, signal: int, close: float) -> None:
+        if signal not in SIGNALS:
+            raise PluginError(
+                f"strategy {type(self).__name__}: signal was {signal!r}; allowed: "
+                "1, -1, 2, -2, 0"
+            )
+        if signal in (ENTER_LONG, ENTER_SHORT):
+            self._enter("long" if signal == ENTER_LONG else "short", close)
+        else:
+            self._exit("long" if signal == EXIT_LONG else "short", close)
+
+    def _enter(self, side: Side, close: float) -> None:
+        instrument = self._context.instrument
+        reason = self._entry_refusal(side)
+        limit = contracts = 0.0
+        if reason is None:
+            limit = entry_limit(instrument, side, close)
+            contracts = self.getsizing(self.data, isbuy=side == "long")
+            # A price below one tick has no limit to stand on: nothing can be ordered there.
+            if limit <= 0.0 or contracts <= 0.0 or contracts < instrument.min_contracts:
+                reason = "min_size"
+            elif self.broker.initial_margin(contracts, limit) > self.broker.getcash():
+                reason = "margin"
+        if reason is not None:
+            self.refused[reason] += 1
+            logger.warning(
+                "entry %s at %s refused: %s", side, close, reason, extra={"once": reason}
+            )
+            return
+        order = self.book.want_entry(side, contracts, limit)
+        self._carry_out([order])
+        if self._context.fill_at_signal_close and order.number in self._working:
+            self.broker.fill_now(self._working[order.number])
+
+    def _entry_refusal(self, side: Side) -> str | None:
+        """Return the first reason of R9 that needs neither size nor money, None if none holds."""
+        limit = self._context.max_concurrent_sets
+        if self.book.sets_full(side):
+            return "sets_full"
+        if limit is not None and sum(self.book.count_sets(each) for each in SIDES) >= limit:
+            return "max_concurrent"
+        if self._context.daily_loss.hit:
+            return "daily_loss"
+        return None
+
+    def _exit(self, side: Side, close: float) -> None:
+        # R8, R11: closing a long sells, so the limit is rounded up; closing a short buys.
+        instrument = self._context.instrument
+        limit = instrument.price_up(close) if side == "long" else instrument.price_down(close)
+        self._carry_out(self.book.want_signal_exit(side, limit))
+
+    # ------------------------------------------------------------------ carrying out
+    def _carry_out(self, commands: Sequence[Command]) -> None:
+        for command in commands:
+            if isinstance(command, PlaceOrder):
+                self._place(command)
+            elif isinstance(command, CancelOrder):
+                self.broker.cancel(self._working[command.number], command.reason)
+            elif isinstance(command, ResizeOrder):
+                self.broker.resize(self._working[command.number], command.contracts)
+                life = self.order_lives[command.number]
+                life.contracts = life.filled_contracts + command.contracts
+
+    def _place(self, order: PlaceOrder) -> None:
+        is_buy = (order.side == "long") == (order.role is Role.ENTRY)
+        expires_ms = None
+        if order.role in (Role.ENTRY, Role.SIGNAL_EXIT):
+            # R10: placed at the close of the signal's bar.
+            placed_ms = self._bar_ms + self._context.timeframe_ms
+            expires_ms = placed_ms + self._context.order_timeout_ms
+        self.order_lives[order.number] = OrderLife.of(order, is_buy, self.broker.now_ms)
+        submit = self.buy if is_buy else self.sell
+        placed = submit(
+            size=order.contracts,
+            price=order.price,
+            exectype=bt.Order.Stop if order.role is Role.STOP_LOSS else bt.Order.Limit,
+            tradeid=order.group,
+            side=order.side,
+            role=order.role,
+            number=order.number,
+            expires_ms=expires_ms,
+        )
+        if placed.alive():
+            self._working[order.number] = placed
+
+    # ------------------------------------------------------------------ Follower
+    def entry_group(self, side: Side) -> int:
+        """Return the tradeid of the side's open Position."""
+        return self.book.position(side).tradeid
+
+    def on_execution(self, execution: Execution) -> None:
+        """Take a fill into the book, record it, carry out what the book wants."""
+        outcome = self.book.apply_fill(execution)
+        if outcome is None:
+            return
+        self.fills.append(Fill.of(execution, outcome, self.broker.account.balance))
+        if execution.number is not None:
+            self._note_fill(self.order_lives[execution.number], execution, outcome.group)
+        self._carry_out(outcome.commands)
+
+    def _note_fill(self, life: OrderLife, execution: Execution, group: str) -> None:
+        price = execution.price
+        if life.fill_price is not None:
+            parts = [(life.filled_contracts, life.fill_price), (execution.contracts, price)]
+            price = self.broker.account.scheme.average_entry(parts)
+        life.filled(execution, group, price)
+        if life.status == "filled":
+            self._working.pop(life.order_id, None)
+
+    def on_order_end(self, number: int, end: OrderEnd, reason: str, time_ms: int) -> None:
+        """Take the end of an order into the book and the record."""
+        self._working.pop(number, None)
+        self.order_lives[number].ended(end, reason, time_ms)
+        self._carry_out(self.book.order_ended(number, end, time_ms))
+
+    def on_trigger(self, number: int) -> None:
+        """Take into the book that a stop goes on as a market order (R37)."""
+        self.book.stop_triggered(number)
+
+    def on_funding(self, funding: FundingPayment) -> None:
+        """Share a funding cash flow among the leg's Transactions (R22)."""
+        self.book.fund(funding.side, funding.payment)
+        self.funding.append(funding)
+
+    def on_shortfall(self, amount: float) -> None:
+        """Book what the exchange forgave (R23), beside the fill that called for it."""
+        self.book.forgive(amount)
+        last = self.fills[-1]
+        self.fills[-1] = replace(
+            last, shortfall=last.shortfall + amount, balance=last.balance + amount
+        )
+
+    # ------------------------------------------------------------------ R21
+    def _compare_books(self, account: Account, mark: float) -> None:
+        """Raise if the two books give different equity or contracts.
+
+        Where the contracts of each leg are the sum over its groups, a move of the price changes
+        both equities by the same amount: while neither book changes, they go on agreeing.
+        """
+        self._compared = account.version
+        equity: float = account.equity(mark)
+        difference = abs(equity - self.book.equity(mark))
+        if difference > self._tolerance and difference > BOOKS_TOLERANCE * abs(equity):
+            raise BooksDisagree(
+                f"bar {self._bar_ms}: the exchange's book has equity {equity!r}, the "
+                f"strategy's {self.book.equity(mark)!r}"
+            )
+        for side, leg in account.legs.items():
+            contracts = self.book.contracts(side)
+            if abs(leg.contracts - contracts) > BOOKS_TOLERANCE * max(1.0, contracts):
+                raise BooksDisagree(
+                    f"bar {self._bar_ms}: the {side} leg has {leg.contracts!r} contracts, "
+                    f"its groups {contracts!r}"
+                )

@@ -1,0 +1,280 @@
+"""The configuration: what is wrong is said with its place, its value and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from cryptosim_bt import SHIPPED_CONFIGS, ConfigError, Settings, load_settings
+from cryptosim_bt.cli.commands import as_yaml
+from tests.helpers import ROOT
+
+SHIPPED = ROOT / "config" / "config.yaml"
+SMALL = """\
+data:
+  source: sample
+trading:
+  symbol: BTC/USD:BTC
+backtest:
+  trading_period:
+    start_date: "2025-01-01"
+    end_date: "2025-02-01"
+  initial_balance: 0.5
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def complaint(path: Path, *overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(path, overrides)
+    return str(caught.value)
+
+
+# ---------------------------------------------------------------------- good ones
+@pytest.mark.parametrize("path", sorted(SHIPPED_CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+def test_shipped_config_validates(path: Path) -> None:
+    assert load_settings(path).keys.mode == "backtest"
+
+
+def test_small_config_takes_every_default(tmp_path: Path) -> None:
+    settings = load_settings(written(tmp_path, SMALL))
+    assert settings.keys.position_set.position_set_size == 10
+    assert settings.instrument.contract_size == 100.0
+    assert (settings.maker, settings.taker) == (0.0002, 0.0005)
+    # R2: midnight in Seoul is 15:00 UTC of the day before.
+    assert settings.start == pd.Timestamp("2024-12-31T15:00Z")
+    assert settings.end == pd.Timestamp("2025-01-31T15:00Z")
+
+
+CHANGES: tuple[tuple[str, ...], ...] = (
+    (),
+    ("trading.symbol=BTC/USDT:USDT", "exchange.trade_type=1"),
+    ("risk.max_concurrent_positions=null", "risk.daily_loss_limit_pct=null"),
+    ("backtest.fees.maker=-0.0001", "backtest.fees.taker=0.0004"),
+    ("backtest.funding.path=rates.csv",),
+    ("instrument.lot=0", "instrument.tick=0", "instrument.min_contracts=0"),
+    ("instrument.maintenance_margin_rate=0.01",),
+    ("data.source=file", "data.path=bars.parquet", "timezone=UTC"),
+    ("strategy.name=rsi_dip", "strategy.rsi_dip.oversold=20.5"),
+)
+
+
+@pytest.mark.parametrize("changes", CHANGES, ids=" ".join)
+def test_resolved_settings_load_again_to_the_same(
+    tmp_path: Path, changes: tuple[str, ...]
+) -> None:
+    first = load_settings(SHIPPED, changes)
+    again = load_settings(written(tmp_path, as_yaml(first)))
+    assert again.resolved() == first.resolved()
+    for name in ("instrument", "maker", "taker", "start", "end", "zone"):
+        assert getattr(again, name) == getattr(first, name), name
+
+
+def test_path_of_the_file_starts_from_its_folder_and_of_set_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    path = written(folder, SMALL.replace("source: sample", "source: file\n  path: bars.csv"))
+    monkeypatch.chdir(tmp_path)
+    assert load_settings(path).keys.data.path == str(folder / "bars.csv")
+    assert load_settings(path, ["data.path=bars.csv"]).keys.data.path == str(tmp_path / "bars.csv")
+
+
+# ---------------------------------------------------------------------- overrides
+def fees_of(settings: Settings) -> tuple[float, float]:
+    return settings.maker, settings.taker
+
+
+@pytest.mark.parametrize(
+    ("overrides", "fees"),
+    [
+        (["backtest.fees.commission=0.001"], (0.001, 0.001)),
+        (["backtest.fees.maker=0.0002", "backtest.fees.taker=0.0006"], (0.0002, 0.0006)),
+        # The file's one commission, 0.0001, stays for the other.
+        (["backtest.fees.taker=0.0006"], (0.0001, 0.0006)),
+        (["backtest.fees.commission=1e-4"], (0.0001, 0.0001)),
+    ],
+)
+def test_set_takes_the_place_of_the_files_other_way_to_give_fees(
+    overrides: list[str], fees: tuple[float, float]
+) -> None:
+    assert fees_of(load_settings(SHIPPED, overrides)) == fees
+
+
+def test_set_funding_path_takes_the_place_of_the_files_rate() -> None:
+    funding = load_settings(SHIPPED, ["backtest.funding.path=rates.csv"]).keys.backtest.funding
+    assert funding.rate is None
+    assert funding.path is not None
+
+
+def test_last_of_two_sets_holds() -> None:
+    settings = load_settings(SHIPPED, ["trading.leverage=7", "trading.leverage=9"])
+    assert settings.keys.trading.leverage == 9.0
+
+
+# ---------------------------------------------------------------------- wrong ones
+WRONG: tuple[tuple[str, tuple[str, ...]], ...] = (
+    # (assignment, what the sentence must hold: place, value, what is allowed)
+    ("trading.leverage=0", ("trading.leverage", "was 0", "above 0")),
+    ("trading.leverage=high", ("trading.leverage", "'high'", "a number")),
+    ("trading.leverage=true", ("trading.leverage", "True", "a number")),
+    ("trading.leverage=.nan", ("trading.leverage", "nan", "finite")),
+    ("trading.leverage=.inf", ("trading.leverage", "inf", "finite")),
+    ("trading.levrage=3", ("trading.levrage", "did you mean leverage?", "position_size")),
+    ("tradin.leverage=3", ("tradin", "did you mean trading?")),
+    ("trading.use_tp=1", ("trading.use_tp", "was 1", "true or false")),
+    ("trading.use_tp=yes please", ("trading.use_tp", "'yes please'", "true or false")),
+    ("trading.take_profit_pct=2", ("trading.take_profit_pct", "was 2", "below 1")),
+    ("trading.stop_loss_pct=0", ("trading.stop_loss_pct", "was 0", "above 0")),
+    ("trading.order_cancel_timeout=-1", ("order_cancel_timeout", "was -1", "above 0")),
+    ("trading.margin_mode=crossed", ("trading.margin_mode", "'crossed'", "'cross'")),
+    ("trading.position_mode=one", ("trading.position_mode", "'one'", "'hedge' or 'net'")),
+    ("strategy.warmup=-1", ("strategy.warmup", "was -1", "0 or above")),
+    ("mode=live", ("mode", "'live'", "not available yet", "backtest")),
+    ("trading.symbol=BTCUSD", ("trading.symbol", "'BTCUSD'", "BASE/QUOTE:SETTLE")),
+    ("trading.symbol=BTC/USDT:USDT", ("trading.symbol", "USDT-margined", "trade_type is 3")),
+    ("trading.symbol=BTC/USD:ETH", ("trading.symbol", "settles in ETH", "quoted in USD")),
+    ("trading.symbol=12", ("trading.symbol", "was 12", "text")),
+    ("trading.position_size=0", ("trading.position_size", "was 0", "above 0")),
+    ("exchange.trade_type=4", ("exchange.trade_type", "was 4", "1, 2 or 3")),
+    ("exchange.name=bybit", ("instrument: contract_size, lot", "missing", "BTC/USD:BTC of bybit")),
+    ("data.timeframe=7m", ("data.timeframe", "'7m'", "'5m'")),
+    ("data.gaps=ignore", ("data.gaps", "'ignore'", "'keep'")),
+    ("data.source=file", ("data.path", "missing", "source: file")),
+    ("data.fill_timeframe=1m", ("data.fill_path", "missing", "fill_timeframe")),
+    ("backtest.fill.latency_ms=50", ("latency_ms", "was 50", "fill_timeframe")),
+    ("backtest.fill.max_volume_share=0.1", ("data.volume_unit", "missing", "contracts")),
+    ("instrument.lot=-1", ("instrument.lot", "was -1", "0 or above")),
+    ("instrument.contract_size=0", ("instrument.contract_size", "was 0", "above 0")),
+    ("instrument.maintenance_margin_rate=1", ("maintenance_margin_rate", "was 1", "below 1")),
+    ("position_set.position_set_size=0", ("position_set_size", "was 0", "1 or above")),
+    ("position_set.position_set_size=2.5", ("position_set_size", "was 2.5", "whole number")),
+    ("position_set.max_long_set=-1", ("max_long_set", "was -1", "0 or above")),
+    ("risk.daily_loss_limit_pct=5", ("daily_loss_limit_pct", "was 5", "1 or below")),
+    ("risk.max_concurrent_positions=many", ("max_concurrent_positions", "'many'", "whole number")),
+    ("backtest.initial_balance=0", ("backtest.initial_balance", "was 0", "above 0")),
+    ("backtest.fees.taker=-0.1", ("backtest.fees.taker", "was -0.1", "0 or above")),
+    ("backtest.funding.rate=1", ("backtest.funding.rate", "was 1", "below 1")),
+    ("backtest.funding.times=[8]", ("backtest.funding.times", "was 8", "text")),
+    ('backtest.funding.times=["24:00"]', ("funding.times", "'24:00'", '"HH:MM"')),
+    ("backtest.funding.times=08:00", ("backtest.funding.times", "'08:00'", "list")),
+    ("backtest.funding.missing=guess", ("funding.missing", "'guess'", "'zero'")),
+    ("backtest.fill.slippage=1", ("fill.slippage", "was 1", "below 1")),
+    ("backtest.fill.entry_fill=open", ("fill.entry_fill", "'open'", "'next_bar'")),
+    ("backtest.trading_period.start_date=soon", ("start_date", "'soon'", "2025-01-01")),
+    ("backtest.trading_period.end_date=2024-01-01", ("end_date", "2024-01-01", "after start_date")),
+    ("report.language=fr", ("report.language", "'fr'", "'ko' or 'en'")),
+    ("report.analyzers=excel", ("report.analyzers", "'excel'", "list")),
+    ("logging.level=LOUD", ("logging.level", "'LOUD'", "'DEBUG'")),
+    ("timezone=Mars/Base", ("timezone", "'Mars/Base'", "Asia/Seoul")),
+    ("timezone=", ("timezone", "None", "text")),
+    ("trading=3", ("trading", "was 3", "keys")),
+)
+
+
+@pytest.mark.parametrize(("assignment", "parts"), WRONG, ids=[each[0] for each in WRONG])
+def test_wrong_key_is_told_with_place_value_and_cure(
+    assignment: str, parts: tuple[str, ...]
+) -> None:
+    sentence = complaint(SHIPPED, assignment)
+    assert sentence.startswith("--set ") or "config.yaml" in sentence
+    for part in parts:
+        assert part in sentence
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "parts"),
+    [
+        ("initial_balance: 0.5", "initial_balance: -1", 9, ("was -1", "above 0")),
+        ("symbol:", "symbl:", 4, ("trading.symbl", "did you mean symbol?")),
+        ("source: sample", "source: [a]", 2, ("data.source", "['a']", "text")),
+        ('"2025-02-01"', "tomorrow!", 8, ("end_date", "'tomorrow!'", "2025-01-01")),
+    ],
+)
+def test_wrong_key_of_a_file_is_told_with_its_line(
+    tmp_path: Path, old: str, new: str, line: int, parts: tuple[str, ...]
+) -> None:
+    sentence = complaint(written(tmp_path, SMALL.replace(old, new)))
+    assert f"config.yaml line {line}: " in sentence
+    for part in parts:
+        assert part in sentence
+
+
+def test_every_wrong_key_has_a_sentence_of_its_own() -> None:
+    sentences = complaint(SHIPPED, "trading.leverage=0", "data.gaps=x", "nonsense=1").splitlines()
+    assert len(sentences) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("", ("was empty", "data:")),
+        ("- a\n- b\n", ("was list", "data:")),
+        ("just words\n", ("was str", "data:")),
+        ("data: {source: sample\n", ("line", "no valid YAML")),
+        (SMALL + "data:\n  source: sample\n", ("line 10", "stands twice")),
+        ("trading:\n  symbol: BTC/USD:BTC\n", ("data", "missing")),
+        (SMALL + "\tx: 1\n", ("line 10", "no valid YAML")),
+    ],
+)
+def test_file_that_is_no_configuration_is_told(
+    tmp_path: Path, text: str, parts: tuple[str, ...]
+) -> None:
+    sentence = complaint(written(tmp_path, text))
+    for part in parts:
+        assert part in sentence
+
+
+def test_missing_file_is_told_with_the_command_that_writes_one(tmp_path: Path) -> None:
+    assert "new-config" in complaint(tmp_path / "none.yaml")
+
+
+def test_directory_and_binary_file_are_told(tmp_path: Path) -> None:
+    assert "cannot be read" in complaint(tmp_path)
+    path = tmp_path / "binary.yaml"
+    path.write_bytes(b"\xff\xfe\x00\x80")
+    assert str(path) in complaint(path)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "part"),
+    [
+        ("leverage", "allowed: key.path=value"),
+        ("=3", "allowed: key.path=value"),
+        ("trading..leverage=3", "allowed: key.path=value"),
+        ("trading.leverage.x=3", "holds 5, no keys"),
+        ("trading.leverage=[", "no YAML"),
+    ],
+)
+def test_wrong_assignment_is_told(assignment: str, part: str) -> None:
+    assert part in complaint(SHIPPED, assignment)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1e-4", 1e-4), ("5E+2", 500.0), ("08:00", "08:00"), ("12:30", "12:30"), ("010", "010"),
+     ("2025-01-01", "2025-01-01"), ("1_000", 1000), ("yes", True), ("null", None)],
+)  # fmt: skip
+def test_yaml_is_read_as_people_expect_it(tmp_path: Path, text: str, value: Any) -> None:
+    from cryptosim_bt.config.document import read_document
+
+    document = read_document(written(tmp_path, f"key: {text}\n"))
+    assert document.values == {"key": value}
+    assert type(document.values["key"]) is type(value)
+
+
+def test_resolved_yaml_of_the_shipped_config_names_every_section() -> None:
+    resolved = yaml.safe_load(as_yaml(load_settings(SHIPPED)))
+    for section in ("exchange", "data", "trading", "instrument", "position_set", "risk",
+                    "strategy", "backtest", "report", "logging", "timezone"):  # fmt: skip
+        assert section in resolved

@@ -1,0 +1,38 @@
+"""The sizer and the entry's limit (R7-R9)."""
+
+from __future__ import annotations
+
+import pytest
+
+from cryptosim_bt.accounting.instrument import Instrument
+from cryptosim_bt.backtest.run import execute
+from cryptosim_bt.strategy.sizers import entry_limit
+from tests.helpers import PLAIN, changed, flat_hours, prepared_run
+
+
+@pytest.mark.parametrize(
+    ("side", "close", "limit"),
+    [("long", 100.3, 100.0), ("short", 100.3, 100.5), ("long", 100.5, 100.5),
+     ("short", 100.5, 100.5)],
+)
+def test_entry_limit_is_rounded_away_from_the_market(
+    side: str, close: float, limit: float
+) -> None:
+    instrument = Instrument("BTC/USD:BTC", "inverse", 100.0, 1.0, 0.5, 1.0, 0.004, 0.004)
+    assert entry_limit(instrument, side, close) == limit  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("lot", "contracts"),
+    # 1.0 coin at a limit of 250.0 (a close of 250.3, down) holds 250 USD: 2.5 contracts of 100.
+    [(1.0, 2.0), (0.5, 2.5), (0.0, 2.5), (0.4, 2.4)],
+)
+def test_entry_of_a_run_has_the_sizers_contracts(lot: float, contracts: float) -> None:
+    bars = flat_hours(3, 250.3)
+    rules = changed(
+        PLAIN, contract="inverse", contract_size=100.0, lot=lot, min_contracts=0.0,
+        order_cancel_timeout=1.0, entry_fill="signal_close",
+    )  # fmt: skip
+    result, _ = execute(prepared_run(bars, [1, 0, 0], rules))
+    assert result.fills["contracts"].tolist() == pytest.approx([contracts], abs=1e-10)
+    assert result.fills["price"].tolist() == [250.0]

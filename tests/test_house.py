@@ -1,0 +1,146 @@
+"""The house: rooms, floors, and who may import whom.
+
+A room is a folder or module directly in ``cryptosim_bt/``. It imports only rooms of the floors
+below its own; a module that stands in no room fails here.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "cryptosim_bt"
+# Folder at the top of the repository -> import name, as package_dir in setup.cfg has it.
+PLUGINS = {name: f"cryptosim_bt.{name}" for name in ("strategies", "feeds", "analyzers")}
+
+# From the ground up. Rooms of one floor do not import each other.
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("errors",),
+    ("accounting",),
+    ("data", "exchange"),
+    ("config", "results", "broker"),
+    ("strategy",),
+    ("plugins",),
+    ("backtest", "live"),
+    ("reports", "fast"),
+    ("cli",),
+)
+LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+# The door: public names and the command's entry; every room may read what stands in it as a fact.
+DOOR = ("__init__", "__main__")
+FACTS = {"__version__", "SHIPPED_CONFIGS"}
+
+PURE_IMPORTS = {"__future__", "collections.abc", "dataclasses", "enum", "math", "typing"}
+CCXT_MODULES = {"cryptosim_bt/data/venue.py", "cryptosim_bt/live/venue_account.py"}
+MAX_LINES = 500
+MAX_ENTRIES = 14
+
+
+def modules(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield every name that a module imports, lazily or not, as an absolute dotted name."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args:
+            called = ast.unparse(node.func).rpartition(".")[2]
+            name = node.args[0]
+            if called in {"import_module", "__import__"} and isinstance(name, ast.Constant):
+                yield str(name.value)
+
+
+def importers(paths: list[Path], *names: str) -> set[str]:
+    """Give the modules among `paths` that import one of `names` or something inside it."""
+    return {
+        str(path.relative_to(ROOT))
+        for path in paths
+        if any(found == name or found.startswith(f"{name}.")
+               for found in imports(path) for name in names)
+    }
+
+
+def test_every_module_stands_in_a_room() -> None:
+    rooms = {room_of(path) for path in modules("cryptosim_bt")}
+    assert rooms - set(LEVEL) - set(DOOR) == set()
+
+
+@pytest.mark.parametrize("path", modules("cryptosim_bt"), ids=lambda path: str(path.name))
+def test_arrows_point_down(path: Path) -> None:
+    room = room_of(path)
+    if room in DOOR:
+        return
+    for name in imports(path):
+        package, _, rest = name.partition(".")
+        if package != "cryptosim_bt" or rest in FACTS:
+            continue
+        target = rest.partition(".")[0]
+        assert target == room or LEVEL[target] < LEVEL[room], f"{path}: imports {name}"
+
+
+def test_the_package_has_few_entries() -> None:
+    entries = {room_of(path) for path in modules("cryptosim_bt")}
+    assert len(entries) <= MAX_ENTRIES
+
+
+def test_no_module_is_too_long() -> None:
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines())
+               for path in modules("cryptosim_bt", *PLUGINS, "benchmarks")}
+    assert {name: lines for name, lines in lengths.items() if lines > MAX_LINES} == {}
+
+
+# --- what stands where ----------------------------------------------------------------------------
+
+
+def test_contracts_imports_nothing_but_plain_python() -> None:
+    names = imports(PACKAGE / "accounting/contracts.py")
+    found = {name.rpartition(".")[0] or name for name in names}
+    assert found <= PURE_IMPORTS | {"cryptosim_bt.accounting.arithmetic"}
+
+
+def test_framework_imports_no_plugin() -> None:
+    assert importers(modules("cryptosim_bt"), *PLUGINS.values()) == set()
+
+
+def test_plugins_are_imported_by_full_name_only() -> None:
+    assert importers(modules("cryptosim_bt", *PLUGINS, "tests", "benchmarks"), *PLUGINS) == set()
+
+
+def test_ccxt_stands_in_two_modules() -> None:
+    assert importers(modules("cryptosim_bt", *PLUGINS, "benchmarks"), "ccxt") <= CCXT_MODULES
+
+
+@pytest.mark.parametrize("room", ["accounting", "exchange", "data", "config", "results"])
+def test_backtrader_stays_out_of_the_lower_rooms(room: str) -> None:
+    assert importers(modules(f"cryptosim_bt/{room}"), "backtrader") == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "unwanted"),
+    [
+        ("accounting.contracts", {"backtrader", "pandas", "numpy"}),
+        ("accounting.position_book", {"backtrader"}),
+        ("results.result", {"backtrader"}),
+    ],
+)
+def test_lower_room_loads_no_upper_one(module: str, unwanted: set[str]) -> None:
+    code = f"import sys, cryptosim_bt.{module}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert unwanted.isdisjoint(done.stdout.split())
