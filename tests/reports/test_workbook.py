@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +18,8 @@ from cryptosim_bt import SHIPPED_CONFIGS, Result, load_settings, run_backtest
 from cryptosim_bt.analyzers.excel import Excel
 from cryptosim_bt.plugins.registry import discover
 from cryptosim_bt.reports.run_facts import RunFacts, instrument_of
-from cryptosim_bt.reports.words.wording import Words
-from cryptosim_bt.reports.words.wording_proof import PROOF_COLUMNS
-from cryptosim_bt.reports.words.wording_tables import COLUMNS, FIGURES
 from cryptosim_bt.reports.workbook.book import EXCEL_ROWS, write_workbook
-from cryptosim_bt.reports.workbook.sheets import sheets_of
+from cryptosim_bt.reports.workbook.proof.checks import HEADING_ROW
 
 pytestmark = pytest.mark.usefixtures("quiet_framework")
 
@@ -222,7 +220,7 @@ def test_synthetic_data_are_labelled(coin: Result, tmp_path: Path) -> None:
 
 def test_summary_sheet_explains_every_figure(coin: Result, book: Cells) -> None:
     rows = {row[0]: row for row in book["요약"] if len(row) > 1 and row[1] is not None}
-    words = Words.of(RunFacts.of(coin))
+    words = RunFacts.of(coin).words()
     for name, value in coin.summary.items():
         if isinstance(value, dict) or name in ("start", "end"):
             continue
@@ -256,11 +254,11 @@ def test_any_run_gives_a_workbook(any_run: Result, language: str, tmp_path: Path
     (path,) = Excel.without_run().write(in_language(any_run, language), tmp_path)
     rows = cells(path)
     assert path.name == "report.xlsx"
-    words = Words.of(RunFacts.of(any_run), language)
+    words = RunFacts.of(any_run).words(language)
     for name in ("bars", "trades", "orders", "sets", "fills", "funding"):
-        assert len(rows[words.term(f"{name}_sheet")]) == 1 + len(getattr(any_run, name))
+        assert len(rows[words(f"workbook.sheet.{name}")]) == 1 + len(getattr(any_run, name))
     events = len(any_run.fills) + len(any_run.funding)
-    assert len(rows[words.term("ledger_sheet")]) == 2 + events
+    assert len(rows[words("workbook.sheet.ledger")]) == 2 + events
 
 
 def test_table_beyond_the_row_limit_is_cut_and_says_so(coin: Result, tmp_path: Path) -> None:
@@ -277,20 +275,15 @@ def test_table_beyond_the_row_limit_is_cut_and_says_so(coin: Result, tmp_path: P
     assert EXCEL_ROWS == 2**20
 
 
-def test_every_column_and_figure_has_words_in_both_languages(coin: Result) -> None:
-    facts = RunFacts.of(coin)
-    for language in ("en", "ko"):
-        words = Words.of(facts, language)
-        for sheet in sheets_of(coin, facts, words):
-            headings = [words.heading(each.name) for each in sheet.columns]
-            assert len(set(headings)) == len(headings)
-            names = [each.name for each in sheet.columns if each.name not in coin.indicators]
-            assert set(names) <= {*COLUMNS, *PROOF_COLUMNS}
-    assert not set(COLUMNS) & set(PROOF_COLUMNS)
-    for entry in (*COLUMNS.values(), *PROOF_COLUMNS.values(), *FIGURES.values()):
-        # An explanation stands in both languages or in none.
-        assert all(entry[:2])
-        assert bool(entry[2]) == bool(entry[3])
+def test_every_column_has_a_heading_of_its_own(coin: Result, book: Cells) -> None:
+    for name, rows in book.items():
+        row = HEADING_ROW - 1 if name == "검산" else 0
+        headings = [] if name in ("요약", "차트") else [each for each in rows[row] if each]
+        assert len(set(headings)) == len(headings), name
+        own = {each.upper() for each in coin.indicators}
+        # A column without words would bear its own name.
+        assert [each for each in headings if not re.search("[가-힣]", each)
+                and each not in own] == [], name  # fmt: skip
 
 
 # ---------------------------------------------------------------------- charts, days, progress

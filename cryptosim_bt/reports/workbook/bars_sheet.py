@@ -10,7 +10,7 @@ import pandas as pd
 from cryptosim_bt.accounting.contracts import SIDES, Side
 from cryptosim_bt.accounting.orders import Role
 from cryptosim_bt.reports.run_facts import RunFacts
-from cryptosim_bt.reports.words.wording import Words
+from cryptosim_bt.reports.words import Words
 from cryptosim_bt.reports.workbook.columns import (
     TONES,
     Column,
@@ -110,7 +110,7 @@ def days_sheet(result: Result, facts: RunFacts) -> Sheet:
 def _signal(
     name: str, meanings: dict[int, tuple[str, str]], signals: pd.Series, words: Words
 ) -> Column:
-    texts = {signal: " ".join(map(words.term, meaning)) for signal, meaning in meanings.items()}
+    texts = {signal: " ".join(map(words.shown, meaning)) for signal, meaning in meanings.items()}
     values = signals.tolist()
     tones = [TONES[meanings[value][0]] if value in meanings else None for value in values]
     return Column(name, "text", objects(texts.get(value) for value in values), tones)

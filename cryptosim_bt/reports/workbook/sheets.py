@@ -9,7 +9,7 @@ from __future__ import annotations
 import pandas as pd
 
 from cryptosim_bt.reports.run_facts import RunFacts
-from cryptosim_bt.reports.words.wording import Words
+from cryptosim_bt.reports.words import Words
 from cryptosim_bt.reports.workbook.bars_sheet import bars_sheet, days_sheet
 from cryptosim_bt.reports.workbook.columns import (
     Column,
