@@ -31,12 +31,16 @@ from cryptosim_bt.matching_data import data_request, matching_bars
 from cryptosim_bt.plugin_failures import failures_of
 from cryptosim_bt.plugins import Kind, Registry, checked_parameters, is_plain
 from cryptosim_bt.report import ReportAnalyzer
+from cryptosim_bt.result import FIRST_BAR_COLUMNS, LAST_BAR_COLUMNS
 from cryptosim_bt.store import Store
 from cryptosim_bt.store.records import kept_maintenance
 from cryptosim_bt.strategy import SIGNALS, SignalStrategy
 from cryptosim_bt.strategy_mode import check_mode
 from cryptosim_bt.tiers import BUILT_IN_TIERS, MaintenanceTiers, built_in_tiers, read_tiers
 from cryptosim_bt.timeframe import iso_utc, milliseconds
+
+# Columns of a strategy's table that are not drawn: what it was given, and what it answers.
+_NO_INDICATORS = ("open", "high", "low", "close", "volume", "signal")
 
 logger = logging.getLogger(__name__)
 
@@ -225,12 +229,14 @@ def _signals(
             f"strategy {name!r}: signal at {iso_utc(bars.index[row])} was {signal[row]}; allowed: "
             f"1, -1, 2, -2, 0 ({int(wrong.sum())} such bars)"
         )
-    reserved = {"open", "high", "low", "close", "volume"}
-    columns = {
-        column: table[column].to_numpy(np.float64)
-        for column in table.columns
-        if column != "signal" and column not in reserved
-    }
+    own = [column for column in table.columns if column not in _NO_INDICATORS]
+    for column in own:
+        if column in (*FIRST_BAR_COLUMNS, *LAST_BAR_COLUMNS) or own.count(column) > 1:
+            raise PluginError(
+                f"strategy {name!r}: generate_signals() gives a column {column!r}, which stands "
+                "in its table twice or is one of bars.csv itself; give it a name of its own"
+            )
+    columns = {column: table[column].to_numpy(np.float64) for column in own}
     return signal.astype(int).tolist(), panels_of(columns, strategy.plot_panels)
 
 
