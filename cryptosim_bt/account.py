@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
+from cryptosim_bt.arithmetic import sum_floats
 from cryptosim_bt.contracts import NO_LIQUIDATION, SIDES, Leg, LiquidationRegion, Side
 from cryptosim_bt.orders import Liquidity
 
@@ -184,7 +185,7 @@ class Account:
         """
         if not self.isolated:
             return
-        needed = sum(leg.margin for leg in self.legs.values())
+        needed = sum_floats(leg.margin for leg in self.legs.values())
         if 0.0 < needed > self.balance:
             for leg in self.legs.values():
                 leg.margin *= max(0.0, self.balance) / needed

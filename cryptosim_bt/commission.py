@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import backtrader as bt
 
 from cryptosim_bt.account import MoneyScheme
+from cryptosim_bt.arithmetic import sum_floats
 from cryptosim_bt.contracts import (
     FirstCryptoSimContract,
     InverseContract,
@@ -189,7 +190,7 @@ class PlainScheme:
             # backtrader's percentage is of price, without the multiplier.
             taker = self._comminfo.p.commission / self._comminfo.p.mult
         else:
-            fixed = self._comminfo.p.commission * sum(leg.contracts for leg in legs)
+            fixed = self._comminfo.p.commission * sum_floats(leg.contracts for leg in legs)
         rate = self._maintenance_margin_rate
         return self._linear.liquidation_region(legs, margin - fixed, rate, taker)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cryptosim_bt.arithmetic import sum_floats
 from cryptosim_bt.config import Settings, settings_of
 from cryptosim_bt.config_file import Document
 from cryptosim_bt.errors import InputError
@@ -304,4 +305,4 @@ def _rest(whole: float | None, parts: Sequence[Effect], figure: str) -> float | 
     changes = [effect.changes.get(figure) for effect in parts]
     if whole is None or any(change is None for change in changes):
         return None
-    return whole - sum(change for change in changes if change is not None)
+    return whole - sum_floats(change for change in changes if change is not None)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
 
+from cryptosim_bt.arithmetic import sum_floats
 from cryptosim_bt.backtrader_time import day_number, epoch_ms
 from cryptosim_bt.commission import FuturesCommission
 from cryptosim_bt.contracts import Side, sign
@@ -93,7 +94,7 @@ class OrderTrades:
             key for key, size in self._sizes.items()
             if size and (key[0] is None if tradeid is None else key == (side, tradeid))
         ]  # fmt: skip
-        total = sum(abs(self._sizes[key]) for key in keys)
+        total = sum_floats(abs(self._sizes[key]) for key in keys)
         for key in keys:
             size = self._sizes.pop(key)
             self._close_trade(key, size, abs(size) / total, execution)

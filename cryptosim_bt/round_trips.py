@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cryptosim_bt.account import Holding, MoneyScheme
+from cryptosim_bt.arithmetic import sum_floats
 from cryptosim_bt.contracts import Side
 from cryptosim_bt.groups import PositionSet, Trade
 from cryptosim_bt.orders import Execution, Role
@@ -116,7 +117,7 @@ class RoundTrips:
 
     def equity(self, price: float) -> float:
         """Return balance plus the PnL of what is held at a price."""
-        return self.balance + sum(
+        return self.balance + sum_floats(
             self.money.pnl(side, trip.holding.contracts, trip.holding.average, price)
             for side, trip in self._open.items()
         )

@@ -178,9 +178,9 @@ def _leg(side: Side, bars: pd.DataFrame, facts: RunFacts) -> list[Column]:
 
 
 def _position_return(bars: pd.DataFrame, facts: RunFacts) -> pd.Series:
-    margin = sum(
+    long, short = (
         invested(bars[f"{side}_contracts"], bars[f"{side}_average"], facts).fillna(0.0)
         for side in SIDES
     )
-    share: pd.Series = bars["unrealized_pnl"] / without_zeros(pd.Series(margin)) * 100
+    share: pd.Series = bars["unrealized_pnl"] / without_zeros(long + short) * 100
     return share

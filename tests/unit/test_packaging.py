@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import math
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import cryptosim_bt
+from cryptosim_bt.arithmetic import sum_floats
 
 ROOT = Path(__file__).resolve().parents[2]
 # Folder at the top of the repository -> import name, as package_dir in setup.cfg has it.
@@ -206,6 +208,70 @@ def test_no_module_is_too_long() -> None:
     lengths = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines())
                for path in paths}
     assert {name: lines for name, lines in lengths.items() if lines > MAX_LINES} == {}
+
+
+# --- the same figures under every Python ----------------------------------------------------------
+
+# Whole numbers, which every version of Python adds alike; floats go through `sum_floats`.
+SUMS_OF_WHOLE_NUMBERS = {
+    "cryptosim_bt/gather.py": ["each[0] == name or each[0].startswith(f'{name}_#')"],
+    "cryptosim_bt/store/series.py": [
+        "info.rows",
+        "len(grid(a, b, step))",
+        "path.stat().st_size",
+    ],
+    "cryptosim_bt/store/spans.py": ["end - start"],  # milliseconds
+    "cryptosim_bt/strategy.py": ["self.book.count_sets(each)"],
+    "cryptosim_bt/summary.py": ["life.status == 'expired'"],
+    "cryptosim_bt/workbook/book.py": ["shown_rows(sheet, row_limit)"],
+    "cryptosim_bt/workbook/proof_sheets.py": ["block.count"],
+}
+
+
+def built_in_sums(path: Path) -> Iterator[str]:
+    """Yield what a module adds with Python's own `sum`; "sum" where it does anything else."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    terms = {
+        id(node.func): ast.unparse(getattr(node.args[0], "elt", node.args[0]))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id == "sum":
+            yield terms.get(id(node), "sum")
+        elif isinstance(node, ast.Attribute) and node.attr in ("fsum", "sumprod"):
+            yield node.attr
+        elif isinstance(node, ast.ImportFrom):
+            yield from (each.name for each in node.names if each.name in ("sum", "fsum", "sumprod"))
+
+
+def test_only_whole_numbers_are_added_with_pythons_own_sum() -> None:
+    found = {str(path.relative_to(ROOT)): sorted(built_in_sums(path)) for path in modules(*CODE)}
+    assert {path: sums for path, sums in found.items() if sums} == SUMS_OF_WHOLE_NUMBERS
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "x = sum(prices)",
+        "x = sum(n * p for n, p in fills)",
+        "x = sum(fees, 0.0)",
+        "x = map(sum, rows)",
+        "import math; x = math.fsum(fees)",
+        "from builtins import sum as added",
+    ],
+)
+def test_sum_of_floats_is_seen(code: str, tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_text(code, encoding="utf-8")
+    assert len(list(built_in_sums(tmp_path / "module.py"))) == 1
+
+
+def test_floats_are_added_from_left_to_right() -> None:
+    # Compensated, as Python 3.12 adds, the first is 1.0 and the second 2.0.
+    assert sum_floats([0.1] * 10) == 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1 < 1.0
+    assert sum_floats([1.0, 1e100, 1.0, -1e100]) == 0.0
+    assert math.copysign(1.0, sum_floats([-0.0])) == 1.0  # 0 + -0.0
+    assert sum_floats([]) == 0
 
 
 # --- the wheel ------------------------------------------------------------------------------------
