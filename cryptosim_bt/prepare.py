@@ -110,9 +110,9 @@ def prepare(settings: Settings, registry: Registry) -> Prepared:
     plugins = resolve_plugins(settings, registry)
     feed = plugins.feed()
     request = data_request(settings, keys.data.timeframe, warmup_of(settings, plugins))
-    source = feed.describe(request)
+    table, source = feed.load_and_describe(request)
     bars, warmup = select_window(
-        feed.load(request),
+        table,
         start=settings.start,
         end=settings.end,
         warmup=request.warmup,
