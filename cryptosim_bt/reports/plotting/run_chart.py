@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from matplotlib.transforms import ScaledTranslation
 
+from cryptosim_bt.accounting.arithmetic import sum_floats
 from cryptosim_bt.accounting.orders import Role
 from cryptosim_bt.reports.plotting.fonts import lettering
 from cryptosim_bt.reports.plotting.time_ticks import round_times, tick_labels
@@ -116,7 +117,7 @@ def thin(values: Array, points: int = _POINTS) -> npt.NDArray[np.int64]:
 
 # ---------------------------------------------------------------------- page
 def _layout(heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
-    total = _TOP + sum(heights) + _LEGEND * len(heights) + _BOTTOM
+    total = _TOP + sum_floats(heights) + _LEGEND * len(heights) + _BOTTOM
     figure = Figure(figsize=(_WIDTH, total), facecolor="white")
     FigureCanvasAgg(figure)
     panels: list[Axes] = []

@@ -10,6 +10,7 @@ from openpyxl.cell import WriteOnlyCell
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 
+from cryptosim_bt.accounting.arithmetic import sum_floats
 from cryptosim_bt.reports.run_facts import RunFacts
 from cryptosim_bt.reports.words import Words
 from cryptosim_bt.reports.workbook.columns import Tone
@@ -154,7 +155,8 @@ def column_width(name: str, kind: str, heading: str) -> float:
 
 def columns_of(text: str) -> float:
     """Return how wide a text is in digits; Korean letters are as wide as two."""
-    return sum(1.9 if unicodedata.east_asian_width(letter) in "WF" else 1.1 for letter in text)
+    wide = (unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return sum_floats(1.9 if each else 1.1 for each in wide)
 
 
 def _number(decimals: int) -> str:

@@ -84,11 +84,6 @@ def _orders(orders: pd.DataFrame, facts: RunFacts, words: Words) -> Sheet:
             Column("limit_price", "price", orders["limit_price"]),
             Column("parent_id", "count", orders["parent_id"]),
         ]
-    if "limit_price" in orders:  # of a plain backtrader strategy
-        columns += [
-            Column("limit_price", "price", orders["limit_price"]),
-            Column("parent_id", "count", orders["parent_id"]),
-        ]
     return Sheet("orders", columns)
 
 

@@ -22,7 +22,12 @@ from cryptosim_bt.reports.workbook.look import (
     cell,
     column_width,
 )
-from cryptosim_bt.reports.workbook.proof.checks import COLUMNS, FIRST_ROW, HEADING_ROW, TOLERANCE
+from cryptosim_bt.reports.workbook.proof.checks import (
+    COLUMNS,
+    FIRST_ROW,
+    HEADING_ROW,
+    TOLERANCE,
+)
 from cryptosim_bt.reports.workbook.proof.places import Places
 from cryptosim_bt.reports.workbook.proof.proof import Proof
 from cryptosim_bt.reports.workbook.row_xml import Formula
