@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from cryptosim_bt.accounting.contracts import (
     ALWAYS_LIQUIDATED,
@@ -31,6 +32,7 @@ BUILT_IN_TIERS = "built-in"
 
 Basis = Literal["contracts", "notional"]
 
+_MOST_LEVELS = 8
 _SHIPPED = Path(__file__).resolve().parent / "okx_tiers"
 
 
@@ -219,13 +221,15 @@ def read_tiers(path: Path) -> MaintenanceTiers:
     ConfigError
         If the file is missing or is not of that form.
     """
+    reader = YAML(typ="safe", pure=True)
+    reader.max_depth = _MOST_LEVELS
     try:
-        return _tiers_of(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return _tiers_of(reader.load(path.read_text(encoding="utf-8")))
     except OSError as error:
         found = f"cannot be read ({error.strerror})"
     except UnicodeDecodeError:
         found = "is no text in UTF-8"
-    except yaml.YAMLError as error:
+    except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         found = "is no YAML" if mark is None else f"is no YAML from line {mark.line + 1} on"
     except ValueError as error:
