@@ -22,6 +22,7 @@ from typing import Final
 
 import numpy as np
 
+from cryptosim_bt.data.market import Candle, Market
 from cryptosim_bt.data.store import Series, Store
 from cryptosim_bt.data.store.files import locked
 from cryptosim_bt.data.store.parts import Columns
@@ -29,7 +30,7 @@ from cryptosim_bt.data.store.records import keep_market, keep_tiers
 from cryptosim_bt.data.store.series import grid
 from cryptosim_bt.data.store.spans import Span, Spans, clip, length, subtract, union
 from cryptosim_bt.data.timeframe import iso_utc
-from cryptosim_bt.data.venue import Candle, Market, Venue
+from cryptosim_bt.data.venue import Venue
 from cryptosim_bt.errors import VenueRefused
 
 # A bar that has just closed may still be settled by the venue.

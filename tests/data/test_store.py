@@ -18,6 +18,7 @@ from hypothesis import strategies as some
 from cryptosim_bt.accounting.instrument import known_instrument
 from cryptosim_bt.accounting.maintenance_tiers import MaintenanceTiers
 from cryptosim_bt.accounting.maintenance_tiers import Tier as Step
+from cryptosim_bt.data.market import Market, Tier, Tiers
 from cryptosim_bt.data.store import Series, Store
 from cryptosim_bt.data.store.files import folder_name, locked, replace_file, symbol_of
 from cryptosim_bt.data.store.records import (
@@ -30,7 +31,6 @@ from cryptosim_bt.data.store.records import (
 )
 from cryptosim_bt.data.store.spans import clip, length, subtract, union
 from cryptosim_bt.data.store.verify import verify
-from cryptosim_bt.data.venue import Market, Tier, Tiers
 from cryptosim_bt.errors import StoreError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,9 +10,9 @@ from typing import Any
 from cryptosim_bt.accounting.instrument import Instrument, kind_of
 from cryptosim_bt.accounting.maintenance_tiers import MaintenanceTiers
 from cryptosim_bt.accounting.maintenance_tiers import Tier as Step
+from cryptosim_bt.data.market import Market, Tier, Tiers
 from cryptosim_bt.data.store.files import locked, read_json, write_json
 from cryptosim_bt.data.store.series import Store
-from cryptosim_bt.data.venue import Market, Tier, Tiers
 from cryptosim_bt.errors import StoreError
 
 
