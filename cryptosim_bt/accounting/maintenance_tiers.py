@@ -1,4 +1,4 @@
-"""Maintenance margin by size, in the two forms that exchanges use.
+"""Maintenance margin by size, in the two forms that exchanges use (R31).
 
 - By contracts of the leg (OKX): the tier's rate applies to the whole leg; the requirement jumps at
   a tier's edge.
@@ -120,7 +120,7 @@ def liquidation_region(
 
     ``margin + pnl(P) <= maintenance(P) + taker fee of closing``. With tiers by notional, closed
     form within the tiers of each price interval, solved again in the next interval where the
-    solution lies beyond this one.
+    solution lies beyond this one (R32).
 
     Parameters
     ----------
