@@ -37,11 +37,14 @@ class CcxtFeed(Feed):
         return bars
 
     def describe(self, request: DataRequest) -> DataSource:
-        """Return the checksum of the bars themselves: times and figures, one after the other."""
+        return self.load_and_describe(request)[1]
+
+    def load_and_describe(self, request: DataRequest) -> tuple[pd.DataFrame, DataSource]:
+        """Return the bars with their checksum: times and figures, one after the other."""
         bars = self.load(request)
         digest = hashlib.sha256(pd.DatetimeIndex(bars.index).asi8.tobytes())
         digest.update(bars.to_numpy().tobytes())
-        return DataSource(source="ccxt", sha256=digest.hexdigest())
+        return bars, DataSource(source="ccxt", sha256=digest.hexdigest())
 
     def funding(self, request: DataRequest) -> pd.Series[float]:
         series = Series.funding(request.exchange, request.symbol)

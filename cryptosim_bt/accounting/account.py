@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from cryptosim_bt.accounting.arithmetic import sum_floats
 from cryptosim_bt.accounting.contracts import NO_LIQUIDATION, SIDES, Leg, LiquidationRegion, Side
 from cryptosim_bt.accounting.money import Holding, MoneyScheme
 
@@ -120,7 +121,7 @@ class Account:
         """
         if not self.isolated:
             return
-        needed = sum(leg.margin for leg in self.legs.values())
+        needed = sum_floats(leg.margin for leg in self.legs.values())
         if 0.0 < needed > self.balance:
             for leg in self.legs.values():
                 leg.margin *= max(0.0, self.balance) / needed

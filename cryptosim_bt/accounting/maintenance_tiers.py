@@ -17,6 +17,7 @@ from typing import Any, Literal
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from cryptosim_bt.accounting.arithmetic import sum_floats
 from cryptosim_bt.accounting.contracts import (
     ALWAYS_LIQUIDATED,
     InverseContract,
@@ -131,7 +132,7 @@ def liquidation_region(
     """
     if tiers.basis == "contracts" or len(tiers.tiers) == 1:
         found = [tiers.tier_of(leg.contracts) for leg in legs]
-        deduction = sum([tier.deduction for tier in found])
+        deduction = sum_floats(tier.deduction for tier in found)
         return contract.liquidation_region(
             legs, margin, [tier.rate for tier in found], taker, deduction
         )
@@ -168,7 +169,7 @@ class _IntervalSolver:
             self.margin,
             [tier.rate for tier in found],
             self.taker,
-            sum(tier.deduction for tier in found),
+            sum_floats(tier.deduction for tier in found),
         )
 
     def below(self, interval: int) -> float:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from cryptosim_bt.accounting.arithmetic import sum_floats
 from cryptosim_bt.accounting.contracts import (
     SIDES,
     Leg,
@@ -136,7 +137,7 @@ class PositionBook:
 
     def contracts(self, side: Side) -> float:
         """Return the contracts held on a side: the sum over its groups."""
-        return sum(group.contracts for group in self.groups(side))
+        return sum_floats(group.contracts for group in self.groups(side))
 
     def unrealized_pnl(self, price: float) -> float:
         """Return the PnL of all groups at a price, each against its own average."""
@@ -336,8 +337,8 @@ class PositionBook:
             members=" ".join(str(each.id) for each in position.transactions),
             entered_contracts=position.contracts,
             entry_average=position.average,
-            fees=sum(transaction.fees for transaction in position.transactions),
-            funding_paid=sum(transaction.funding_paid for transaction in position.transactions),
+            fees=sum_floats(each.fees for each in position.transactions),
+            funding_paid=sum_floats(each.funding_paid for each in position.transactions),
         )
         self.sets.append(made)
         self._open_sets[side].append(made)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from cryptosim_bt.accounting.arithmetic import sum_floats
 from cryptosim_bt.accounting.contracts import Side
 from cryptosim_bt.accounting.money import Holding, MoneyScheme
 from cryptosim_bt.accounting.orders import Execution, Role
@@ -116,7 +117,7 @@ class RoundTrips:
 
     def equity(self, price: float) -> float:
         """Return balance plus the PnL of what is held at a price."""
-        return self.balance + sum(
+        return self.balance + sum_floats(
             self.money.pnl(side, trip.holding.contracts, trip.holding.average, price)
             for side, trip in self._open.items()
         )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cryptosim_bt.accounting.arithmetic import sum_floats
 from cryptosim_bt.backtest.stored_run import StoredRun, flat
 from cryptosim_bt.config.document import Document
 from cryptosim_bt.config.settings import Settings, settings_of
@@ -304,4 +305,4 @@ def _rest(whole: float | None, parts: Sequence[Effect], figure: str) -> float | 
     changes = [effect.changes.get(figure) for effect in parts]
     if whole is None or any(change is None for change in changes):
         return None
-    return whole - sum(change for change in changes if change is not None)
+    return whole - sum_floats(change for change in changes if change is not None)

@@ -91,6 +91,20 @@ class LeanCerebro(bt.Cerebro):
         super().__init__(**options)
         self._progress = progress
 
+    _pretimers: list[Any]
+
+    def runstrategies(self, iterstrat: Any, predata: bool = False) -> Any:
+        """Run strategies once; the timers that they add end with them.
+
+        backtrader keeps them, and a later run would wake strategies of an earlier one, which could
+        trade in it.
+        """
+        timers = list(self._pretimers)
+        try:
+            return super().runstrategies(iterstrat, predata=predata)
+        finally:
+            self._pretimers = timers
+
     def _is_plain(self, strategies: list[bt.Strategy]) -> bool:
         bars = self.datas[0].buflen()
         return (

@@ -42,8 +42,12 @@ from cryptosim_bt.plugins.analyzer import ReportAnalyzer
 from cryptosim_bt.plugins.failures import failures_of
 from cryptosim_bt.plugins.parameters import checked_parameters
 from cryptosim_bt.plugins.registry import Kind, Registry, is_plain
+from cryptosim_bt.results.result import FIRST_BAR_COLUMNS, LAST_BAR_COLUMNS
 from cryptosim_bt.strategy.indicators import IndicatorPanel, panels_of
 from cryptosim_bt.strategy.signal_strategy import SIGNALS, SignalStrategy
+
+# Columns of a strategy's table that are not drawn: what it was given, and what it answers.
+_NO_INDICATORS = ("open", "high", "low", "close", "volume", "signal")
 
 logger = logging.getLogger(__name__)
 
@@ -113,9 +117,9 @@ def prepare(settings: Settings, registry: Registry) -> Prepared:
     plugins = resolve_plugins(settings, registry)
     feed = plugins.feed()
     request = data_request(settings, keys.data.timeframe, warmup_of(settings, plugins))
-    source = feed.describe(request)
+    table, source = feed.load_and_describe(request)
     bars, warmup = select_window(
-        feed.load(request),
+        table,
         start=settings.start,
         end=settings.end,
         warmup=request.warmup,
@@ -232,12 +236,14 @@ def _signals(
             f"strategy {name!r}: signal at {iso_utc(bars.index[row])} was {signal[row]}; allowed: "
             f"1, -1, 2, -2, 0 ({int(wrong.sum())} such bars)"
         )
-    reserved = {"open", "high", "low", "close", "volume"}
-    columns = {
-        column: table[column].to_numpy(np.float64)
-        for column in table.columns
-        if column != "signal" and column not in reserved
-    }
+    own = [column for column in table.columns if column not in _NO_INDICATORS]
+    for column in own:
+        if column in (*FIRST_BAR_COLUMNS, *LAST_BAR_COLUMNS) or own.count(column) > 1:
+            raise PluginError(
+                f"strategy {name!r}: generate_signals() gives a column {column!r}, which stands "
+                "in its table twice or is one of bars.csv itself; give it a name of its own"
+            )
+    columns = {column: table[column].to_numpy(np.float64) for column in own}
     return signal.astype(int).tolist(), panels_of(columns, strategy.plot_panels)
 
 

@@ -22,7 +22,6 @@ from cryptosim_bt.plugins.analyzer import ReportAnalyzer
 from cryptosim_bt.plugins.failures import failures_of
 from cryptosim_bt.plugins.registry import Registry, is_plain
 from cryptosim_bt.results.result import Result
-from cryptosim_bt.strategy.daily_loss import DailyLossLimit
 from cryptosim_bt.strategy.plain_ledger import PlainContext, PlainLedger
 from cryptosim_bt.strategy.signal_strategy import StrategyContext
 from cryptosim_bt.strategy.sizers import (
@@ -107,8 +106,21 @@ def execute(
 ) -> tuple[Result, list[ReportAnalyzer]]:
     """Run a prepared backtest through Cerebro and gather its result.
 
-    A prepared run can be executed once for each ``event_order``.
+    A prepared run can be executed any number of times.
     """
+    cerebro = cerebro_for(prepared, progress, event_order)
+    with failures_of(prepared.strategy, prepared.settings.keys.strategy.name):
+        strategy = cerebro.run()[0]
+    analyzers = [getattr(strategy.analyzers, name) for name in prepared.analyzers]
+    return gather(prepared, strategy), analyzers
+
+
+def cerebro_for(
+    prepared: Prepared,
+    progress: Callable[[int, int], None] | None = None,
+    event_order: EventOrder = "rules",
+) -> LeanCerebro:
+    """Return Cerebro with all that a prepared backtest is made of; its every ``run()`` is alike."""
     total = len(prepared.bars)
     report = None if progress is None else lambda done: progress(done, total)
     # A plain strategy may look at backtrader's observers (``self.stats``), a signal's has none.
@@ -129,10 +141,7 @@ def execute(
         cerebro.addanalyzer(BarRecorder, _name="bar_recorder")
     for name, analyzer in prepared.analyzers.items():
         cerebro.addanalyzer(analyzer, _name=name)
-    with failures_of(prepared.strategy, settings.keys.strategy.name):
-        strategy = cerebro.run()[0]
-    analyzers = [getattr(strategy.analyzers, name) for name in prepared.analyzers]
-    return gather(prepared, strategy), analyzers
+    return cerebro
 
 
 def _broker(prepared: Prepared, event_order: EventOrder) -> FuturesBroker:
@@ -200,9 +209,7 @@ def _context(prepared: Prepared) -> StrategyContext:
             take_profit_pct=trading.take_profit_pct if trading.use_tp else None,
             stop_loss_pct=trading.stop_loss_pct if has_stop else None,
         ),
-        daily_loss=DailyLossLimit(
-            keys.risk.daily_loss_limit_pct, settings.zone, backtest.initial_balance
-        ),
+        daily_loss_limit_pct=keys.risk.daily_loss_limit_pct,
         initial_balance=backtest.initial_balance,
         timeframe_ms=settings.timeframe_ms,
         order_timeout_ms=round(trading.order_cancel_timeout * 1000),

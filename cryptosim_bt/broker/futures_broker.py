@@ -118,7 +118,8 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self._lines = (lines.datetime, lines.open, lines.high, lines.low, lines.close)
         # A broker may run more than once (optstrategy).
         self._bars_seen = self.now_ms = 0
-        self.last_price = math.nan
+        self.last_price = self.mark_price = math.nan
+        self.follower, self.notify_all = None, True
         for kept in (self._notifications, self._orders, self._keys):
             kept.clear()
         instrument: Instrument = self.p.instrument or PLAIN_INSTRUMENT

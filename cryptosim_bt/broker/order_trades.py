@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
 
+from cryptosim_bt.accounting.arithmetic import sum_floats
 from cryptosim_bt.accounting.contracts import Side, sign
 from cryptosim_bt.accounting.orders import Execution, Liquidity
 from cryptosim_bt.broker.backtrader_time import day_number, epoch_ms
@@ -93,7 +94,7 @@ class OrderTrades:
             key for key, size in self._sizes.items()
             if size and (key[0] is None if tradeid is None else key == (side, tradeid))
         ]  # fmt: skip
-        total = sum(abs(self._sizes[key]) for key in keys)
+        total = sum_floats(abs(self._sizes[key]) for key in keys)
         for key in keys:
             size = self._sizes.pop(key)
             self._close_trade(key, size, abs(size) / total, execution)

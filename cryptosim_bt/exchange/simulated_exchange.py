@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from cryptosim_bt.accounting.account import Account, LiquidationUnit
+from cryptosim_bt.accounting.arithmetic import sum_floats
 from cryptosim_bt.accounting.contracts import SIDES, Side
 from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.accounting.orders import Execution, FundingPayment, Liquidity, OrderEnd, Role
@@ -390,15 +391,17 @@ class SimulatedExchange:
             (group, held.side, held.contracts, scheme.fee(held.contracts, price, Liquidity.TAKER))
             for group, held in account.closing_order(sides)
         ]
-        total = sum(contracts for _, _, contracts, _ in closing)
+        total = sum_floats(contracts for _, _, contracts, _ in closing)
         backing = account.backing(sides)
-        pnl = sum(
+        pnl = sum_floats(
             scheme.pnl(leg.side, leg.contracts, leg.entry, price)
             for leg in account.exposures()
             if leg.side in sides
         )
-        left = backing + pnl - sum(fee for _, _, _, fee in closing)
-        penalty = sum(scheme.liquidation_fee(contracts, price) for _, _, contracts, _ in closing)
+        left = backing + pnl - sum_floats(fee for _, _, _, fee in closing)
+        penalty = sum_floats(
+            scheme.liquidation_fee(contracts, price) for _, _, contracts, _ in closing
+        )
         # But for float dust: equity meets the requirement at the price that was solved for it.
         takes_all = penalty >= left - 1e-12 * abs(backing)
         penalty = min(penalty, max(0.0, left))

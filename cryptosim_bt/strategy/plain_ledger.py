@@ -95,23 +95,26 @@ class PlainLedger:
 
     def __init__(self, broker: FuturesBroker, context: PlainContext) -> None:
         self.context = context
-        self.fills: list[Fill] = []
-        self.funding: list[FundingPayment] = []
-        self.order_lives: dict[int, OrderLife] = {}
-        self.refused: Counter[str] = Counter()
-        self.book: RoundTrips
         self._broker = broker
         self._configured = (broker.p.cash, broker.p.commission, broker.p.fill_rules)
-        self._numbers: dict[int, int] = {}
-        self._executions: Counter[int] = Counter()
-        self._compared = -1
+        self.book: RoundTrips
+        self._clear()
         broker.ledger = self
 
     def begin(self) -> None:
         """Open the record, once the strategy has been made and before it starts."""
         self._check_broker()
-        scheme = self._broker.account.scheme
-        self.book = RoundTrips(scheme, self.context.initial_balance)
+        self._clear()  # a broker may run more than once
+        self.book = RoundTrips(self._broker.account.scheme, self.context.initial_balance)
+
+    def _clear(self) -> None:
+        self.fills: list[Fill] = []
+        self.funding: list[FundingPayment] = []
+        self.order_lives: dict[int, OrderLife] = {}
+        self.refused: Counter[str] = Counter()
+        self._numbers: dict[int, int] = {}
+        self._executions: Counter[int] = Counter()
+        self._compared = -1
 
     def _check_broker(self) -> None:
         """Refuse a run whose strategy changes the money that the configuration gives."""

@@ -60,7 +60,7 @@ class StrategyContext:
 
     instrument: Instrument
     book_rules: BookRules
-    daily_loss: DailyLossLimit
+    daily_loss_limit_pct: float | None
     initial_balance: float
     timeframe_ms: int
     order_timeout_ms: int
@@ -159,6 +159,9 @@ class SignalStrategy(bt.Strategy):
                 "historical bars; leave both out"
             )
         self._context = context
+        self._daily_loss = DailyLossLimit(
+            context.daily_loss_limit_pct, context.zone, context.initial_balance
+        )
         self._signals = context.signals
         self._tolerance = BOOKS_TOLERANCE * context.initial_balance
         # The book asks the data's own commission scheme, as the exchange does (R21).
@@ -201,7 +204,7 @@ class SignalStrategy(bt.Strategy):
         self._row += 1
         self._bar_ms = broker.now_ms
         equity = broker.getvalue()
-        context.daily_loss.check(self._bar_ms, equity)
+        self._daily_loss.check(self._bar_ms, equity)
         before = account.version
         signal = self.last_signal = self.signal()
         if signal:
@@ -212,7 +215,7 @@ class SignalStrategy(bt.Strategy):
             equity = broker.getvalue()
         if account.version != self._compared:
             self._compare_books(account, broker.mark_price)
-        context.daily_loss.settle(equity)
+        self._daily_loss.settle(equity)
 
     def clear(self) -> None:
         """Forget the notifications of a bar; backtrader would keep every order for good."""
@@ -286,7 +289,7 @@ class SignalStrategy(bt.Strategy):
             return "sets_full"
         if limit is not None and sum(self.book.count_sets(each) for each in SIDES) >= limit:
             return "max_concurrent"
-        if self._context.daily_loss.hit:
+        if self._daily_loss.hit:
             return "daily_loss"
         return None
 
