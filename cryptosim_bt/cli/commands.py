@@ -92,8 +92,8 @@ def run(
         directory.abandon()
         raise error
     except BaseException as error:
-        told = {"file_only": isinstance(error, PluginFailed)}
-        logger.critical("unexpected failure", exc_info=True, extra=told)
+        mark = {"file_only": isinstance(error, PluginFailed)}
+        logger.critical("unexpected failure", exc_info=True, extra=mark)
         close_file(log)
         click.echo(f"the log is kept in {directory.keep_failed()}", err=True)
         raise

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Price = Literal["trade", "mark"]
-"""Which price candles tell: of trades, or the mark price that liquidation and funding go by."""
+"""Whose price candles show: that of trades, or the mark, which liquidation and funding go by."""
 
 Candle = tuple[int, float, float, float, float, float]
 """Opening time in ms, open, high, low, close, volume (NaN where the venue gives none)."""

@@ -168,7 +168,7 @@ class Venue:
         """Ask for the candles of ``start <= open < end``; at most a page of them comes back.
 
         They come ascending, each time once, prices and volumes as the venue gave them. An answer
-        may hold candles outside the question, and lack some inside.
+        may hold candles outside the question, and miss some inside.
         """
         self._load_markets()
         ask = self._api.fetch_ohlcv
@@ -221,7 +221,7 @@ class Venue:
         return self.name in _OKX_FAMILY
 
     def tiers(self, symbol: str) -> Tiers | None:
-        """Return a market's margin tiers, None where the venue does not tell them."""
+        """Return a market's margin tiers, None where the venue does not report them."""
         self._load_markets()
         question = f"margin tiers of {symbol}"
         if self._api.has.get("fetchMarketLeverageTiers") is True:
