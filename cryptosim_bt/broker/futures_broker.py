@@ -1,6 +1,6 @@
 """FuturesBroker: the simulated exchange behind backtrader's broker interface.
 
-`exchange.py` decides what a bar does; this module turns it into backtrader orders, notifications,
+The exchange decides what a bar does; this module turns it into backtrader orders, notifications,
 cash and value, and tells a follower (`SignalStrategy`) at once, within the bar, so that its book
 can answer with orders before the bar is over (R13, R16).
 """
@@ -31,9 +31,10 @@ from cryptosim_bt.broker.commission import scheme_of
 from cryptosim_bt.broker.order_desk import OrderDesk
 from cryptosim_bt.broker.order_margin import OrderMargin
 from cryptosim_bt.broker.trading_broker import Follower, Ledger
-from cryptosim_bt.exchange.fill_rules import FillRules, Matcher
+from cryptosim_bt.exchange.fill_rules import FillRules
 from cryptosim_bt.exchange.matching_bars import MatchingBars
-from cryptosim_bt.exchange.order_book import WorkingOrder
+from cryptosim_bt.exchange.order_book import Order
+from cryptosim_bt.exchange.order_types import OrderType
 from cryptosim_bt.exchange.simulated_exchange import SimulatedExchange
 from cryptosim_bt.exchange.venue_limits import VenueRules
 
@@ -93,8 +94,8 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         super().__init__()
         self.startingcash = self.p.cash
         self._notifications: deque[bt.Order | None] = deque()
-        self._orders: dict[int, tuple[bt.Order, WorkingOrder]] = {}
-        self._keys: dict[int, int] = {}
+        # A book's working orders, by backtrader's number of them.
+        self._orders: dict[int, tuple[bt.Order, Order]] = {}
         self.follower: Follower | None = None
         self.ledger: Ledger | None = None
         self.traded_data: bt.feed.DataBase | None = None
@@ -119,7 +120,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         # A broker may run more than once (optstrategy).
         self._bars_seen = self.now_ms = 0
         self.last_price = math.nan
-        for kept in (self._notifications, self._orders, self._keys):
+        for kept in (self._notifications, self._orders):
             kept.clear()
         instrument: Instrument = self.p.instrument or PLAIN_INSTRUMENT
         self._comminfo = self.getcommissioninfo(self._data)
@@ -140,6 +141,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
             has_mark=self.p.has_mark,
         )
         self._margin = OrderMargin(self.account, self.exchange, self._comminfo)
+        self.exchange.use_money(self._margin)
         self._equity, self._available = self.account.equity, self._margin.cash
         self._desk = None
 
@@ -226,8 +228,8 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
 
     def _order_desk(self) -> OrderDesk:
         if self._desk is None:
-            matcher = Matcher(self.p.instrument or PLAIN_INSTRUMENT, self.p.fill_rules)
-            self._desk = OrderDesk(self, matcher, self._margin, self._comminfo)
+            instrument = self.p.instrument or PLAIN_INSTRUMENT
+            self._desk = OrderDesk(self, instrument, self._margin, self._comminfo)
         return self._desk
 
     def _submit(
@@ -279,11 +281,14 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         order.accept(self)
         if self.notify_all:
             self._notify(order)
-        working = self.exchange.place(
-            role, side, abs(size), price, number=number, group=tradeid, expires_ms=expires_ms
-        )
-        self._orders[working.key] = (order, working)
-        self._keys[order.ref] = working.key
+        is_stop = exectype == bt.Order.Stop
+        working = Order(
+            order.ref, OrderType.STOP if is_stop else OrderType.LIMIT, order.isbuy(), abs(size),
+            side, role, price if is_stop else math.nan, math.nan if is_stop else price,
+            {side: tradeid}, number, expires_ms=expires_ms,
+        )  # fmt: skip
+        self._orders[order.ref] = (order, working)
+        self.exchange.place(working)
         return order
 
     @staticmethod
@@ -315,15 +320,14 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         """Take an order out of the book; return False if it is none, or works no more."""
         if order is None:
             return False
-        key = self._keys.get(order.ref)
-        if key is None:
+        if order.ref not in self._orders:
             return self._desk is not None and self._desk.cancel(order, reason)
-        self.exchange.cancel(self._orders[key][1], reason)
+        self.exchange.cancel(self._orders[order.ref][1], reason)
         return True
 
     def resize(self, order: bt.Order, contracts: float) -> None:
         """Change the contracts of a working order (the venue's amend)."""
-        working = self._orders[self._keys[order.ref]][1]
+        working = self._orders[order.ref][1]
         self.exchange.resize(working, contracts)
         signed = contracts if working.is_buy else -contracts
         order.executed.remsize = signed
@@ -331,11 +335,11 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
 
     def fill_now(self, order: bt.Order) -> None:
         """Fill an order in this bar at its limit (``entry_fill: signal_close``)."""
-        self.exchange.fill_now(self._orders[self._keys[order.ref]][1])
+        self.exchange.fill_now(self._orders[order.ref][1])
 
     def get_orders_open(self, safe: bool = False) -> list[bt.Order]:
         """Return the working orders, older first."""
-        orders = [self._orders[working.key][0] for working in self.exchange.working()]
+        orders = [order for order, _ in self._orders.values()]
         return orders if self._desk is None else [*orders, *self._desk.open_orders()]
 
     # ------------------------------------------------------------------ backtrader's clock
@@ -345,7 +349,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         if time.lencount == self._bars_seen:
             return  # another data's bar
         self._bars_seen = time.lencount
-        if self._desk is not None:
+        if self._desk is not None and self._desk.sent:
             self._desk.before_bar()
         # Read from the arrays: backtrader's line[0] is two calls for what is one look-up.
         row = time._idx
@@ -385,15 +389,19 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self._notifications.append(order.clone())
 
     # ------------------------------------------------------------------ ExchangeListener
-    def entry_group(self, order: WorkingOrder) -> int:
+    def entry_group(self, order: Order) -> int:
         """Return the tradeid of the Position that an entry joins as it fills."""
         if self.follower is not None:
-            return self.follower.entry_group(order.side)
-        return order.group
+            return self.follower.entry_group(order.opens)
+        return order.groups[order.opens]
 
-    def filled(self, working: WorkingOrder | None, execution: Execution) -> None:
+    def filled(self, working: Order | None, executions: tuple[Execution, ...]) -> None:
         """Turn a fill into a backtrader execution and tell the follower."""
-        if working is None and self._desk is not None and self._desk.owns(execution.group):
+        execution = executions[0]
+        if self._desk is not None and self._desk.owns(execution.group):
+            if working is not None:
+                self._desk.filled(working, executions)
+                return
             self._desk.liquidated(execution)
             if self.ledger is not None:
                 self.ledger.on_execution(execution)
@@ -410,13 +418,21 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         if self.follower is not None:
             self.follower.on_execution(execution)
 
-    def triggered(self, working: WorkingOrder) -> None:
+    def triggered(self, working: Order) -> None:
         """Tell the follower of a stop that goes on as a market order."""
         if self.follower is not None and working.number is not None:
             self.follower.on_trigger(working.number)
 
-    def ended(self, working: WorkingOrder, end: OrderEnd, reason: str) -> None:
+    def resized(self, working: Order) -> None:
+        """Let an order of a bracket show what its sibling has left of it."""
+        assert self._desk is not None  # no book has brackets
+        self._desk.resized(working)
+
+    def ended(self, working: Order, end: OrderEnd, reason: str) -> None:
         """Turn a cancel or an expiry into a backtrader notification and tell the follower."""
+        if working.role is None and self._desk is not None:
+            self._desk.ended(working, end, reason)
+            return
         order = self._forget(working)
         order.addinfo(reason=reason)
         order.cancel()
@@ -440,10 +456,8 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         if listener is not None:
             listener.on_shortfall(shortfall)
 
-    def _forget(self, working: WorkingOrder) -> bt.Order:
-        order, _ = self._orders.pop(working.key)
-        del self._keys[order.ref]
-        return order
+    def _forget(self, working: Order) -> bt.Order:
+        return self._orders.pop(working.key)[0]
 
     def _exchange_order(self, execution: Execution) -> bt.Order:
         """Return an order that the exchange made by itself, for backtrader to hear of."""
