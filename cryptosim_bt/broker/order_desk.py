@@ -29,7 +29,7 @@ from cryptosim_bt.exchange.simulated_exchange import SimulatedExchange
 logger = logging.getLogger(__name__)
 
 
-class DeskBroker(NotifyingBroker, Protocol):
+class OrderBroker(NotifyingBroker, Protocol):
     """What a broker is to its desk."""
 
     p: Any  # its venue_rules
@@ -73,7 +73,7 @@ class OrderDesk:
 
     def __init__(
         self,
-        broker: DeskBroker,
+        broker: OrderBroker,
         instrument: Instrument,
         margin: OrderMargin,
         comminfo: bt.CommInfoBase,
