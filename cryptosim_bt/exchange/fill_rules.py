@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from cryptosim_bt.accounting.instrument import Instrument, floor_to_step
-from cryptosim_bt.accounting.orders import Liquidity
-from cryptosim_bt.exchange.order_book import WorkingOrder
 
 EventOrder = Literal["rules", "best", "worst"]
 
@@ -77,10 +75,6 @@ class Matcher:
         self.rules = rules
         self._margin = instrument.tick if rules.through else 0.0
 
-    def touched(self, order: WorkingOrder, bar: Bar) -> bool:
-        """Tell whether a limit order fills in a bar (R14)."""
-        return self.reaches(order.price, bar, is_buy=order.is_buy)
-
     def reaches(self, price: float, bar: Bar, *, is_buy: bool) -> bool:
         """Tell whether a bar fills a limit at a price (R14)."""
         if is_buy:
@@ -90,22 +84,6 @@ class Matcher:
         if self.rules.through and self._margin == 0.0:
             return reached < limit
         return reached <= (round(limit, 10) if self._margin else limit)
-
-    def limit_price(
-        self, order: WorkingOrder, bar: Bar, previous_ms: int
-    ) -> tuple[float, Liquidity]:
-        """Return the price and the liquidity of a limit order's fill (R15).
-
-        ``previous_ms`` is the open of the bar before: an order that was not yet active then has
-        its first bar now.
-        """
-        improves = (
-            self.rules.price_improvement
-            and order.from_signal
-            and previous_ms < order.active_ms
-            and (bar.open < order.price if order.is_buy else bar.open > order.price)
-        )
-        return (bar.open, Liquidity.TAKER) if improves else (order.price, Liquidity.MAKER)
 
     def slipped(self, price: float, bar: Bar, *, is_buy: bool) -> float:
         """Return a market price moved against the trader and to the tick against him (R16)."""

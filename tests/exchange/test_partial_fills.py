@@ -15,7 +15,8 @@ from cryptosim_bt import Result
 from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.accounting.orders import Role
 from cryptosim_bt.exchange.fill_rules import Bar, EventOrder, FillRules, Matcher
-from cryptosim_bt.exchange.order_book import WorkingOrder
+from cryptosim_bt.exchange.order_book import Order
+from cryptosim_bt.exchange.order_types import OrderType
 from tests.exchange_runs import (
     assert_money_is_kept,
     assert_same_result,
@@ -76,7 +77,7 @@ def test_bar_fills_a_share_of_its_volume_cut_down_to_the_lot(
     # R34.
     instrument = Instrument("BTC/USDT:USDT", "linear", 1.0, lot, 0.5, lot, 0.004, 0.004)
     matcher = Matcher(instrument, FillRules(max_volume_share=share))
-    order = WorkingOrder(1, 1, Role.ENTRY, "long", True, False, 100.0, left, 0, 0, None)
+    order = Order(1, OrderType.LIMIT, True, left, "long", Role.ENTRY, limit=100.0)
     bar = Bar(0, *QUIET, *QUIET, volume)
     assert matcher.quantity(order, bar) == pytest.approx(filled, abs=1e-12)
 
