@@ -31,11 +31,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import yaml
+from ruamel.yaml import YAML
 
 from cryptosim_bt import SHIPPED_CONFIGS, load_settings
 from cryptosim_bt.backtest.matching_data import data_request
 from cryptosim_bt.cli.commands import commands
+from cryptosim_bt.config.document import yaml_text
 from cryptosim_bt.feeds.sample import SampleFeed
 from cryptosim_bt.plugins.registry import Kind
 from tests.helpers import ROOT
@@ -165,10 +166,11 @@ class Reader:
 
     def run_yaml(self, block: Block) -> None:
         path = SHIPPED_CONFIGS / BASES.get(self.document, "config.yaml")
-        base = yaml.safe_load(path.read_text(encoding="utf-8"))
+        reader = YAML(typ="safe", pure=True)
+        base = reader.load(path)
         everything = re.sub(r"^( *)# (\w+: )", r"\1\2", block.text, flags=re.MULTILINE)
         for text in (block.text, everything):
-            merged = yaml.safe_dump(merge(base, yaml.safe_load(text)))
+            merged = yaml_text(merge(base, reader.load(text)))
             Path("fragment.yaml").write_text(merged, encoding="utf-8")
             commands(["check", "fragment.yaml"], standalone_mode=False)
 

@@ -7,6 +7,7 @@ below its own; a module that stands in no room fails here.
 from __future__ import annotations
 
 import ast
+import functools
 import math
 import subprocess
 import sys
@@ -53,8 +54,13 @@ def room_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Yield every name that a module imports, lazily or not, as an absolute dotted name."""
+@functools.cache
+def imports(path: Path) -> tuple[str, ...]:
+    """Return every name that a module imports, lazily or not, as an absolute dotted name."""
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -150,7 +150,7 @@ def trade_type_of(symbol: str) -> int:
 # Maintenance is the first tier's: BTC 0.4 % from a recorded BTC-USD-SWAP position and the recorded
 # first tiers of BTC-USDT and ETH-USDT (0.4 %); ETH-USD 0.8 % from a recorded position (2021), kept
 # for ETH-USDC as the careful figure. Complete lists with a source and a date stand in
-# `assets/tiers_okx_*.yaml` (`tiers.py`); where there is none, larger positions need more than this
+# `okx_tiers/` (`maintenance_tiers.py`); where there is none, larger positions need more than this
 # one rate: give `instrument.tiers`.
 _OKX_SWAPS: dict[str, tuple[float, float, float, float]] = {
     "BTC/USD:BTC": (100.0, 1.0, 0.1, 0.004),

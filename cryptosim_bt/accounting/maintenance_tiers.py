@@ -1,4 +1,4 @@
-"""Maintenance margin by size, in the two forms that exchanges use.
+"""Maintenance margin by size, in the two forms that exchanges use (R31).
 
 - By contracts of the leg (OKX): the tier's rate applies to the whole leg; the requirement jumps at
   a tier's edge.
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from cryptosim_bt.accounting.arithmetic import maintenance_margin, sum_floats
 from cryptosim_bt.accounting.contracts import (
@@ -32,6 +33,7 @@ BUILT_IN_TIERS = "built-in"
 
 Basis = Literal["contracts", "notional"]
 
+_MOST_LEVELS = 8
 _SHIPPED = Path(__file__).resolve().parent / "okx_tiers"
 
 
@@ -119,7 +121,7 @@ def liquidation_region(
 
     ``margin + pnl(P) <= maintenance(P) + taker fee of closing``. With tiers by notional, closed
     form within the tiers of each price interval, solved again in the next interval where the
-    solution lies beyond this one.
+    solution lies beyond this one (R32).
 
     Parameters
     ----------
@@ -214,13 +216,15 @@ def read_tiers(path: Path) -> MaintenanceTiers:
     ConfigError
         If the file is missing or is not of that form.
     """
+    reader = YAML(typ="safe", pure=True)
+    reader.max_depth = _MOST_LEVELS
     try:
-        return _tiers_of(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return _tiers_of(reader.load(path.read_text(encoding="utf-8")))
     except OSError as error:
         found = f"cannot be read ({error.strerror})"
     except UnicodeDecodeError:
         found = "is no text in UTF-8"
-    except yaml.YAMLError as error:
+    except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         found = "is no YAML" if mark is None else f"is no YAML from line {mark.line + 1} on"
     except ValueError as error:

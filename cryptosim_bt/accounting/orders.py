@@ -93,6 +93,8 @@ class Execution:
     fill_id
         The venue's name of the fill, by which a fill reported twice is known; None where the
         reporter never repeats itself (the simulated exchange).
+    entry
+        The holding's average that was closed against; 0 for what opens.
     """
 
     time_ms: int
@@ -106,6 +108,7 @@ class Execution:
     liquidity: Liquidity
     realized_pnl: float
     fill_id: str | None = None
+    entry: float = 0.0
 
 
 class FundingPayment(NamedTuple):

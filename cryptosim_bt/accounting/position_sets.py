@@ -1,6 +1,6 @@
 """What the strategy's book holds: Transactions, the Position of a side, PositionSets, Trades.
 
-Values with their life; what happens to them is decided in `positions.py`.
+Values with their life; what happens to them is decided in `position_book.py`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from cryptosim_bt.accounting.orders import PlaceOrder
 
 @dataclass(slots=True, eq=False)
 class Transaction:
-    """One filled entry order: grows with its fills, ends as one trade.
+    """One filled entry order: grows with its fills (R35), ends as one trade.
 
     ``contracts`` were entered in all at the average ``entry_price``; ``open_contracts`` of them
     are still held, at ``open_price``: another average where some were closed between two fills of
-    the entry. Fees and ``funding_paid`` are costs (+ = paid).
+    the entry (R36). Fees and ``funding_paid`` are costs (+ = paid).
     """
 
     id: int

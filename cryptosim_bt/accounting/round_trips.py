@@ -1,4 +1,4 @@
-"""What a strategy without a book holds, each leg from flat to flat: one trade.
+"""What a strategy without a book holds, each leg from flat to flat: one trade (R51).
 
 The strategy's half of R21 where there are no Transactions and sets: made from the fills alone, so
 that its money and contracts can be compared with the exchange's. A round trip begins with the fill

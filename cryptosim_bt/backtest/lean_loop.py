@@ -20,7 +20,7 @@ from cryptosim_bt.broker.backtrader_time import day_number
 from cryptosim_bt.broker.futures_broker import FuturesBroker
 from cryptosim_bt.data.timeframe import DAY_MS, milliseconds
 
-# The progress callback hears of every so many bars.
+# The progress callback receives every so many bars.
 PROGRESS_STEP = 2_000
 
 

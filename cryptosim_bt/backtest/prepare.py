@@ -179,7 +179,7 @@ def prepare_bars(
 
 
 def warmup_of(settings: Settings, plugins: ResolvedPlugins) -> int:
-    """Return how many bars before the window a run needs."""
+    """Return how many bars before the window a run needs (R3; a plain strategy: R50)."""
     if is_plain(plugins.strategy):
         return settings.keys.strategy.warmup
     needed: int = plugins.strategy.warmup(plugins.params)
@@ -187,7 +187,7 @@ def warmup_of(settings: Settings, plugins: ResolvedPlugins) -> int:
 
 
 def _atr_warmup(settings: Settings) -> int:
-    """Return the bars that the ATRs of `trading.sizing` and `trading.stop` need."""
+    """Return the bars that the ATRs of `trading.sizing` and `trading.stop` need (R46)."""
     trading = settings.keys.trading
     return max(
         trading.sizing.atr_period if trading.sizing.method == "atr" else 0,

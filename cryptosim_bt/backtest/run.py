@@ -82,7 +82,7 @@ def run_backtest(
 
 
 def ambiguity_band(prepared: Prepared, result: Result) -> dict[str, dict[str, float]]:
-    """Return final equity and drawdown by the rules, and by the best and worst order of events.
+    """Return final equity and drawdown by the rules, and by the best and worst order (R42).
 
     Best: exits, entries, then stops and liquidation; worst: stops and liquidation, entries, then
     exits, in every bar. An indication and no bound: a bar decided one way leads to other bars.

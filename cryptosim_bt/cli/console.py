@@ -24,15 +24,15 @@ from cryptosim_bt.plugins.registry import Kind, Registry
 from cryptosim_bt.reports.words import Words
 
 
-class Advance(Protocol):
+class ProgressCallback(Protocol):
     """Called with how much is done, of how much in all, and of what."""
 
     def __call__(self, done: int, total: int, what: str = "bars") -> None:
-        """Hear how far the run is, or what is written after it."""
+        """Receive how far the run is, or what is written after it."""
 
 
 @contextmanager
-def progress_bar(console: Console) -> Iterator[Advance | None]:
+def progress_bar(console: Console) -> Iterator[ProgressCallback | None]:
     """Give a progress callback that draws a bar on a terminal, None where output is piped."""
     if not console.is_terminal:
         yield None
@@ -50,7 +50,7 @@ def progress_bar(console: Console) -> Iterator[Advance | None]:
         yield advance
 
 
-def writing(progress: Advance | None, name: str) -> Callable[[int, int], None] | None:
+def writing(progress: ProgressCallback | None, name: str) -> Callable[[int, int], None] | None:
     """Return the progress callback of a report's writer, None where nothing is drawn."""
     if progress is None:
         return None

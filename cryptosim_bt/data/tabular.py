@@ -154,7 +154,7 @@ def _read_csv(path: Path, layout: Layout) -> pd.DataFrame:
         low_memory=False,  # in chunks, one column could come out in two types
     )
     if not _has_plain_index(raw):
-        raise DataError(f"{path}: the rows have more cells than the header; mend the header")
+        raise DataError(f"{path}: the rows have more cells than the header; fix the header")
     if not has_header:
         names = ["time", *layout.headerless]
         further = [f"column {number}" for number in range(len(names) + 1, raw.shape[1] + 1)]

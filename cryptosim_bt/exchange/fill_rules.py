@@ -8,8 +8,6 @@ from typing import Literal, NamedTuple, Protocol
 
 from cryptosim_bt.accounting import arithmetic
 from cryptosim_bt.accounting.instrument import Instrument
-from cryptosim_bt.accounting.orders import Liquidity
-from cryptosim_bt.exchange.order_book import WorkingOrder
 
 EventOrder = Literal["rules", "best", "worst"]
 
@@ -77,31 +75,11 @@ class Matcher:
         self.instrument = instrument
         self.rules = rules
 
-    def touched(self, order: WorkingOrder, bar: Bar) -> bool:
-        """Tell whether a limit order fills in a bar (R14)."""
-        return self.reaches(order.price, bar, is_buy=order.is_buy)
-
     def reaches(self, price: float, bar: Bar, *, is_buy: bool) -> bool:
         """Tell whether a bar fills a limit at a price (R14)."""
         return arithmetic.touched(
             is_buy, price, bar.low, bar.high, self.rules.through, self.instrument.tick
         )
-
-    def limit_price(
-        self, order: WorkingOrder, bar: Bar, previous_ms: int
-    ) -> tuple[float, Liquidity]:
-        """Return the price and the liquidity of a limit order's fill (R15).
-
-        ``previous_ms`` is the open of the bar before: an order that was not yet active then has
-        its first bar now.
-        """
-        improves = (
-            self.rules.price_improvement
-            and order.from_signal
-            and previous_ms < order.active_ms
-            and (bar.open < order.price if order.is_buy else bar.open > order.price)
-        )
-        return (bar.open, Liquidity.TAKER) if improves else (order.price, Liquidity.MAKER)
 
     def slipped(self, price: float, bar: Bar, *, is_buy: bool) -> float:
         """Return a market price moved against the trader and to the tick against him (R16)."""

@@ -12,7 +12,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from cryptosim_bt.backtest.comparison import TOLD, Comparison, Effect, Pair, Parting
+from cryptosim_bt.backtest.comparison import REPORTED, Comparison, Effect, FirstDifference, Pair
 from cryptosim_bt.reports.words import Words
 from cryptosim_bt.results.result import Result
 
@@ -55,17 +55,17 @@ def sections(comparison: Comparison, language: str) -> Iterator[Section]:
     origins = tuple((pair.name, _value(pair.a), _value(pair.b)) for pair in comparison.origins)
     if origins:
         yield Section(words("comparison.origins"), (words("comparison.what"), "A", "B"), origins)
-    partings = [*comparison.bars, *([comparison.fill] if comparison.fill else [])]
+    differences = [*comparison.bars, *([comparison.fill] if comparison.fill else [])]
     yield Section(
         words("comparison.parting"),
         (words("comparison.what"), words("comparison.first"), "A", "B"),
-        tuple(_parting(each, words) for each in partings),
+        tuple(_first_difference(each, words) for each in differences),
         empty=words("comparison.no_parting"),
     )
     if comparison.effects:
         yield Section(
             words("comparison.effects"),
-            (words("comparison.difference"), *TOLD),
+            (words("comparison.difference"), *REPORTED),
             tuple(_effect(effect, words) for effect in comparison.effects),
             note=words("comparison.effects_note") if len(comparison.effects) > 1 else "",
         )
@@ -98,11 +98,11 @@ def _number(
     return f"{value:{sign},.{digits}g}"
 
 
-def _parting(parting: Parting, words: Words) -> tuple[str, ...]:
-    shown: tuple[Pair, ...] = parting.cells[:_CELLS]
-    if parting.stage == "fill":
-        shown = tuple(cell for cell in parting.cells if cell.a != cell.b or cell.name in _WHICH)
-    more = ", …" if parting.stage != "fill" and len(shown) < len(parting.cells) else ""
+def _first_difference(difference: FirstDifference, words: Words) -> tuple[str, ...]:
+    shown: tuple[Pair, ...] = difference.cells[:_CELLS]
+    if difference.stage == "fill":
+        shown = tuple(cell for cell in difference.cells if cell.a != cell.b or cell.name in _WHICH)
+    more = ", …" if difference.stage != "fill" and len(shown) < len(difference.cells) else ""
 
     def cells(side: str) -> str:
         values = [(pair.name, getattr(pair, side)) for pair in shown]
@@ -110,16 +110,16 @@ def _parting(parting: Parting, words: Words) -> tuple[str, ...]:
             return _NOTHING
         return ", ".join(f"{name} {_value(value)}" for name, value in values) + more
 
-    place = f"#{parting.place}" if parting.stage == "fill" else parting.place
-    return words(f"comparison.stage.{parting.stage}"), place, cells("a"), cells("b")
+    place = f"#{difference.place}" if difference.stage == "fill" else difference.place
+    return words(f"comparison.stage.{difference.stage}"), place, cells("a"), cells("b")
 
 
 def _effect(effect: Effect, words: Words) -> tuple[str, ...]:
     name = words.get(f"comparison.group.{effect.group}", effect.group)
     if effect.refusal is not None:
         text = f"{name} ({words('comparison.refused', why=effect.refusal)})"
-        return (text, *[_NOTHING] * len(TOLD))
-    changes = (_number(each, effect.changes.get(each), change=True, digits=5) for each in TOLD)
+        return (text, *[_NOTHING] * len(REPORTED))
+    changes = (_number(each, effect.changes.get(each), change=True, digits=5) for each in REPORTED)
     return (name, *changes)
 
 

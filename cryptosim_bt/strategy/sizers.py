@@ -1,4 +1,4 @@
-"""Sizers: from an amount of the base coin to contracts on the lot grid (R7)."""
+"""Sizers: from an amount of the base coin (R45) to contracts on the lot grid (R7)."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from cryptosim_bt.accounting.arithmetic import sum_floats
 
 
 def average_true_range(bars: pd.DataFrame, period: int) -> list[float]:
-    """Return Wilder's ATR of each bar, causal; NaN for the first ``period`` bars.
+    """Return Wilder's ATR of each bar (R46), causal; NaN for the first ``period`` bars.
 
     The true range is max(high, close before) - min(low, close before); the first value is the
     simple mean of ``period`` true ranges, each later ``(before * (period - 1) + range) / period``.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tests.exchange.scenario import FAR_TP, QUIET, STOP_5, Filled, Scenario
 from tests.helpers import HOUR_MS
-from tests.venue.scenario import FAR_TP, QUIET, STOP_5, Filled, Scenario
 
 OWN_STOPS = {"tick": 0.01, "use_sl": True, "stop_loss_pct": 0.02}
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tests.exchange.scenario import FAR_TP, QUIET, STOP_5, Filled, Scenario
 from tests.helpers import HOUR_MS, NEW_YEAR_MS
-from tests.venue.scenario import FAR_TP, QUIET, STOP_5, Filled, Scenario
 
 DAY_MS = 24 * HOUR_MS
 LONG_WAIT = {"order_cancel_timeout": 36_000.0}

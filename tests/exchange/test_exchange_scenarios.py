@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.exchange import table_entries, table_exits
+from tests.exchange.scenario import Filled, Scenario
 from tests.helpers import HOUR_MS, NEW_YEAR_MS, PLAIN, Bar, changed, same, simulate_with_framework
 from tests.known.oracle import simulate
-from tests.venue.scenario import Filled, Scenario
 
 pytestmark = pytest.mark.usefixtures("quiet_framework")
 

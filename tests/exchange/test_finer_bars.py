@@ -77,6 +77,7 @@ HOUR_OF_REST = (QUIET,) * 4
 
 # ---------------------------------------------------------------------- fills
 def test_fills_happen_in_finer_bars_and_bars_are_reported_per_strategy_bar() -> None:
+    # R40.
     fine = quarters(
         *HOUR_OF_REST, (101.0, 101.0, 101.0, 101.0), (101.0, 101.0, 99.0, 100.0), QUIET,
         (100.0, 102.5, 100.0, 101.0), *HOUR_OF_REST,
@@ -198,6 +199,7 @@ def test_order_expires_in_finer_bars() -> None:
     [(0, "01:00"), (1, "01:15"), (900_000, "01:15"), (900_001, "01:30"), (2_700_000, "01:45")],
 )
 def test_latency_moves_the_first_bar_that_can_fill(latency_ms: int, first: str) -> None:
+    # R41.
     fine = quarters(*HOUR_OF_REST, *HOUR_OF_REST)
     changes = {"backtest": {"fill": {"latency_ms": latency_ms}}}
     prepared = exchange_run(
@@ -246,6 +248,7 @@ AMBIGUOUS = [
 def test_ambiguous_bar_is_counted_by_its_kind_and_listed(
     kind: str, prices: list[Prices], signals: dict[int, int], changes: dict[str, Any]
 ) -> None:
+    # R43.
     result = outcome(exchange_run(hours(*prices), signals, changed(RULES, **changes)))
     assert result.summary["ambiguous_bars"] == {"total": 1, kind: 1}
     assert result.ambiguous["kind"].tolist() == [kind]
@@ -281,6 +284,7 @@ def test_orders_of_different_sides_do_not_make_a_bar_ambiguous() -> None:
 
 # ---------------------------------------------------------------------- best and worst order
 def test_best_order_takes_the_profit_and_the_worst_the_stop() -> None:
+    # R42.
     prices = [QUIET, QUIET, (100.0, 103.0, 97.0, 100.0)]
     prepared = exchange_run(hours(*prices), {0: 1}, changed(RULES, **STOP_2))
     assert happened(outcome(prepared))[1:] == [(2, "stop_loss", 1.0, 98.0, "taker")]
@@ -302,6 +306,7 @@ def test_worst_order_lets_the_entry_replace_the_take_profit_it_meets() -> None:
 
 
 def test_band_holds_the_figures_of_the_three_runs() -> None:
+    # R42: run --ambiguity runs all three.
     prices = [QUIET, QUIET, (100.0, 103.0, 97.0, 100.0)]
     prepared = exchange_run(hours(*prices), {0: 1}, changed(RULES, **STOP_2))
     band = ambiguity_band(prepared, outcome(prepared))
@@ -349,6 +354,7 @@ def test_finer_bars_of_a_second_file_fill_orders(folder: Path) -> None:
 
 
 def test_strategy_bar_without_finer_bars_is_answered_with_a_sentence(folder: Path) -> None:
+    # R40: every strategy bar needs one at least.
     write_bars(folder / "fine.csv", 192, step_ms=QUARTER_MS, without=range(120, 124))
     done = cryptosim(folder, "run", "config.yaml", "--output", "out", code=2)
     assert "4 15m bars are missing, the first at 2025-01-02T06:00:00Z" in done.stderr

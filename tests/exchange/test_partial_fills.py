@@ -15,7 +15,8 @@ from cryptosim_bt import Result
 from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.accounting.orders import Role
 from cryptosim_bt.exchange.fill_rules import Bar, EventOrder, FillRules, Matcher
-from cryptosim_bt.exchange.order_book import WorkingOrder
+from cryptosim_bt.exchange.order_book import Order
+from cryptosim_bt.exchange.order_types import OrderType
 from tests.exchange_runs import (
     assert_money_is_kept,
     assert_same_result,
@@ -73,9 +74,10 @@ def run(
 def test_bar_fills_a_share_of_its_volume_cut_down_to_the_lot(
     share: float | None, volume: float, lot: float, left: float, filled: float
 ) -> None:
+    # R34.
     instrument = Instrument("BTC/USDT:USDT", "linear", 1.0, lot, 0.5, lot, 0.004, 0.004)
     matcher = Matcher(instrument, FillRules(max_volume_share=share))
-    order = WorkingOrder(1, 1, Role.ENTRY, "long", True, False, 100.0, left, 0, 0, None)
+    order = Order(1, OrderType.LIMIT, True, left, "long", Role.ENTRY, limit=100.0)
     bar = Bar(0, *QUIET, *QUIET, volume)
     assert matcher.quantity(order, bar) == pytest.approx(filled, abs=1e-12)
 
@@ -94,6 +96,7 @@ def test_volume_of_3_is_counted_in_contracts(kind: Any, unit: Any, contracts: fl
 
 # ---------------------------------------------------------------------- entries
 def test_entry_that_fills_over_three_bars_is_one_transaction() -> None:
+    # R35.
     prices = [QUIET, QUIET, QUIET, QUIET, (100.0, 102.0, 100.0, 102.0)]
     result = run(prices, {0: 1}, [0, 8, 8, 8, 100])
     # 4, 4 and the last 2; then one take-profit and one trade.
@@ -158,6 +161,7 @@ def test_entry_that_expires_with_nothing_filled_counts_for_nothing() -> None:
 
 # ---------------------------------------------------------------------- sets
 def test_set_waits_until_every_transaction_is_complete() -> None:
+    # R35: a set is made when every Transaction of the Position is done.
     # Two make a set. The second entry is placed while the first still fills.
     rules = changed(RULES, position_set_size=2)
     result = run([QUIET] * 6, {0: 1, 1: 1}, [0, 8, 8, 16, 16, 16], rules)
@@ -179,6 +183,7 @@ def test_set_is_made_when_the_last_growing_entry_expires() -> None:
 
 # ---------------------------------------------------------------------- exits
 def test_partial_exit_takes_from_every_transaction_pro_rata() -> None:
+    # R36.
     prices = [QUIET, QUIET, QUIET, (100.0, 102.0, 100.0, 102.0), (102.0, 103.0, 102.0, 103.0)]
     result = run(prices, {0: 1, 1: 1}, [0, 100, 100, 10, 100])
     # 5 of 20 in bar 3, the rest in bar 4, each Transaction closed at the end of it.
@@ -259,6 +264,7 @@ def test_stop_covers_all_after_a_partial_exit_and_an_entry_of_the_same_size() ->
 
 
 def test_stop_that_fills_in_part_goes_on_as_a_market_order() -> None:
+    # R37: at the open of every following bar.
     rules = changed(RULES, use_sl=True, stop_loss_pct=0.05)
     prices = [QUIET, QUIET, (100.0, 100.0, 94.0, 96.0), (97.0, 99.0, 97.0, 98.0), AWAY, AWAY]
     result = run(prices, {0: 1}, [0, 100, 6, 8, 0, 100], rules)

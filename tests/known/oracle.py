@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import yaml
+from ruamel.yaml import YAML
 
 Bar = tuple[int, float, float, float, float]
 LONG, SHORT = 1, -1
@@ -459,7 +459,7 @@ def simple_ma_signals(closes: list[float], short: int, long: int, exit_on_cross:
 
 def load_case(folder: str | Path) -> tuple[list[Bar], list[int], dict[str, Any]]:
     """(bars, signals, settings) of a known case: its config.yaml and the data file it names."""
-    config = yaml.safe_load((Path(folder) / "config.yaml").read_text(encoding="utf-8"))
+    config = YAML(typ="safe", pure=True).load(Path(folder) / "config.yaml")
     backtest, averages = config["backtest"], config["strategy"]["simple_ma"]
     warm_up, zone = averages["long_period"], ZoneInfo(config["timezone"])
     start_ms, end_ms = (  # R2

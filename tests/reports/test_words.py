@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import yaml
+from ruamel.yaml import YAML, MappingNode, Node, SequenceNode
 
 from cryptosim_bt.accounting.orders import Liquidity, OrderEnd, Role
 from cryptosim_bt.exchange.order_types import OrderType
@@ -25,9 +25,9 @@ PRODUCT = FOLDER.parents[1]
 OTHER_PLACES = {"workbook.figure.total_return_usd.note"}
 
 
-def ids(path: str, node: yaml.MappingNode) -> Iterator[tuple[str, yaml.Node]]:
+def ids(path: str, node: MappingNode) -> Iterator[tuple[str, Node]]:
     for name, each in node.value:
-        if isinstance(each, yaml.MappingNode):
+        if isinstance(each, MappingNode):
             yield from ids(f"{path}.{name.value}", each)
         else:
             yield f"{path}.{name.value}", each
@@ -36,11 +36,11 @@ def ids(path: str, node: yaml.MappingNode) -> Iterator[tuple[str, yaml.Node]]:
 # ---------------------------------------------------------------------- texts
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_id_is_there_once_with_a_text_in_each_language(path: Path) -> None:
-    found = list(ids(path.stem, yaml.compose(path.read_text(encoding="utf-8"))))
+    found = list(ids(path.stem, YAML(typ="safe", pure=True).compose(path)))
     names = [name for name, _ in found]
     assert sorted({name for name in names if names.count(name) > 1}) == []
     for name, node in found:
-        assert isinstance(node, yaml.SequenceNode), name
+        assert isinstance(node, SequenceNode), name
         pair = [text.value for text in node.value]
         assert len(pair) == len(LANGUAGES), name
         assert all(pair), name

@@ -306,7 +306,7 @@ def test_verify_repairs_a_damaged_file_from_the_venue(command, kept, server, exc
     path.write_bytes(path.read_bytes()[:-20])
     said = command("verify-data", code=1)
     assert "2024-12.parquet: is damaged" in said.stdout.replace("\n", "")
-    assert "verify-data --repair` mends" in said.stderr
+    assert "verify-data --repair` fixes" in said.stderr
     said = command("verify-data", "--repair", "--rest-url", server.url)
     assert "okx BTC/USD:BTC 1h: 744 new rows" in said.stderr
     assert command("verify-data").stdout.endswith("1 series, 0 findings\n")

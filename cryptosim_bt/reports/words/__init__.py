@@ -12,11 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
 
 LANGUAGES = ("en", "ko")
-# In C where PyYAML has it: ten times as fast.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Words:
@@ -36,11 +34,13 @@ class Words:
 
     def __call__(self, key: str, **values: object) -> str:
         """Return the text of an id, ``values`` in their places."""
-        return texts()[key][self._place].format(**self._names, **values)
+        area, _, within = key.partition(".")
+        return texts_of(area)[within][self._place].format(**self._names, **values)
 
     def get(self, key: str, default: str) -> str:
         """Return the text of an id, or what to say where there is no such id."""
-        return self(key) if key in texts() else default
+        area, _, within = key.partition(".")
+        return self(key) if within in texts_of(area) else default
 
     def shown(self, value: str) -> str:
         """Return a value of a run's tables in words.
@@ -63,21 +63,17 @@ class Words:
         return self.get(key, name), self.get(f"{key}.note", "")
 
 
-@cache
-def texts() -> Mapping[str, tuple[str, ...]]:
+def texts() -> dict[str, tuple[str, ...]]:
     """Return the texts of every id in the order of `LANGUAGES`."""
-    return {
-        key: tuple(pair)
-        for file in sorted(Path(__file__).parent.glob("*.yaml"))
-        for key, pair in _leaves(file.stem, yaml.load(file.read_text("utf-8"), _LOADER))
-    }
+    areas = sorted(file.stem for file in Path(__file__).parent.glob("*.yaml"))
+    return {f"{area}.{key}": pair for area in areas for key, pair in texts_of(area).items()}
 
 
-def texts_of(area: str) -> dict[str, tuple[str, ...]]:
-    """Return the texts of one file by their ids within it."""
-    within = f"{area}."
-    return {key.removeprefix(within): each for key, each in texts().items()
-            if key.startswith(within)}  # fmt: skip
+@cache
+def texts_of(area: str) -> Mapping[str, tuple[str, ...]]:
+    """Return the texts of one file by their ids within it; it is read when first asked for."""
+    tree = YAML(typ="safe", pure=True).load(Path(__file__).with_name(f"{area}.yaml"))
+    return {key.removeprefix("."): tuple(pair) for key, pair in _leaves("", tree)}
 
 
 def _leaves(path: str, tree: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
