@@ -18,10 +18,10 @@ from zoneinfo import ZoneInfo
 import backtrader as bt
 
 from cryptosim_bt.accounting.contracts import SIDES
-from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.accounting.orders import Execution, FundingPayment, OrderEnd, Role
 from cryptosim_bt.accounting.round_trips import RoundTrips
 from cryptosim_bt.broker.order_refusals import ORDER_TYPES
+from cryptosim_bt.config.simulation import SimulationSettings
 from cryptosim_bt.data.timeframe import iso_utc
 from cryptosim_bt.errors import BooksDisagree, PluginError
 from cryptosim_bt.exchange.order_types import WITH_LIMIT, OrderType
@@ -47,21 +47,16 @@ _FLIP, _NET = "flip", "net"
 
 
 @dataclass(frozen=True)
-class PlainContext:
+class PlainContext(SimulationSettings):
     """What the ledger needs to know of a run.
 
     ``warmup`` bars come before the first bar that may trade, which opens at ``start_ms``.
     """
 
     strategy: str
-    instrument: Instrument
-    initial_balance: float
-    timeframe_ms: int
     zone: ZoneInfo
     warmup: int
     start_ms: int
-    one_way: bool
-    close_at_end: bool
 
 
 @dataclass(slots=True)

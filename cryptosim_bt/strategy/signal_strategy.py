@@ -19,8 +19,6 @@ import pandas as pd
 
 from cryptosim_bt.accounting.account import Account
 from cryptosim_bt.accounting.contracts import SIDES, Side
-from cryptosim_bt.accounting.exit_orders import BookRules
-from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.accounting.orders import (
     CancelOrder,
     Command,
@@ -35,6 +33,7 @@ from cryptosim_bt.accounting.position_book import PositionBook
 from cryptosim_bt.accounting.position_sets import Group
 from cryptosim_bt.broker.commission import scheme_of
 from cryptosim_bt.broker.futures_trade import FuturesTrade
+from cryptosim_bt.config.simulation import SimulationSettings
 from cryptosim_bt.errors import BooksDisagree, PluginError
 from cryptosim_bt.strategy.daily_loss import DailyLossLimit
 from cryptosim_bt.strategy.indicators import IndicatorPanel, panel_indicator
@@ -51,29 +50,19 @@ BOOKS_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
-class StrategyContext:
+class StrategyContext(SimulationSettings):
     """What the framework hands to a strategy; a plugin has nothing to do with it.
 
     ``signals`` holds one signal per bar (None for a strategy that overrides `signal`), ``panels``
     the indicator columns. ``warmup`` bars come before the first bar that may trade.
     """
 
-    instrument: Instrument
-    book_rules: BookRules
-    daily_loss_limit_pct: float | None
-    initial_balance: float
-    timeframe_ms: int
-    order_timeout_ms: int
-    max_concurrent_sets: int | None
     warmup: int
     zone: ZoneInfo
     signals: Sequence[int] | None = None
     panels: tuple[IndicatorPanel, ...] = ()
     size_atr: Sequence[float] | None = None
     stop_atr: Sequence[float] | None = None
-    stop_atr_multiple: float = 0.0
-    fill_at_signal_close: bool = False
-    close_at_end: bool = False
 
 
 class SignalStrategy(bt.Strategy):
