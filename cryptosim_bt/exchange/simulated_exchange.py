@@ -460,6 +460,7 @@ class SimulatedExchange:
             fee=fee,
             liquidity=liquidity,
             realized_pnl=realized,
+            balance=account.balance,
         )
         self._listener.filled(order, execution)
         if account.flat:
@@ -482,6 +483,7 @@ class SimulatedExchange:
             fee=fee,
             liquidity=Liquidity.TAKER,
             realized_pnl=realized,
+            balance=self.account.balance,
         )
         self._listener.filled(None, execution)
 
