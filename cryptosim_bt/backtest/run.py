@@ -154,6 +154,8 @@ def _broker(prepared: Prepared, event_order: EventOrder) -> FuturesBroker:
         margin_mode=run.margin_mode,
         venue_rules=run.venue_rules,
         funding=prepared.funding,
+        fill_at_signal_close=run.fill_at_signal_close,
+        close_at_end=run.close_at_end,
         commission=FuturesCommission(
             contract=run.contract,
             maker=run.maker,
