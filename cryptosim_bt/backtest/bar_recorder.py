@@ -20,6 +20,40 @@ _HELD = (
 )  # fmt: skip
 
 
+class BarRows:
+    """Figures of each bar, packed; a table of them is made when one is asked for."""
+
+    def __init__(self) -> None:
+        self.bars = array("d")  # what every bar changes, `_BAR` each
+        self.holdings = array("d")  # what fills, funding and new sets change, `_HELD` each
+        self.held_since = array("q")  # the bar at which each of those began
+
+    def __len__(self) -> int:
+        return len(self.bars) // len(_BAR)
+
+    def table(self) -> pd.DataFrame:
+        """Return the record as a table, one row a bar of the window."""
+        bars = np.array(self.bars).reshape(-1, len(_BAR))
+        holdings = np.array(self.holdings).reshape(-1, len(_HELD))
+        stood = np.diff([*self.held_since, len(bars)])
+        columns = {
+            **dict(zip(_BAR, bars.T, strict=True)),
+            **dict(zip(_HELD, holdings.repeat(stood, axis=0).T, strict=True)),
+        }
+        columns["equity"] = columns["balance"] + columns["unrealized_pnl"]
+        table = pd.DataFrame(columns, columns=list(LAST_BAR_COLUMNS))
+        for column in ("signal", "long_sets", "short_sets"):
+            table[column] = table[column].astype(np.int64)
+        for side in ("long", "short"):
+            # An empty leg has no average.
+            table[f"{side}_average"] = table[f"{side}_average"].where(
+                table[f"{side}_contracts"] > 0.0
+            )
+        for column in ("liquidation_below", "liquidation_above"):
+            table[column] = table[column].where(np.isfinite(table[column]))
+        return table
+
+
 class BarRecorder(ReportAnalyzer):
     """Record balance, equity, margin and what is held at every bar of the window.
 
@@ -29,9 +63,7 @@ class BarRecorder(ReportAnalyzer):
 
     def start(self) -> None:
         """Begin with an empty record."""
-        self._bars = array("d")  # what every bar changes, `_BAR` each
-        self._holdings = array("d")  # what fills, funding and new sets change, `_HELD` each
-        self._held_since = array("q")  # the bar at which each of those began
+        self.rows = BarRows()
         self._broker, self._record = self.strategy.broker, record_of(self.strategy)
         self._book = self._record.book
         self._account, self._exchange = self._broker.account, self._broker.exchange
@@ -52,7 +84,7 @@ class BarRecorder(ReportAnalyzer):
         if account.version != self._version or len(self._book.sets) != self._sets:
             self._note_holdings(mark)
         margin = account.position_margin(mark) + self._exchange.entry_margin()
-        self._bars.extend(
+        self.rows.bars.extend(
             (self._record.last_signal, mark, account.unrealized_pnl(mark), margin)
         )
 
@@ -64,8 +96,8 @@ class BarRecorder(ReportAnalyzer):
         account, book = self._account, self._book
         long, short = account.legs["long"], account.legs["short"]
         self._version, self._sets = account.version, len(book.sets)
-        self._held_since.append(len(self._bars) // len(_BAR))
-        self._holdings.extend((
+        self.rows.held_since.append(len(self.rows))
+        self.rows.holdings.extend((
             account.balance,
             long.contracts,
             long.average,
@@ -75,28 +107,6 @@ class BarRecorder(ReportAnalyzer):
             book.count_sets("short"),
             *account.liquidation_prices(mark),
         ))  # fmt: skip
-
-    def table(self) -> pd.DataFrame:
-        """Return the record as a table, one row a bar of the window."""
-        bars = np.array(self._bars).reshape(-1, len(_BAR))
-        holdings = np.array(self._holdings).reshape(-1, len(_HELD))
-        stood = np.diff([*self._held_since, len(bars)])
-        columns = {
-            **dict(zip(_BAR, bars.T, strict=True)),
-            **dict(zip(_HELD, holdings.repeat(stood, axis=0).T, strict=True)),
-        }
-        columns["equity"] = columns["balance"] + columns["unrealized_pnl"]
-        table = pd.DataFrame(columns, columns=list(LAST_BAR_COLUMNS))
-        for column in ("signal", "long_sets", "short_sets"):
-            table[column] = table[column].astype(np.int64)
-        for side in ("long", "short"):
-            # An empty leg has no average.
-            table[f"{side}_average"] = table[f"{side}_average"].where(
-                table[f"{side}_contracts"] > 0.0
-            )
-        for column in ("liquidation_below", "liquidation_above"):
-            table[column] = table[column].where(np.isfinite(table[column]))
-        return table
 
 
 class PlainBarRecorder(BarRecorder):

@@ -10,8 +10,9 @@ import pandas as pd
 
 from cryptosim_bt.accounting.orders import FundingPayment
 from cryptosim_bt.accounting.position_sets import PositionSet, Trade
+from cryptosim_bt.backtest.bar_recorder import BarRows
 from cryptosim_bt.backtest.prepare import Prepared
-from cryptosim_bt.backtest.summary import summarize
+from cryptosim_bt.backtest.summary import counts, summarize
 from cryptosim_bt.broker.backtrader_time import float_ms
 from cryptosim_bt.broker.commission import FuturesCommission
 from cryptosim_bt.data.timeframe import utc_index
@@ -23,30 +24,31 @@ from cryptosim_bt.strategy.run_record import Fill, OrderLife, record_of
 
 
 def gather(prepared: Prepared, strategy: bt.Strategy) -> Result:
-    """Return the result of a strategy that has run."""
-    bars, panels = _bars_table(prepared, strategy)
-    record = record_of(strategy)
-    book = record.book
-    tables = {
-        "bars": bars,
-        "fills": _rows(Fill, record.fills),
-        "trades": _rows(Trade, book.trades),
-        "orders": _rows(
-            PlainOrderLife if is_plain(type(strategy)) else OrderLife,
-            list(record.order_lives.values()),
-        ),
-        "sets": _sets_table(book.sets),
-        "funding": _rows(FundingPayment, record.funding),
-        "ambiguous": _with_times(
-            pd.DataFrame(strategy.broker.exchange.ambiguous, columns=["time_ms", "kind"])
-        ),
-    }
-    for name, columns in COUNTS.items():
-        for column in set(columns) & set(tables[name]):
-            tables[name][column] = tables[name][column].astype("Int64")
-    summary = summarize(prepared, strategy, bars, tables["trades"])
-    settings = prepared.settings.resolved()
-    return Result(settings=settings, summary=summary, panels=panels, **tables)
+    """Return the result of a strategy that has run.
+
+    Its tables are made of the run's records when they are asked for; Cerebro and all in it can go.
+    """
+    record, ambiguous = record_of(strategy), strategy.broker.exchange.ambiguous
+    fills, funding = record.fills, record.funding
+    trades, sets = record.book.trades, record.book.sets
+    lives = list(record.order_lives.values())
+    life = PlainOrderLife if is_plain(type(strategy)) else OrderLife
+    rows, counted = strategy.analyzers.bar_recorder.rows, counts(prepared, strategy)
+    indicators = [(column, panel.name, values) for panel in prepared.panels
+                  for column, values in panel.columns.items()]  # fmt: skip
+    indicators = indicators or _own_indicators(strategy)
+    return Result.made_when_asked({
+        "settings": lambda _: prepared.settings.resolved(),
+        "summary": lambda run: summarize(prepared, counted, run.bars, run.trades),
+        "panels": lambda _: {column: panel for column, panel, _values in indicators},
+        "bars": lambda _: _bars_table(prepared, rows, indicators),
+        "fills": lambda _: _rows(Fill, fills, COUNTS["fills"]),
+        "trades": lambda _: _rows(Trade, trades),
+        "orders": lambda _: _rows(life, lives, COUNTS["orders"]),
+        "sets": lambda _: _sets_table(sets),
+        "funding": lambda _: _rows(FundingPayment, funding),
+        "ambiguous": lambda _: _with_times(pd.DataFrame(ambiguous, columns=["time_ms", "kind"])),
+    })  # fmt: skip
 
 
 def performance_so_far(strategy: bt.Strategy) -> dict[str, Any]:
@@ -56,7 +58,7 @@ def performance_so_far(strategy: bt.Strategy) -> dict[str, Any]:
     """
     plain, book = is_plain(type(strategy)), record_of(strategy).book
     context = strategy.broker.ledger.context if plain else strategy.p.context
-    bars = strategy.analyzers.bar_recorder.table()
+    bars = strategy.analyzers.bar_recorder.rows.table()
     rows = slice(context.warmup, context.warmup + len(bars))
     for column in ("open", "close"):
         bars[column] = np.array(getattr(strategy.data, column).array[rows], dtype=np.float64)
@@ -75,21 +77,16 @@ def performance_so_far(strategy: bt.Strategy) -> dict[str, Any]:
 
 
 def _bars_table(
-    prepared: Prepared, strategy: bt.Strategy
-) -> tuple[pd.DataFrame, dict[str, str]]:
-    recorded = strategy.analyzers.bar_recorder.table()
-    # Fewer where the strategy itself has ended the run.
-    window = prepared.window.iloc[: len(recorded)]
+    prepared: Prepared, rows: BarRows, indicators: list[tuple[str, str, Any]]
+) -> pd.DataFrame:
+    # Fewer rows where the strategy itself has ended the run.
+    window, first = prepared.window.iloc[: len(rows)], prepared.warmup
     table = pd.DataFrame({"time": window.index})
     for column in ("open", "high", "low", "close", "volume"):
         table[column] = window[column].to_numpy()
-    panels = {}
-    columns = [(column, panel.name, values) for panel in prepared.panels
-               for column, values in panel.columns.items()]  # fmt: skip
-    for column, panel, values in columns or _own_indicators(strategy):
-        table[column] = values[prepared.warmup : prepared.warmup + len(recorded)]
-        panels[column] = panel
-    return pd.concat([table, recorded], axis=1), panels
+    for column, _, values in indicators:
+        table[column] = np.array(values[first : first + len(rows)], dtype=np.float64)
+    return pd.concat([table, rows.table()], axis=1)
 
 
 def _own_indicators(strategy: bt.Strategy) -> list[tuple[str, str, Any]]:
@@ -107,7 +104,7 @@ def _own_indicators(strategy: bt.Strategy) -> list[tuple[str, str, Any]]:
             name = label if len(aliases) == 1 else f"{label}_{alias}"
             taken = sum(each[0] == name or each[0].startswith(f"{name}_#") for each in found)
             taken += name in FIRST_BAR_COLUMNS or name in LAST_BAR_COLUMNS
-            values = np.array(getattr(indicator.lines, alias).array, dtype=np.float64)
+            values = getattr(indicator.lines, alias).array
             found.append((f"{name}_#{taken + 1}" if taken else name, panel, values))
     return found
 
@@ -117,8 +114,8 @@ def _numbers(indicator: bt.Indicator) -> list[int]:
     return [value for value in indicator.p._getvalues() if type(value) is int]
 
 
-def _rows(kind: type, rows: list[Any]) -> pd.DataFrame:
-    """Return records as a table; ``..._ms`` becomes a UTC time column."""
+def _rows(kind: type, rows: list[Any], counts: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Return records as a table; ``..._ms`` becomes a UTC time column, ``counts`` whole numbers."""
     types = get_type_hints(kind)  # those of its bases first
     names = list(types)
     table = pd.DataFrame(
@@ -128,6 +125,7 @@ def _rows(kind: type, rows: list[Any]) -> pd.DataFrame:
         # Without a value, pandas takes every column for numbers.
         texts = [name for name, type_ in types.items() if _is_text(type_)]
         table = table.astype(dict.fromkeys(texts, pd.Series([""]).dtype))
+    table = table.astype({name: "Int64" for name in counts if name in table})
     return _with_times(table)
 
 

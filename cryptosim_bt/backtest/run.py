@@ -66,12 +66,6 @@ def run_backtest(
     """
     prepared = prepare(settings, registry)
     result, analyzers = execute(prepared, progress)
-    if late := result.summary.get("funding_late"):
-        logger.warning(
-            "funding fell due in holes of the bars %d times while something was held; each was "
-            "charged at the open of the first bar after its hole (R22)",
-            late,
-        )
     if ambiguity:
         summary = {**result.summary, "ambiguity": ambiguity_band(prepared, result)}
         result = replace(result, summary=summary)
@@ -108,6 +102,13 @@ def execute(
     cerebro = cerebro_for(prepared, progress, event_order)
     with failures_of(prepared.strategy, prepared.settings.keys.strategy.name):
         strategy = cerebro.run()[0]
+    late = cerebro.broker.exchange.late_funding
+    if late and event_order == "rules":
+        logger.warning(
+            "funding fell due in holes of the bars %d times while something was held; each was "
+            "charged at the open of the first bar after its hole (R22)",
+            late,
+        )
     analyzers = [getattr(strategy.analyzers, name) for name in prepared.analyzers]
     return gather(prepared, strategy), analyzers
 

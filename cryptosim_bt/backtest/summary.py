@@ -18,40 +18,28 @@ from cryptosim_bt.results import metrics
 from cryptosim_bt.results.result import LAST_PRICE
 from cryptosim_bt.strategy.run_record import record_of
 
+# What is computed from the tables, by its place in the summary.
+_OF_BARS = ("bars_traded", "start", "end")
+_OF_MONEY = ("final_balance", "final_equity", "unrealized_pnl", "total_return", "total_return_usd",
+             "annual_return", "max_drawdown", "sharpe", "sortino")  # fmt: skip
+_OF_TRADES = ("trades", "wins", "losses", "win_rate", "profit_factor")
 
-def summarize(
-    prepared: Prepared, strategy: bt.Strategy, bars: pd.DataFrame, trades: pd.DataFrame
-) -> dict[str, Any]:
-    """Return the summary of a run: counts, money, and the figures of R26."""
+
+def counts(prepared: Prepared, strategy: bt.Strategy) -> dict[str, Any]:
+    """Return the summary of a run as far as it needs no table; the rest is None in its place."""
     settings = prepared.settings
     account, exchange = strategy.broker.account, strategy.broker.exchange
-    initial = settings.keys.backtest.initial_balance
-    figures = metrics.figures(
-        bars,
-        trades,
-        initial,
-        settings.timeframe_ms,
-        inverse=settings.instrument.kind == "inverse",
-    )
-    last = bars.iloc[-1]
     record = record_of(strategy)
     lives = record.order_lives.values()
     return {
         "bars_loaded": len(prepared.bars),
-        "bars_traded": len(bars),
-        "start": iso_utc(bars["time"].iloc[0]),
-        "end": iso_utc(bars["time"].iloc[-1] + pd.Timedelta(settings.timeframe_ms, unit="ms")),
+        **dict.fromkeys(_OF_BARS),
         "symbol": settings.instrument.symbol,
         "currency": settings.instrument.currency,
-        "initial_balance": initial,
-        "final_balance": float(last["balance"]),
-        "final_equity": float(last["equity"]),
-        "unrealized_pnl": float(last["unrealized_pnl"]),
-        **{name: figures[name] for name in ("total_return", "total_return_usd", "annual_return",
-                                            "max_drawdown", "sharpe", "sortino")},
+        "initial_balance": settings.keys.backtest.initial_balance,
+        **dict.fromkeys(_OF_MONEY),
         "fills": len(record.fills),
-        **{name: figures[name] for name in ("trades", "wins", "losses", "win_rate",
-                                            "profit_factor")},
+        **dict.fromkeys(_OF_TRADES),
         "fees_paid": account.fees_paid,
         "funding_paid": account.funding_paid,
         "funding_missing": _missing_funding(
@@ -65,13 +53,11 @@ def summarize(
         "margin_mode": settings.keys.trading.margin_mode,
         "mark": settings.keys.data.mark_path
         or ("venue" if settings.keys.data.mark else LAST_PRICE),
-        "min_liquidation_distance": _liquidation_distance(
-            prepared, bars, exchange.liquidations
-        ),
+        "min_liquidation_distance": None,
         "ambiguous_bars": _ambiguous_bars(exchange.ambiguous),
         "open_sets": len(record.book.open_sets()),
         "open_contracts": {side: leg.contracts for side, leg in account.legs.items()},
-        "buy_and_hold_return": figures["buy_and_hold_return"],
+        "buy_and_hold_return": None,
         "data": {
             "source": prepared.source.source,
             "file": prepared.source.file,
@@ -79,8 +65,35 @@ def summarize(
             "synthetic": prepared.source.synthetic,
         },
         "version": __version__,
+        # Now, not when it is asked for: files change.
         "provenance": provenance(prepared),
-    }  # fmt: skip
+    }
+
+
+def summarize(
+    prepared: Prepared, counted: Mapping[str, Any], bars: pd.DataFrame, trades: pd.DataFrame
+) -> dict[str, Any]:
+    """Return the summary of a run: its `counts`, and the figures of R26."""
+    step_ms, last = prepared.settings.timeframe_ms, bars.iloc[-1]
+    return {
+        **counted,
+        "bars_traded": len(bars),
+        "start": iso_utc(bars["time"].iloc[0]),
+        "end": iso_utc(bars["time"].iloc[-1] + pd.Timedelta(step_ms, unit="ms")),
+        "final_balance": float(last["balance"]),
+        "final_equity": float(last["equity"]),
+        "unrealized_pnl": float(last["unrealized_pnl"]),
+        "min_liquidation_distance": _liquidation_distance(
+            prepared, bars, counted["liquidations"]
+        ),
+        **metrics.figures(
+            bars,
+            trades,
+            counted["initial_balance"],
+            step_ms,
+            inverse=prepared.settings.instrument.kind == "inverse",
+        ),
+    }
 
 
 def _liquidation_distance(

@@ -7,8 +7,8 @@ the same files. No backtrader here, and no files but the result's own.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,8 @@ class Result:
         Time and kind of every bar that alone cannot say what came first in it.
     panels : dict
         Panel of each indicator column: ``"price"`` or a name of its own.
+
+    Tables and summary of a run that has just ended are made when they are first asked for.
     """
 
     settings: Mapping[str, Any]
@@ -113,6 +115,25 @@ class Result:
     funding: pd.DataFrame
     ambiguous: pd.DataFrame
     panels: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def made_when_asked(cls, makers: Mapping[str, Callable[[Result], Any]]) -> Result:
+        """Return a result whose attributes are made when first asked for, each by its maker."""
+        result = cls.__new__(cls)
+        vars(result)["_makers"] = dict(makers)
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        """Make an attribute that was not asked for before."""
+        makers = vars(self).get("_makers", {})
+        if name not in makers:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        value = vars(self)[name] = makers.pop(name)(self)
+        return value
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return every attribute, made, for a copy in another process."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @property
     def indicators(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def test_stages_come_in_the_order_of_time(runs: dict[str, StoredRun]) -> None:
     bars.loc[50, "sma_24"] += 1.0
     bars.loc[40, "signal"] = 2
     bars.loc[50, "close"] += 1.0
-    other = Result(**{**vars(plain), "bars": bars})
+    other = replace(plain, bars=bars)
     found = bar_differences(plain, other)
     assert [parting.stage for parting in found] == ["signal", "prices", "indicators"]
     assert found[0].place < found[1].place == found[2].place
@@ -223,7 +224,7 @@ def test_page_escapes_what_is_not_its_own(runs: dict[str, StoredRun], tmp_path: 
 def test_runs_without_a_shared_bar_can_be_compared(runs: dict[str, StoredRun]) -> None:
     plain = runs["plain"].result
     bars = plain.bars.assign(time=plain.bars["time"] + pd.Timedelta(days=400))
-    far = StoredRun(Path("far"), Result(**{**vars(plain), "bars": bars}))
+    far = StoredRun(Path("far"), replace(plain, bars=bars))
     found = compare(runs["plain"], far)
     assert [parting.stage for parting in found.bars] == ["window"]
     assert page(found, "en")

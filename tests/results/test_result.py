@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import pickle
+import weakref
+from dataclasses import replace
 from pathlib import Path
 
+import backtrader as bt
 import pandas as pd
 import pytest
 
 from cryptosim_bt import Result
-from cryptosim_bt.backtest.run import execute
+from cryptosim_bt.backtest.gather import gather
+from cryptosim_bt.backtest.run import cerebro_for, execute
 from cryptosim_bt.errors import OutputError
 from cryptosim_bt.results.result import TABLES
 from tests.helpers import PLAIN, flat_hours, sample_run, simulate_with_framework
@@ -32,6 +38,41 @@ def test_run_written_and_read_back_is_the_same(tmp_path: Path) -> None:
     assert again.summary == result.summary
     assert again.settings == result.settings
     assert dict(again.panels) == dict(result.panels)
+
+
+def test_tables_are_made_when_asked_for_and_once() -> None:
+    result = simulate_with_framework(flat_hours(3, 100.0), [1, 0, 0], PLAIN)
+    assert not {*TABLES, "summary", "settings"} & set(vars(result))
+    assert result.summary["fills"] == 1
+    assert {"bars", "trades"} == set(TABLES) & set(vars(result))  # what its figures are made of
+    assert result.fills is result.fills
+    with pytest.raises(AttributeError, match="'Result' object has no attribute 'fils'"):
+        _ = result.fils
+
+
+def gathered() -> tuple[Result, weakref.ref[bt.Strategy]]:
+    # A frame of its own: backtrader looks through the callers' locals, which keeps them.
+    prepared = sample_run("simple_ma")
+    strategy = cerebro_for(prepared).run()[0]
+    return gather(prepared, strategy), weakref.ref(strategy)
+
+
+def test_result_outlives_its_run_alone() -> None:
+    result, run = gathered()
+    gc.collect()
+    assert run() is None
+    assert len(result.bars) == result.summary["bars_traded"] > 0
+
+
+def test_result_is_copied_whole() -> None:
+    result = simulate_with_framework(flat_hours(3, 100.0), [1, 0, 0], PLAIN)
+    copy = pickle.loads(pickle.dumps(result))
+    changed = replace(result, settings={})
+    for name in TABLES:
+        pd.testing.assert_frame_equal(getattr(copy, name), getattr(result, name))
+        assert getattr(changed, name) is getattr(result, name)
+    assert (copy.summary, copy.settings) == (result.summary, result.settings)
+    assert (changed.summary, changed.settings) == (result.summary, {})
 
 
 def test_run_without_trades_written_and_read_back_has_the_same_columns(tmp_path: Path) -> None:
