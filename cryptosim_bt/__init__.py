@@ -8,6 +8,12 @@ funding and liquidation. Strategies, feeds and analyzers are plugins, found by n
     @register_strategy("my_strategy")
     class MyStrategy(SignalStrategy): ...
 
+A configuration is run by the command, or from Python::
+
+    import cryptosim_bt
+
+    result = cryptosim_bt.run("config.yaml", {"trading.leverage": 3})
+
 The public names are those of ``__all__``. They are loaded when first asked for (PEP 562), so that
 ``import cryptosim_bt.accounting.contracts``, pure arithmetic, does not wait for backtrader and
 pandas.
@@ -26,12 +32,15 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from cryptosim_bt.accounting.contracts import InverseContract, LinearContract
-    from cryptosim_bt.accounting.instrument import Instrument
+    from cryptosim_bt.accounting.instrument import Instrument, known_instrument
+    from cryptosim_bt.accounting.orders import Role
     from cryptosim_bt.accounting.position_book import PositionBook
+    from cryptosim_bt.backtest.lean_loop import ArrayData
     from cryptosim_bt.backtest.needs import load_settings
+    from cryptosim_bt.backtest.prepare import prepare
 
     # The same names as in _HOME, for type checkers and editors.
-    from cryptosim_bt.backtest.run import run_backtest
+    from cryptosim_bt.backtest.run import run, run_backtest
     from cryptosim_bt.broker.commission import FuturesCommission
     from cryptosim_bt.broker.futures_broker import FuturesBroker
     from cryptosim_bt.config.settings import Settings
@@ -45,19 +54,27 @@ if TYPE_CHECKING:
         PluginError,
     )
     from cryptosim_bt.plugins.analyzer import ReportAnalyzer
-    from cryptosim_bt.plugins.registry import register_analyzer, register_feed, register_strategy
+    from cryptosim_bt.plugins.registry import (
+        discover,
+        register_analyzer,
+        register_feed,
+        register_strategy,
+    )
     from cryptosim_bt.results.result import Result
     from cryptosim_bt.strategy.signal_strategy import SignalStrategy
+    from cryptosim_bt.strategy.sizers import EntrySizer
 
 __version__ = "0.1.0"
 
 __all__ = [
     "SHIPPED_CONFIGS",
+    "ArrayData",
     "ConfigError",
     "CryptoSimError",
     "DataError",
     "DataRequest",
     "DataSource",
+    "EntrySizer",
     "Feed",
     "FuturesBroker",
     "FuturesCommission",
@@ -70,13 +87,18 @@ __all__ = [
     "PositionBook",
     "ReportAnalyzer",
     "Result",
+    "Role",
     "Settings",
     "SignalStrategy",
     "__version__",
+    "discover",
+    "known_instrument",
     "load_settings",
+    "prepare",
     "register_analyzer",
     "register_feed",
     "register_strategy",
+    "run",
     "run_backtest",
 ]
 
@@ -94,11 +116,13 @@ imported from a checkout, and so ``importlib.resources`` cannot find it there.
 """
 
 _HOME = {
+    "ArrayData": "backtest.lean_loop",
     "ConfigError": "errors",
     "CryptoSimError": "errors",
     "DataError": "errors",
     "DataRequest": "data.feed",
     "DataSource": "data.feed",
+    "EntrySizer": "strategy.sizers",
     "Feed": "data.feed",
     "FuturesBroker": "broker.futures_broker",
     "FuturesCommission": "broker.commission",
@@ -111,12 +135,17 @@ _HOME = {
     "PositionBook": "accounting.position_book",
     "ReportAnalyzer": "plugins.analyzer",
     "Result": "results.result",
+    "Role": "accounting.orders",
     "Settings": "config.settings",
     "SignalStrategy": "strategy.signal_strategy",
+    "discover": "plugins.registry",
+    "known_instrument": "accounting.instrument",
     "load_settings": "backtest.needs",
+    "prepare": "backtest.prepare",
     "register_analyzer": "plugins.registry",
     "register_feed": "plugins.registry",
     "register_strategy": "plugins.registry",
+    "run": "backtest.run",
     "run_backtest": "backtest.run",
 }
 

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from cryptosim_bt import Result, load_settings, run_backtest
-from cryptosim_bt.cli.commands import plugins_for
 from cryptosim_bt.config.document import yaml_text
+from cryptosim_bt.plugins.registry import plugins_for
 
 # A market without grids on which one contract is one coin, as stock BackBroker trades it.
 LINEAR: dict[str, Any] = {

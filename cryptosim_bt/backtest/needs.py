@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptosim_bt.accounting.instrument import Instrument
+from cryptosim_bt.config.document import Overrides
 from cryptosim_bt.config.keys import Keys
 from cryptosim_bt.config.settings import Settings, data_directory, load_keys, read_settings
 from cryptosim_bt.data.download import Downloader
@@ -60,7 +60,7 @@ def needs_of(settings: Settings, registry: Registry) -> list[SeriesSpan]:
     return needs
 
 
-def load_settings(path: Path | str, overrides: Sequence[str] = ()) -> Settings:
+def load_settings(path: Path | str, overrides: Overrides = ()) -> Settings:
     """Read and check a configuration, its market as the venue last described it.
 
     Parameters
@@ -68,7 +68,7 @@ def load_settings(path: Path | str, overrides: Sequence[str] = ()) -> Settings:
     path
         The YAML file.
     overrides
-        ``key.path=value`` assignments, applied in order.
+        ``key.path=value`` assignments, or values by key path, applied in order.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def described_market(keys: Keys, built_in: Instrument | None) -> Instrument | No
     return kept_instrument(store, keys.exchange.name, keys.trading.symbol, built_in)
 
 
-def settings_for_run(path: Path | str, overrides: Sequence[str]) -> Settings:
+def settings_for_run(path: Path | str, overrides: Overrides) -> Settings:
     """Read a configuration, and let its venue describe the market if it never did.
 
     Raises

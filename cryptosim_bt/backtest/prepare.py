@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -153,8 +153,12 @@ class Prepared:
         return self.bars.iloc[self.warmup :]
 
 
-def resolve_plugins(settings: Settings, registry: Registry) -> ResolvedPlugins:
+def resolve_plugins(
+    settings: Settings, registry: Registry, analyzers: Sequence[str] | None = None
+) -> ResolvedPlugins:
     """Find the plugins that a configuration names and check the strategy's parameters.
+
+    ``analyzers`` are named in place of the configured ones.
 
     Raises
     ------
@@ -165,19 +169,25 @@ def resolve_plugins(settings: Settings, registry: Registry) -> ResolvedPlugins:
     """
     strategy, params = _strategy(settings, registry)
     check_mode(settings, strategy)
-    analyzers = {
+    names = settings.keys.report.analyzers if analyzers is None else analyzers
+    found = {
         name: registry.get(Kind.ANALYZER, name, settings.place("report", "analyzers")).cls
-        for name in settings.keys.report.analyzers
+        for name in names
     }
     source = settings.keys.data.source
     feed = registry.get(Kind.FEED, source, settings.place("data", "source")).cls
-    return ResolvedPlugins(strategy, params, feed, analyzers)
+    return ResolvedPlugins(strategy, params, feed, found)
 
 
-def prepare(settings: Settings, registry: Registry) -> Prepared:
-    """Resolve plugins, load and check bars, compute signals and funding."""
+def prepare(
+    settings: Settings, registry: Registry, analyzers: Sequence[str] | None = None
+) -> Prepared:
+    """Resolve plugins, load and check bars, compute signals and funding.
+
+    ``analyzers`` are named in place of the configured ones.
+    """
     keys = settings.keys
-    plugins = resolve_plugins(settings, registry)
+    plugins = resolve_plugins(settings, registry, analyzers)
     feed = plugins.feed()
     request = data_request(settings, keys.data.timeframe, warmup_of(settings, plugins))
     table, source = feed.load_and_describe(request)

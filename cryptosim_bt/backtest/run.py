@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from cryptosim_bt.backtest.bar_recorder import BarRecorder, PlainBarRecorder
 from cryptosim_bt.backtest.gather import gather
 from cryptosim_bt.backtest.lean_loop import ArrayData, LeanCerebro
+from cryptosim_bt.backtest.needs import settings_for_run
 from cryptosim_bt.backtest.prepare import Prepared, prepare
 from cryptosim_bt.broker.commission import FuturesCommission
 from cryptosim_bt.broker.futures_broker import FuturesBroker
@@ -18,7 +21,7 @@ from cryptosim_bt.data.timeframe import to_milliseconds
 from cryptosim_bt.exchange.fill_rules import EventOrder
 from cryptosim_bt.plugins.analyzer import ReportAnalyzer
 from cryptosim_bt.plugins.failures import failures_of
-from cryptosim_bt.plugins.registry import Registry, is_plain
+from cryptosim_bt.plugins.registry import Registry, is_plain, plugins_for
 from cryptosim_bt.results.result import Result
 from cryptosim_bt.strategy.plain_ledger import PlainContext, PlainLedger
 from cryptosim_bt.strategy.signal_strategy import StrategyContext
@@ -32,12 +35,50 @@ from cryptosim_bt.strategy.sizers import (
 logger = logging.getLogger(__name__)
 
 
+def run(config: Path | str, overrides: Mapping[str, Any] | None = None) -> Result:
+    """Run a configuration and return the result; nothing is written.
+
+    Plugins are found as by the command: beside the configuration, in the working directory, and
+    where ``plugins`` says. Analyzers do not run, unless ``report.analyzers`` is overridden; for
+    what they report, see `run_backtest`.
+
+    Parameters
+    ----------
+    config
+        A YAML file.
+    overrides
+        Values of Python by their key's path, in the place of what the file says.
+
+    Raises
+    ------
+    InputError
+        If the configuration, bars, plugins or their parameters are not usable.
+    PluginFailed
+        If the strategy's own code raises an exception.
+
+    Examples
+    --------
+    ::
+
+        import cryptosim_bt
+
+        for leverage in (2, 5, 10):
+            result = cryptosim_bt.run("config.yaml", {"trading.leverage": leverage})
+            print(leverage, result.summary["final_equity"], len(result.trades))
+    """
+    settings = settings_for_run(config, overrides or {})
+    asked = {("report",), ("report", "analyzers")} & settings.document.overridden.keys()
+    analyzers = None if asked else ()
+    return run_backtest(settings, plugins_for(settings), analyzers=analyzers)[0]
+
+
 def run_backtest(
     settings: Settings,
     registry: Registry,
     progress: Callable[[int, int], None] | None = None,
     *,
     ambiguity: bool = False,
+    analyzers: Sequence[str] | None = None,
 ) -> tuple[Result, list[ReportAnalyzer]]:
     """Run a backtest.
 
@@ -51,11 +92,13 @@ def run_backtest(
         Called with (bars done, bars in all).
     ambiguity
         Run the best and the worst order of events as well; the summary gets the band.
+    analyzers
+        Names of analyzers in place of the configured ones.
 
     Returns
     -------
     Result, list of ReportAnalyzer
-        The finished run, and the configured analyzers, which can `write` it.
+        The finished run, and its analyzers, which can `write` it.
 
     Raises
     ------
@@ -64,12 +107,12 @@ def run_backtest(
     PluginFailed
         If the strategy's own code raises an exception.
     """
-    prepared = prepare(settings, registry)
-    result, analyzers = execute(prepared, progress)
+    prepared = prepare(settings, registry, analyzers)
+    result, listeners = execute(prepared, progress)
     if ambiguity:
         summary = {**result.summary, "ambiguity": ambiguity_band(prepared, result)}
         result = replace(result, summary=summary)
-    return result, analyzers
+    return result, listeners
 
 
 def ambiguity_band(prepared: Prepared, result: Result) -> dict[str, dict[str, float]]:
@@ -143,37 +186,38 @@ def cerebro_for(
 
 
 def _broker(prepared: Prepared, event_order: EventOrder) -> FuturesBroker:
-    run = prepared.simulation
+    simulation = prepared.simulation
     return FuturesBroker(
-        cash=run.initial_balance,
-        instrument=run.instrument,
-        fill_rules=replace(run.fill_rules, event_order=event_order),
-        timeframe_ms=run.timeframe_ms,
+        cash=simulation.initial_balance,
+        instrument=simulation.instrument,
+        fill_rules=replace(simulation.fill_rules, event_order=event_order),
+        timeframe_ms=simulation.timeframe_ms,
         matching_bars=prepared.matching,
-        matching_ms=run.matching_ms,
-        has_mark=run.has_mark,
-        margin_mode=run.margin_mode,
-        venue_rules=run.venue_rules,
+        matching_ms=simulation.matching_ms,
+        has_mark=simulation.has_mark,
+        margin_mode=simulation.margin_mode,
+        venue_rules=simulation.venue_rules,
         funding=prepared.funding,
-        fill_at_signal_close=run.fill_at_signal_close,
-        close_at_end=run.close_at_end,
+        fill_at_signal_close=simulation.fill_at_signal_close,
+        close_at_end=simulation.close_at_end,
         commission=FuturesCommission(
-            contract=run.contract,
-            maker=run.maker,
-            taker=run.taker,
-            futures_leverage=run.leverage,
-            tiers=run.tiers,
-            liquidation_fee_rate=run.instrument.liquidation_fee_rate,
+            contract=simulation.contract,
+            maker=simulation.maker,
+            taker=simulation.taker,
+            futures_leverage=simulation.leverage,
+            tiers=simulation.tiers,
+            liquidation_fee_rate=simulation.instrument.liquidation_fee_rate,
         ),
     )
 
 
-def _sizer(run: SimulationSettings) -> tuple[type[EntrySizer], dict[str, float]]:
-    if run.sizing is Sizing.EQUITY:
-        return EquityShareSizer, {"share": run.size}
-    if run.sizing is Sizing.ATR:
-        return VolatilitySizer, {"risk_share": run.size, "atr_multiple": run.size_atr_multiple}
-    return BaseAmountSizer, {"amount": run.size}
+def _sizer(simulation: SimulationSettings) -> tuple[type[EntrySizer], dict[str, float]]:
+    if simulation.sizing is Sizing.EQUITY:
+        return EquityShareSizer, {"share": simulation.size}
+    if simulation.sizing is Sizing.ATR:
+        multiple = simulation.size_atr_multiple
+        return VolatilitySizer, {"risk_share": simulation.size, "atr_multiple": multiple}
+    return BaseAmountSizer, {"amount": simulation.size}
 
 
 def _context(prepared: Prepared) -> StrategyContext:

@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +85,7 @@ def run_again(
     InputError
         If bars or plugins are not there any more.
     """
-    report = settings.keys.report.model_copy(update={"analyzers": []})
-    quiet = replace(settings, keys=settings.keys.model_copy(update={"report": report}))
-    result, _ = run_backtest(quiet, registry, progress, ambiguity=ambiguity)
-    return replace(result, settings=settings.resolved())
+    return run_backtest(settings, registry, progress, ambiguity=ambiguity, analyzers=())[0]
 
 
 # ---------------------------------------------------------------------- reports again

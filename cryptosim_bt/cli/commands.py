@@ -26,7 +26,7 @@ from cryptosim_bt.cli.scaffold import write_config, write_strategy
 from cryptosim_bt.config.document import yaml_text
 from cryptosim_bt.config.settings import Settings
 from cryptosim_bt.errors import InputError, PluginError, PluginFailed
-from cryptosim_bt.plugins.registry import Kind, Registry, discover
+from cryptosim_bt.plugins.registry import Kind, discover, plugins_for
 from cryptosim_bt.results.run_directory import RunDirectory, default_target
 
 if TYPE_CHECKING:
@@ -169,14 +169,6 @@ def new_strategy(name: str) -> None:
 def new_config(path: Path) -> None:
     """Write the first CryptoSim's configuration, every key explained."""
     click.echo(write_config(path))
-
-
-def plugins_for(settings: Settings) -> Registry:
-    """Find the plugins that a configuration can use."""
-    paths = [settings.directory / Path(path).expanduser() for path in settings.keys.plugins]
-    registry = discover([settings.directory, Path.cwd()], paths)
-    registry.warn()
-    return registry
 
 
 add_report_commands(commands)

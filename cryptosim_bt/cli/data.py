@@ -32,7 +32,7 @@ from cryptosim_bt.config.settings import Settings, data_directory, load_keys
 from cryptosim_bt.data.store import Series, Store
 from cryptosim_bt.data.timeframe import TIMEFRAMES, to_milliseconds, utc_time
 from cryptosim_bt.errors import ConfigError, VenueRefused
-from cryptosim_bt.plugins.registry import discover
+from cryptosim_bt.plugins.registry import plugins_for
 
 if TYPE_CHECKING:
     from cryptosim_bt.data.fetch import DataAccess
@@ -129,9 +129,8 @@ def _download_for(config: Path, overrides: Sequence[str], errors: Console) -> No
     if keys.data.offline:
         raise ConfigError("data.offline: was True; a download needs a connection")
     settings = settings_for_run(config, overrides)
-    paths = [settings.directory / Path(path).expanduser() for path in keys.plugins]
-    registry = discover([settings.directory, Path.cwd()], paths)
-    needs = [(need.series, need.start_ms, need.end_ms) for need in needs_of(settings, registry)]
+    found = needs_of(settings, plugins_for(settings))
+    needs = [(need.series, need.start_ms, need.end_ms) for need in found]
     _download(access_of(keys), needs, errors)
 
 

@@ -1,14 +1,16 @@
-"""YAML with the line of every key, ``--set key.path=value``, and settings written as YAML."""
+"""YAML with the line of every key, what overrides its keys, and settings written as YAML."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ruamel.yaml import YAML, MappingNode, Node, SequenceNode
 from ruamel.yaml.composer import MaxDepthExceededError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -17,6 +19,9 @@ from ruamel.yaml.resolver import VersionedResolver
 from cryptosim_bt.errors import ConfigError
 
 KeyPath = tuple[str, ...]
+
+Overrides = Sequence[str] | Mapping[str, Any]
+"""``key.path=value`` assignments whose values are YAML, or values of Python by their key's path."""
 
 # More than any configuration needs; aliases, which can double it line by line, count written out.
 _MOST_LEVELS = 32
@@ -51,34 +56,44 @@ class Document:
     source: str
     values: dict[str, Any]
     lines: dict[KeyPath, int] = field(default_factory=dict)
-    overridden: set[KeyPath] = field(default_factory=set)
+    # What was not read from there, and by what words it was given.
+    overridden: dict[KeyPath, str] = field(default_factory=dict)
 
     def place(self, path: KeyPath) -> str:
-        """Return where a key stands: file and line, or the --set that gave it."""
+        """Return where a key stands: file and line, or what overrode it."""
         name = ".".join(path)
         for depth in range(len(path), 0, -1):
             if path[:depth] in self.overridden:
-                return f"--set {name}"
+                return f"{self.overridden[path[:depth]]} {name}"
         for depth in range(len(path), 0, -1):
             if path[:depth] in self.lines:
                 return f"{self.source} line {self.lines[path[:depth]]}: {name}"
         return f"{self.source}: {name}" if name else self.source
 
-    def override(self, assignment: str) -> None:
-        """Apply one ``key.path=value``; the value is read as YAML.
+    def override(self, overrides: Overrides) -> None:
+        """Put values in the place of what was read, in their order.
 
         Raises
         ------
         ConfigError
-            If it is no assignment, or leads through a key that holds no keys.
+            If one is no assignment, or leads through a key that holds no keys.
         """
-        name, equals, text = assignment.partition("=")
+        if isinstance(overrides, Mapping):
+            for name, value in overrides.items():
+                self._put("overrides:", name, name, _plain(value))
+            return
+        for assignment in overrides:
+            name, equals, text = assignment.partition("=")
+            value, _ = _parsed(text, f"--set {assignment}")
+            self._put("--set", assignment, name if equals else "", value)
+
+    def _put(self, by: str, given: str, name: str, value: Any) -> None:
         path = tuple(part.strip() for part in name.split("."))
-        if not equals or not all(path):
-            raise ConfigError(
-                f"--set {assignment}: allowed: key.path=value, for example trading.leverage=10"
-            )
-        value, _ = _parsed(text, f"--set {assignment}")
+        if not all(path):
+            allowed = ("key.path", "trading.leverage")
+            if by == "--set":
+                allowed = ("key.path=value", "trading.leverage=10")
+            raise ConfigError(f"{by} {given}: allowed: {allowed[0]}, for example {allowed[1]}")
         branch = self.values
         for depth, part in enumerate(path[:-1], start=1):
             deeper = branch.setdefault(part, {})
@@ -86,11 +101,22 @@ class Document:
                 deeper = branch[part] = {}
             if not isinstance(deeper, dict):
                 raise ConfigError(
-                    f"--set {assignment}: {'.'.join(path[:depth])} holds {deeper!r}, no keys"
+                    f"{by} {given}: {'.'.join(path[:depth])} holds {deeper!r}, no keys"
                 )
             branch = deeper
         branch[path[-1]] = value
-        self.overridden.add(path)
+        self.overridden[path] = by
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of Python as YAML would have given it."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value) if isinstance(value, Path | date) else value
 
 
 def read_document(path: Path) -> Document:

@@ -25,7 +25,7 @@ from cryptosim_bt.accounting.instrument import (
 )
 from cryptosim_bt.accounting.maintenance_tiers import BUILT_IN_TIERS, built_in_tiers
 from cryptosim_bt.config.agreement import Problem, agreement_errors, instrument_errors, unavailable
-from cryptosim_bt.config.document import Document, read_document
+from cryptosim_bt.config.document import Document, Overrides, read_document
 from cryptosim_bt.config.keys import VENUE_TIERS, Keys
 from cryptosim_bt.config.sentences import sentences
 from cryptosim_bt.data.timeframe import milliseconds, utc_time
@@ -108,16 +108,15 @@ def data_directory(directory: str | None) -> Path:
     return platformdirs.user_data_path("cryptosim-bt", False)
 
 
-def load_keys(path: Path | str, overrides: Sequence[str] = ()) -> Keys:
+def load_keys(path: Path | str, overrides: Overrides = ()) -> Keys:
     """Read and check a configuration's keys, without what a venue says of the market."""
     document = read_document(Path(path))
-    for assignment in overrides:
-        document.override(assignment)
+    document.override(overrides)
     return _checked_keys(document, Path(path).resolve().parent)
 
 
 def read_settings(
-    path: Path | str, overrides: Sequence[str] = (), described: DescribedMarket | None = None
+    path: Path | str, overrides: Overrides = (), described: DescribedMarket | None = None
 ) -> Settings:
     """Read and check a configuration.
 
@@ -126,7 +125,7 @@ def read_settings(
     path
         The YAML file.
     overrides
-        ``key.path=value`` assignments, applied in order.
+        ``key.path=value`` assignments, or values by key path, applied in order.
     described
         What the venue said of the market, where that is kept; None = the built-in figures.
 
@@ -136,8 +135,7 @@ def read_settings(
         With a sentence for every key that is wrong.
     """
     document = read_document(Path(path))
-    for assignment in overrides:
-        document.override(assignment)
+    document.override(overrides)
     return settings_of(document, Path(path).resolve().parent, described)
 
 

@@ -33,6 +33,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+from cryptosim_bt.config.settings import Settings
 from cryptosim_bt.errors import PluginError
 
 logger = logging.getLogger(__name__)
@@ -262,6 +263,14 @@ def discover(folders: Iterable[Path] = (), paths: Iterable[Path] = ()) -> Regist
     for kind in Kind:
         for entry in importlib.metadata.entry_points(group=f"cryptosim_bt.{kind.value}"):
             _read(registry, entry.name, entry.value, entry.load, kind)
+    return registry
+
+
+def plugins_for(settings: Settings) -> Registry:
+    """Find the plugins that a configuration can use; warn of files that are broken."""
+    paths = [settings.directory / Path(path).expanduser() for path in settings.keys.plugins]
+    registry = discover([settings.directory, Path.cwd()], paths)
+    registry.warn()
     return registry
 
 

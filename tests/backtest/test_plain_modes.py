@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 
 from cryptosim_bt import load_settings, run_backtest
-from cryptosim_bt.cli.commands import plugins_for
-from cryptosim_bt.plugins.registry import Kind
+from cryptosim_bt.plugins.registry import Kind, plugins_for
 from tests.broker import stock_strategies as stock
 from tests.plain_runs import FractionsOfCoins, hourly, invariants, run_config, write_run
 
