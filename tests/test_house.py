@@ -116,10 +116,11 @@ def test_no_module_is_too_long() -> None:
 # --- what stands where ----------------------------------------------------------------------------
 
 
-def test_contracts_imports_nothing_but_plain_python() -> None:
-    names = imports(PACKAGE / "accounting/contracts.py")
-    found = {name.rpartition(".")[0] or name for name in names}
-    assert found <= PURE_IMPORTS | {"cryptosim_bt.accounting.arithmetic"}
+@pytest.mark.parametrize("module", ["arithmetic", "contracts"])
+def test_arithmetic_imports_nothing_but_plain_python(module: str) -> None:
+    names = imports(PACKAGE / f"accounting/{module}.py")
+    others = [name for name in names if not name.startswith("cryptosim_bt.accounting.arithmetic")]
+    assert {name.rpartition(".")[0] or name for name in others} <= PURE_IMPORTS
 
 
 def test_framework_imports_no_plugin() -> None:

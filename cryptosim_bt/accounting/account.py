@@ -9,8 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from cryptosim_bt.accounting.arithmetic import sum_floats
-from cryptosim_bt.accounting.contracts import NO_LIQUIDATION, SIDES, Leg, LiquidationRegion, Side
+from cryptosim_bt.accounting.arithmetic import funding_payment, sum_floats
+from cryptosim_bt.accounting.contracts import (
+    NO_LIQUIDATION,
+    SIDES,
+    Leg,
+    LiquidationRegion,
+    Side,
+    sign,
+)
 from cryptosim_bt.accounting.money import Holding, MoneyScheme
 
 MarginMode = Literal["cross", "isolated"]
@@ -92,8 +99,8 @@ class Account:
 
     def fund(self, side: Side, price: float, rate: float) -> float:
         """Pay or receive funding on a leg; return the cash flow, + = received (R22)."""
-        direction = 1.0 if side == "long" else -1.0
-        payment = -direction * self.scheme.notional(self.legs[side].contracts, price) * rate
+        value = self.scheme.notional(self.legs[side].contracts, price)
+        payment = funding_payment(sign(side), value, rate)
         self.balance += payment
         self.funding_paid -= payment
         self._changed()

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from cryptosim_bt.accounting.arithmetic import sum_floats
+from cryptosim_bt.accounting.arithmetic import maintenance_margin, sum_floats
 from cryptosim_bt.accounting.contracts import (
     ALWAYS_LIQUIDATED,
     InverseContract,
@@ -106,7 +106,7 @@ class MaintenanceTiers:
         """Return the maintenance margin of a leg at a price, in settlement currency."""
         notional = contract.notional(contracts, price)
         tier = self.tier_of(contracts if self.basis == "contracts" else notional)
-        return notional * tier.rate - tier.deduction
+        return maintenance_margin(notional, tier.rate, tier.deduction)
 
 
 def liquidation_region(
@@ -136,8 +136,8 @@ def liquidation_region(
         return contract.liquidation_region(
             legs, margin, [tier.rate for tier in found], taker, deduction
         )
-    edges = sorted({_price_at(contract, leg, tier.floor) for leg in legs if leg.contracts
-                    for tier in tiers.tiers[1:]})  # fmt: skip
+    edges = sorted({contract.price_at_notional(leg.contracts, tier.floor)
+                    for leg in legs if leg.contracts for tier in tiers.tiers[1:]})  # fmt: skip
     edges = [0.0, *edges, math.inf]
     here = next(index for index in range(len(edges) - 1) if price < edges[index + 1])
     solve = _IntervalSolver(contract, legs, margin, tiers, taker, edges)
@@ -188,12 +188,6 @@ class _IntervalSolver:
             if region.upper <= self.edges[index + 1] and region.upper < math.inf:
                 return max(region.upper, self.edges[index])
         return math.inf
-
-
-def _price_at(contract: InverseContract | LinearContract, leg: Leg, notional: float) -> float:
-    """Return the price at which a leg has a notional."""
-    value = leg.contracts * contract.contract_size
-    return value / notional if isinstance(contract, InverseContract) else notional / value
 
 
 def built_in_tiers(exchange: str, instrument: Instrument) -> Path | None:

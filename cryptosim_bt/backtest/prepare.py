@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +24,7 @@ from cryptosim_bt.backtest.matching_data import data_request, matching_bars
 from cryptosim_bt.backtest.strategy_mode import check_mode
 from cryptosim_bt.config.keys import VENUE_TIERS
 from cryptosim_bt.config.settings import Settings, data_directory
+from cryptosim_bt.config.simulation import SimulationSettings, simulation_settings
 from cryptosim_bt.data.bars import select_window
 from cryptosim_bt.data.feed import DataSource, Feed
 from cryptosim_bt.data.funding import (
@@ -45,6 +46,7 @@ from cryptosim_bt.plugins.registry import Kind, Registry, is_plain
 from cryptosim_bt.results.result import FIRST_BAR_COLUMNS, LAST_BAR_COLUMNS
 from cryptosim_bt.strategy.indicators import IndicatorPanel, panels_of
 from cryptosim_bt.strategy.signal_strategy import SIGNALS, SignalStrategy
+from cryptosim_bt.strategy.volatility import average_true_range
 
 # Columns of a strategy's table that are not drawn: what it was given, and what it answers.
 _NO_INDICATORS = ("open", "high", "low", "close", "volume", "signal")
@@ -83,6 +85,15 @@ class Prepared:
     tiers: MaintenanceTiers
     analyzers: Mapping[str, type[ReportAnalyzer]]
     feed: type[Feed] | None = None
+
+    @cached_property
+    def simulation(self) -> SimulationSettings:
+        """The run's settings as numbers."""
+        return simulation_settings(self.settings, self.tiers)
+
+    def atr(self, period: int) -> list[float] | None:
+        """Return the average true range of each bar; None for a period of 0, where none is used."""
+        return average_true_range(self.bars, period) if period else None
 
     @property
     def window(self) -> pd.DataFrame:

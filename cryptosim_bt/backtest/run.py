@@ -6,18 +6,16 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from cryptosim_bt.accounting.exit_orders import BookRules
 from cryptosim_bt.backtest.bar_recorder import BarRecorder, PlainBarRecorder
 from cryptosim_bt.backtest.gather import gather
 from cryptosim_bt.backtest.lean_loop import ArrayData, LeanCerebro
 from cryptosim_bt.backtest.prepare import Prepared, prepare
 from cryptosim_bt.broker.commission import FuturesCommission
 from cryptosim_bt.broker.futures_broker import FuturesBroker
-from cryptosim_bt.config.keys import TradingSection
 from cryptosim_bt.config.settings import Settings
-from cryptosim_bt.data.timeframe import milliseconds, to_milliseconds
-from cryptosim_bt.exchange.fill_rules import EventOrder, FillRules
-from cryptosim_bt.exchange.venue_limits import VenueRules
+from cryptosim_bt.config.simulation import SimulationSettings, Sizing
+from cryptosim_bt.data.timeframe import to_milliseconds
+from cryptosim_bt.exchange.fill_rules import EventOrder
 from cryptosim_bt.plugins.analyzer import ReportAnalyzer
 from cryptosim_bt.plugins.failures import failures_of
 from cryptosim_bt.plugins.registry import Registry, is_plain
@@ -30,7 +28,6 @@ from cryptosim_bt.strategy.sizers import (
     EquityShareSizer,
     VolatilitySizer,
 )
-from cryptosim_bt.strategy.volatility import average_true_range
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +132,7 @@ def cerebro_for(
         cerebro.addstrategy(prepared.strategy, **vars(prepared.params))
         cerebro.addanalyzer(PlainBarRecorder, _name="bar_recorder")
     else:
-        sizer, options = _sizer(settings.keys.trading)
+        sizer, options = _sizer(prepared.simulation)
         cerebro.addsizer(sizer, instrument=settings.instrument, **options)
         cerebro.addstrategy(prepared.strategy, context=_context(prepared), **vars(prepared.params))
         cerebro.addanalyzer(BarRecorder, _name="bar_recorder")
@@ -145,104 +142,56 @@ def cerebro_for(
 
 
 def _broker(prepared: Prepared, event_order: EventOrder) -> FuturesBroker:
-    settings = prepared.settings
-    keys, instrument = settings.keys, settings.instrument
-    fill, fine = keys.backtest.fill, keys.data.fill_timeframe
+    run = prepared.simulation
     return FuturesBroker(
-        cash=keys.backtest.initial_balance,
-        instrument=instrument,
-        fill_rules=FillRules(
-            price_improvement=fill.price_improvement,
-            through=fill.limit_fill == "through",
-            slippage=fill.slippage,
-            slippage_range=fill.slippage_range,
-            max_volume_share=fill.max_volume_share,
-            latency_ms=fill.latency_ms,
-            event_order=event_order,
-        ),
-        timeframe_ms=settings.timeframe_ms,
+        cash=run.initial_balance,
+        instrument=run.instrument,
+        fill_rules=replace(run.fill_rules, event_order=event_order),
+        timeframe_ms=run.timeframe_ms,
         matching_bars=prepared.matching,
-        matching_ms=milliseconds(fine) if fine else settings.timeframe_ms,
-        has_mark=keys.data.mark or keys.data.mark_path is not None,
-        margin_mode=keys.trading.margin_mode,
-        venue_rules=VenueRules(
-            max_contracts=keys.instrument.max_contracts,
-            max_open_orders=keys.instrument.max_open_orders,
-            price_band=keys.instrument.price_band,
-        ),
+        matching_ms=run.matching_ms,
+        has_mark=run.has_mark,
+        margin_mode=run.margin_mode,
+        venue_rules=run.venue_rules,
         funding=prepared.funding,
-        fill_at_signal_close=fill.entry_fill == "signal_close",
-        close_at_end=keys.backtest.close_at_end,
+        fill_at_signal_close=run.fill_at_signal_close,
+        close_at_end=run.close_at_end,
         commission=FuturesCommission(
-            contract=instrument.contract(keys.backtest.linear_pnl),
-            maker=settings.maker,
-            taker=settings.taker,
-            futures_leverage=keys.trading.leverage,
-            tiers=prepared.tiers,
-            liquidation_fee_rate=instrument.liquidation_fee_rate,
+            contract=run.contract,
+            maker=run.maker,
+            taker=run.taker,
+            futures_leverage=run.leverage,
+            tiers=run.tiers,
+            liquidation_fee_rate=run.instrument.liquidation_fee_rate,
         ),
     )
 
 
-def _sizer(trading: TradingSection) -> tuple[type[EntrySizer], dict[str, float]]:
-    sizing = trading.sizing
-    if sizing.method == "equity":
-        return EquityShareSizer, {"share": sizing.equity_share}
-    if sizing.method == "atr":
-        options = {"risk_share": sizing.risk_share, "atr_multiple": sizing.atr_multiple}
-        return VolatilitySizer, options
-    return BaseAmountSizer, {"amount": trading.position_size}
+def _sizer(run: SimulationSettings) -> tuple[type[EntrySizer], dict[str, float]]:
+    if run.sizing is Sizing.EQUITY:
+        return EquityShareSizer, {"share": run.size}
+    if run.sizing is Sizing.ATR:
+        return VolatilitySizer, {"risk_share": run.size, "atr_multiple": run.size_atr_multiple}
+    return BaseAmountSizer, {"amount": run.size}
 
 
 def _context(prepared: Prepared) -> StrategyContext:
-    settings = prepared.settings
-    keys, instrument = settings.keys, settings.instrument
-    trading, backtest = keys.trading, keys.backtest
-    by_atr = trading.stop.method == "atr"
-    has_stop = trading.use_sl and (by_atr or trading.stop_loss_pct < 1.0)
     return StrategyContext(
-        instrument=instrument,
-        book_rules=BookRules(
-            position_set_size=keys.position_set.position_set_size,
-            max_sets={
-                "long": keys.position_set.max_long_set,
-                "short": keys.position_set.max_short_set,
-            },
-            take_profit_pct=trading.take_profit_pct if trading.use_tp else None,
-            stop_loss_pct=trading.stop_loss_pct if has_stop else None,
-        ),
-        daily_loss_limit_pct=keys.risk.daily_loss_limit_pct,
-        initial_balance=backtest.initial_balance,
-        timeframe_ms=settings.timeframe_ms,
-        order_timeout_ms=round(trading.order_cancel_timeout * 1000),
-        max_concurrent_sets=keys.risk.max_concurrent_positions,
+        **vars(prepared.simulation),
         warmup=prepared.warmup,
-        zone=settings.zone,
+        zone=prepared.settings.zone,
         signals=prepared.signals,
         panels=prepared.panels,
-        size_atr=(
-            average_true_range(prepared.bars, trading.sizing.atr_period)
-            if trading.sizing.method == "atr"
-            else None
-        ),
-        stop_atr=(
-            average_true_range(prepared.bars, trading.stop.atr_period)
-            if has_stop and by_atr
-            else None
-        ),
-        stop_atr_multiple=trading.stop.atr_multiple,
+        size_atr=prepared.atr(prepared.simulation.size_atr_period),
+        stop_atr=prepared.atr(prepared.simulation.stop_atr_period),
     )
 
 
 def _plain_context(prepared: Prepared) -> PlainContext:
-    settings, keys = prepared.settings, prepared.settings.keys
     return PlainContext(
-        strategy=keys.strategy.name,
-        instrument=settings.instrument,
-        initial_balance=keys.backtest.initial_balance,
-        timeframe_ms=settings.timeframe_ms,
-        zone=settings.zone,
+        **vars(prepared.simulation),
+        strategy=prepared.settings.keys.strategy.name,
         warmup=prepared.warmup,
+        zone=prepared.settings.zone,
         start_ms=to_milliseconds(prepared.window.index[0]),
-        one_way=keys.trading.position_mode == "net",
     )

@@ -16,8 +16,9 @@ from typing import Any, Protocol
 
 import backtrader as bt
 
+from cryptosim_bt.accounting.arithmetic import floor_to_step
 from cryptosim_bt.accounting.contracts import SIDES, Side
-from cryptosim_bt.accounting.instrument import Instrument, floor_to_step
+from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.accounting.orders import Execution, OrderEnd
 from cryptosim_bt.broker.order_margin import OrderMargin
 from cryptosim_bt.broker.order_refusals import refusal, venue_refusal

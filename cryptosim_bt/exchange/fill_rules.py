@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-from cryptosim_bt.accounting.instrument import Instrument, floor_to_step
+from cryptosim_bt.accounting import arithmetic
+from cryptosim_bt.accounting.instrument import Instrument
 
 EventOrder = Literal["rules", "best", "worst"]
 
@@ -73,31 +74,24 @@ class Matcher:
     def __init__(self, instrument: Instrument, rules: FillRules) -> None:
         self.instrument = instrument
         self.rules = rules
-        self._margin = instrument.tick if rules.through else 0.0
 
     def reaches(self, price: float, bar: Bar, *, is_buy: bool) -> bool:
         """Tell whether a bar fills a limit at a price (R14)."""
-        if is_buy:
-            reached, limit = bar.low, price - self._margin
-        else:
-            reached, limit = -bar.high, -(price + self._margin)
-        if self.rules.through and self._margin == 0.0:
-            return reached < limit
-        return reached <= (round(limit, 10) if self._margin else limit)
+        return arithmetic.touched(
+            is_buy, price, bar.low, bar.high, self.rules.through, self.instrument.tick
+        )
 
     def slipped(self, price: float, bar: Bar, *, is_buy: bool) -> float:
         """Return a market price moved against the trader and to the tick against him (R16)."""
-        moved = price * self.rules.slippage
-        if self.rules.slippage_range:
-            moved += (bar.high - bar.low) * self.rules.slippage_range
-        if is_buy:
-            return self.instrument.price_up(price + moved)
-        return self.instrument.price_down(price - moved)
+        rules, tick = self.rules, self.instrument.tick
+        return arithmetic.slipped(
+            is_buy, price, bar.low, bar.high, rules.slippage, rules.slippage_range, tick
+        )
 
     def quantity(self, order: Unfilled, bar: Bar) -> float:
         """Return the contracts of an order that a bar can fill (R34)."""
         share = self.rules.max_volume_share
         if share is None:
             return order.contracts
-        available = floor_to_step(share * bar.volume, self.instrument.lot)
-        return min(order.contracts, available)
+        lot = self.instrument.lot
+        return min(order.contracts, arithmetic.available_volume(bar.volume, share, lot))

@@ -17,11 +17,11 @@ from zoneinfo import ZoneInfo
 
 import backtrader as bt
 
-from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.accounting.orders import Execution, FundingPayment, OrderEnd, Role
 from cryptosim_bt.accounting.round_trips import RoundTrips
 from cryptosim_bt.broker.book_check import BookCheck
 from cryptosim_bt.broker.order_refusals import ORDER_TYPES
+from cryptosim_bt.config.simulation import SimulationSettings
 from cryptosim_bt.data.timeframe import iso_utc
 from cryptosim_bt.errors import PluginError
 from cryptosim_bt.exchange.order_types import WITH_LIMIT, OrderType
@@ -46,20 +46,16 @@ _FLIP, _NET = "flip", "net"
 
 
 @dataclass(frozen=True)
-class PlainContext:
+class PlainContext(SimulationSettings):
     """What the ledger needs to know of a run.
 
     ``warmup`` bars come before the first bar that may trade, which opens at ``start_ms``.
     """
 
     strategy: str
-    instrument: Instrument
-    initial_balance: float
-    timeframe_ms: int
     zone: ZoneInfo
     warmup: int
     start_ms: int
-    one_way: bool
 
 
 @dataclass(slots=True)

@@ -27,13 +27,12 @@ from cryptosim_bt.accounting.book_events import (
     StopGiven,
 )
 from cryptosim_bt.accounting.contracts import SIDES, Side
-from cryptosim_bt.accounting.exit_orders import BookRules
-from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.accounting.position_book import PositionBook
 from cryptosim_bt.accounting.position_sets import Group
 from cryptosim_bt.broker.commission import scheme_of
 from cryptosim_bt.broker.futures_trade import FuturesTrade
 from cryptosim_bt.broker.trading_broker import TradingBroker
+from cryptosim_bt.config.simulation import SimulationSettings
 from cryptosim_bt.errors import PluginError
 from cryptosim_bt.strategy.daily_loss import DailyLossLimit
 from cryptosim_bt.strategy.indicators import IndicatorPanel, panel_indicator
@@ -47,7 +46,7 @@ SIGNALS = frozenset({ENTER_LONG, ENTER_SHORT, EXIT_LONG, EXIT_SHORT, NOTHING})
 
 
 @dataclass(frozen=True)
-class StrategyContext:
+class StrategyContext(SimulationSettings):
     """What the framework hands to a strategy; a plugin has nothing to do with it.
 
     ``signals`` holds one signal per bar (None for a strategy that overrides `signal`), ``panels``
@@ -55,20 +54,12 @@ class StrategyContext:
     given every event before the book is.
     """
 
-    instrument: Instrument
-    book_rules: BookRules
-    daily_loss_limit_pct: float | None
-    initial_balance: float
-    timeframe_ms: int
-    order_timeout_ms: int
-    max_concurrent_sets: int | None
     warmup: int
     zone: ZoneInfo
     signals: Sequence[int] | None = None
     panels: tuple[IndicatorPanel, ...] = ()
     size_atr: Sequence[float] | None = None
     stop_atr: Sequence[float] | None = None
-    stop_atr_multiple: float = 0.0
     journal: Callable[[BookEvent], None] | None = None
 
 
