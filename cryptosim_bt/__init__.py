@@ -67,40 +67,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "SHIPPED_CONFIGS",
-    "ArrayData",
-    "ConfigError",
-    "CryptoSimError",
-    "DataError",
-    "DataRequest",
-    "DataSource",
-    "EntrySizer",
-    "Feed",
-    "FuturesBroker",
-    "FuturesCommission",
-    "InputError",
-    "Instrument",
-    "InverseContract",
-    "LinearContract",
-    "OutputError",
-    "PluginError",
-    "PositionBook",
-    "ReportAnalyzer",
-    "Result",
-    "Role",
-    "Settings",
-    "SignalStrategy",
-    "__version__",
-    "discover",
-    "known_instrument",
-    "load_settings",
-    "prepare",
-    "register_analyzer",
-    "register_feed",
-    "register_strategy",
-    "run",
-    "run_backtest",
-]
+    "SHIPPED_CONFIGS", "ArrayData", "ConfigError", "CryptoSimError", "DataError", "DataRequest",
+    "DataSource", "EntrySizer", "Feed", "FuturesBroker", "FuturesCommission", "InputError",
+    "Instrument", "InverseContract", "LinearContract", "OutputError", "PluginError",
+    "PositionBook", "ReportAnalyzer", "Result", "Role", "Settings", "SignalStrategy",
+    "__version__", "discover", "known_instrument", "load_settings", "prepare",
+    "register_analyzer", "register_feed", "register_strategy", "run", "run_backtest",
+]  # fmt: skip
 
 _PACKAGE = Path(__file__).resolve().parent
 _NAMES = frozenset({"cryptosim_bt.strategies", "cryptosim_bt.feeds", "cryptosim_bt.analyzers"})
@@ -116,38 +89,32 @@ imported from a checkout, and so ``importlib.resources`` cannot find it there.
 """
 
 _HOME = {
-    "ArrayData": "backtest.lean_loop",
-    "ConfigError": "errors",
-    "CryptoSimError": "errors",
-    "DataError": "errors",
-    "DataRequest": "data.feed",
-    "DataSource": "data.feed",
-    "EntrySizer": "strategy.sizers",
-    "Feed": "data.feed",
-    "FuturesBroker": "broker.futures_broker",
-    "FuturesCommission": "broker.commission",
-    "InputError": "errors",
-    "Instrument": "accounting.instrument",
-    "InverseContract": "accounting.contracts",
-    "LinearContract": "accounting.contracts",
-    "OutputError": "errors",
-    "PluginError": "errors",
-    "PositionBook": "accounting.position_book",
-    "ReportAnalyzer": "plugins.analyzer",
-    "Result": "results.result",
-    "Role": "accounting.orders",
-    "Settings": "config.settings",
-    "SignalStrategy": "strategy.signal_strategy",
-    "discover": "plugins.registry",
-    "known_instrument": "accounting.instrument",
-    "load_settings": "backtest.needs",
-    "prepare": "backtest.prepare",
-    "register_analyzer": "plugins.registry",
-    "register_feed": "plugins.registry",
-    "register_strategy": "plugins.registry",
-    "run": "backtest.run",
-    "run_backtest": "backtest.run",
-}
+    name: module
+    for module, names in {
+        "accounting.contracts": ("InverseContract", "LinearContract"),
+        "accounting.instrument": ("Instrument", "known_instrument"),
+        "accounting.orders": ("Role",),
+        "accounting.position_book": ("PositionBook",),
+        "backtest.lean_loop": ("ArrayData",),
+        "backtest.needs": ("load_settings",),
+        "backtest.prepare": ("prepare",),
+        "backtest.run": ("run", "run_backtest"),
+        "broker.commission": ("FuturesCommission",),
+        "broker.futures_broker": ("FuturesBroker",),
+        "config.settings": ("Settings",),
+        "data.feed": ("DataRequest", "DataSource", "Feed"),
+        "errors": (
+            "ConfigError", "CryptoSimError", "DataError", "InputError", "OutputError",
+            "PluginError",
+        ),
+        "plugins.analyzer": ("ReportAnalyzer",),
+        "plugins.registry": ("discover", "register_analyzer", "register_feed", "register_strategy"),
+        "results.result": ("Result",),
+        "strategy.signal_strategy": ("SignalStrategy",),
+        "strategy.sizers": ("EntrySizer",),
+    }.items()
+    for name in names
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

@@ -181,8 +181,10 @@ class _Contract:
         """Return the exit price at which a leg ends with nothing won and nothing lost (OKX bePx).
 
         PnL pays the fees and funding paid so far and the taker fee of closing. None where no such
-        price exists.
+        price exists. The first CryptoSim had none, and no exchange shows one for its PnL.
         """
+        if self.formula == FIRST_CRYPTOSIM:
+            raise NotImplementedError("linear_pnl: cryptosim has no break-even price")
         value, paid = contracts * self.contract_size, fees_paid + funding_paid
         price = arithmetic.break_even(self.formula, sign(side), value, entry, taker, paid)
         return price if 0.0 < price < math.inf else None
@@ -302,18 +304,6 @@ class FirstCryptoSimContract(LinearContract):
     """
 
     formula = FIRST_CRYPTOSIM
-
-    def break_even(
-        self,
-        side: Side,
-        contracts: float,
-        entry: float,
-        taker: float,
-        fees_paid: float,
-        funding_paid: float,
-    ) -> float | None:
-        """Raise: the first CryptoSim had no break-even price, and no exchange shows one."""
-        raise NotImplementedError("linear_pnl: cryptosim has no break-even price")
 
 
 def weighted_average(
