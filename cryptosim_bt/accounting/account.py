@@ -33,7 +33,7 @@ class Account:
         Settlement currency at the start.
     margin_mode
         ``"cross"``: the whole balance stands behind both legs. ``"isolated"``: each leg has a
-        margin of its own, entry notional / leverage, added per fill and released pro rata.
+        margin of its own, entry notional / leverage, added per fill and released pro rata (R27).
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Account:
         return forgiven
 
     def back_margins(self) -> None:
-        """Take off the isolated margins, by their size, what the wallet could not pay.
+        """Take off the isolated margins, by their size, what the wallet could not pay (R28).
 
         Fees, funding and the losses of closes go to the wallet; when it has nothing left, margins
         that exceed the balance would be money that nobody has, and the account could owe.
@@ -173,12 +173,12 @@ class Account:
         return margin
 
     def free_balance(self, price: float) -> float:
-        """Return what no leg needs: equity (isolated: balance) less the legs' margin (R20)."""
+        """Return what no leg needs: equity (R20; isolated: balance, R29) less the legs' margin."""
         money = self.balance if self.isolated else self.equity(price)
         return money - self.position_margin(price)
 
     def liquidation_units(self, price: float) -> list[LiquidationUnit]:
-        """Return what is liquidated together, with the prices nearest to ``price`` (R23).
+        """Return what is liquidated together, with the prices nearest to ``price`` (R23, R30).
 
         Both legs in cross margin, each by itself in isolated margin; nothing when flat.
         """
