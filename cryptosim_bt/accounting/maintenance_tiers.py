@@ -51,7 +51,7 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class MaintenanceTiers:
-    """The maintenance margin of a market.
+    """The maintenance margin of a market (R31).
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def liquidation_region(
     taker: float,
     price: float,
 ) -> LiquidationRegion:
-    """Return the prices nearest to ``price``, below and above, at which legs are liquidated.
+    """Return the prices nearest to ``price`` at which legs are liquidated, below and above (R32).
 
     ``margin + pnl(P) <= maintenance(P) + taker fee of closing``. With tiers by notional, closed
     form within the tiers of each price interval, solved again in the next interval where the

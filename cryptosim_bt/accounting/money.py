@@ -64,7 +64,7 @@ class Holding:
         self.contracts += contracts
 
     def remove(self, contracts: float) -> None:
-        """Take contracts away; the average of what remains is unchanged."""
+        """Take contracts away; the average of what remains is unchanged (R36)."""
         held = self.contracts
         self.contracts -= contracts
         self.margin *= self.contracts / held

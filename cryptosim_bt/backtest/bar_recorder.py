@@ -93,7 +93,7 @@ class BarRecorder(ReportAnalyzer):
 
         A set may come from an entry that expires in part: nothing moves in the account then.
         """
-        account, book = self._account, self._book
+        account, book = self._account, self._book  # the last two figures: R33
         long, short = account.legs["long"], account.legs["short"]
         self._version, self._sets = account.version, len(book.sets)
         self.rows.held_since.append(len(self.rows))

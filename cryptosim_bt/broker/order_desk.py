@@ -1,4 +1,4 @@
-"""Orders of any backtrader strategy: from ``buy``, ``sell`` and ``close`` to the exchange and back.
+"""Orders of any backtrader strategy (R49): from ``buy`` and ``sell`` to the exchange and back.
 
 The exchange keeps the working orders; here backtrader's orders are checked, sent and notified,
 `order_trades.py` executes them. An order

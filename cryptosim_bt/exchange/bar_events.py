@@ -63,10 +63,12 @@ class BarEvents:
     # ------------------------------------------------------------------ steps of a book's orders
     def note_ambiguity(self) -> None:
         """List the bar where its limit exits leave something open (R43)."""
-        exits = [Reached(order) for order in self._active(self._book.exits) if self._tried(order)]
+        exits = [Reached(order) for order in self._active(self._book.exits)
+                 if self._tried(order).match]  # fmt: skip
         if not exits:
             return
-        entries = [Reached(each) for each in self._active(self._book.entries) if self._tried(each)]
+        entries = [Reached(each) for each in self._active(self._book.entries)
+                   if self._tried(each).match]  # fmt: skip
         bar = self._state.bar
         stops = [
             Reached(order)
@@ -98,7 +100,7 @@ class BarEvents:
         for order in self._active(self._book.entries):
             if not order.alive:
                 continue
-            match = self._tried(order)
+            match = self._tried(order).match
             if match is not None and self._lives.fill(order, match).opened:
                 self._after_entry(order, match)
 
@@ -125,7 +127,7 @@ class BarEvents:
             return
         reached = []
         for order in self._active(self._book.unnamed):
-            match = None if self._expired(order) else self._tried(order)
+            match = None if self._expired(order) else self._tried(order).match
             if match is not None:
                 reached.append(Reached(order, match.at_open))
         if reached:
@@ -179,10 +181,7 @@ class BarEvents:
         time_ms = self._state.time_ms
         return [order for order in shelf.values() if order.active_ms <= time_ms]
 
-    def _tried(self, order: Order) -> Match | None:
-        return self._attempt(order).match
-
-    def _attempt(self, order: Order) -> OrderTry:
+    def _tried(self, order: Order) -> OrderTry:
         state = self._state
         return try_order(order, state.bar, state.matcher, state.previous)
 
@@ -209,7 +208,7 @@ class BarEvents:
 
     def _try(self, order: Order, chosen: Choice | None = None, *, walks: bool = False) -> None:
         state = self._state
-        tried = self._attempt(order)
+        tried = self._tried(order)
         match = tried.match
         if chosen is not None and (match is None or not chosen(order, match)):
             return

@@ -25,6 +25,8 @@ class ExchangeState:
     quiet
         Prices of trades, then of the mark, strictly between which a bar changes nothing: floor,
         ceiling, floor, ceiling. None = to be found.
+    has_mark
+        Whether bars carry a mark price of their own (R38).
     ambiguous
         (epoch ms, kind) of what bars could not tell (R43).
     """

@@ -44,13 +44,13 @@ class FillRules:
     slippage
         Fraction of price that a stop or market order loses.
     slippage_range
-        Share of the bar's high-low range that it loses as well.
+        Share of the bar's high-low range that it loses as well (R47).
     max_volume_share
-        Largest share of a bar's volume that one order may take; None = whole fills.
+        Largest share of a bar's volume that one order may take; None = whole fills (R34).
     latency_ms
-        Time from placing an order until it can fill.
+        Time from placing an order until it can fill (R41).
     event_order
-        ``"rules"`` is R13; ``"best"`` and ``"worst"`` bound what the bar cannot tell.
+        ``"rules"`` is R13; ``"best"`` and ``"worst"`` bound what the bar cannot tell (R42).
     """
 
     price_improvement: bool = True

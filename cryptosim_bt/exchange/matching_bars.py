@@ -1,4 +1,4 @@
-"""The bars that match orders, where they are not simply the strategy's: finer ones, or a mark."""
+"""The bars that match orders, where not the strategy's: finer ones (R40), or a mark (R38)."""
 
 from __future__ import annotations
 

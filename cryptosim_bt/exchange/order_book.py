@@ -218,10 +218,12 @@ class OrderBook:
         # Buy limits and sell stops lie below the market, sell limits and buy stops above.
         for shelf in (self.entries, self.exits):
             for order in shelf.values():
+                limit = order.limit
                 if order.is_buy:
-                    floor = max(floor, order.limit)
-                else:
-                    ceiling = min(ceiling, order.limit)
+                    if limit > floor:
+                        floor = limit
+                elif limit < ceiling:
+                    ceiling = limit
         for order in self.stops.values():
             if order.triggered:
                 return _NEVER_QUIET

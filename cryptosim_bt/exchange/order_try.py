@@ -156,36 +156,27 @@ def _close(order: Order, bar: Bar, matcher: Matcher, previous: BarValues) -> Ord
 
 
 def _limit(order: Order, bar: Bar, matcher: Matcher, previous: BarValues) -> OrderTry:
-    if not order.triggered and previous[0] < order.active_ms and order.filled_ms is None:
-        return _arriving_limit(order, bar, matcher)
-    if not matcher.reaches(order.limit, bar, is_buy=order.is_buy):
+    first = not order.triggered and previous[0] < order.active_ms and order.filled_ms is None
+    return _limit_that(first, order, bar, matcher)
+
+
+def _limit_that(arrives: bool, order: Order, bar: Bar, matcher: Matcher) -> OrderTry:
+    """Try a limit that arrives with the bar's open, and then takes beyond it, or one that rests."""
+    reached = matcher.reaches(order.limit, bar, is_buy=order.is_buy)
+    if not reached and not order.post_only:
         return _NOTHING
-    beyond = _opens_beyond(order, bar)
-    # R15: a book's orders only as they arrive; any other gets the open after a gap, too.
-    if beyond and order.role is None and matcher.rules.price_improvement:
-        return OrderTry(_at_the_open(order, bar, Liquidity.MAKER))
-    return OrderTry(_resting(order, bar, at_open=beyond))
-
-
-def _arriving_limit(order: Order, bar: Bar, matcher: Matcher) -> OrderTry:
-    """Try a limit in the first bar in which it takes part: beyond the open it takes (R15)."""
-    beyond = _opens_beyond(order, bar)
-    if beyond and order.post_only:
+    beyond = bar.open < order.limit if order.is_buy else bar.open > order.limit
+    if beyond and arrives and order.post_only:
         return OrderTry(refusal="post_only: the order would have taken liquidity")
-    if not matcher.reaches(order.limit, bar, is_buy=order.is_buy):
+    if not reached:
         return _NOTHING
-    improves = order.role is None or order.role in _FROM_SIGNAL
+    # R15: of a book's orders only those of a signal, and only as they arrive; an order without a
+    # role gets the open after any gap.
+    improves = order.role is None or (arrives and order.role in _FROM_SIGNAL)
     if beyond and improves and matcher.rules.price_improvement:
-        return OrderTry(_at_the_open(order, bar, Liquidity.TAKER))
+        liquidity = Liquidity.TAKER if arrives else Liquidity.MAKER
+        return OrderTry(Match(bar.open, liquidity, True, True, bar, bar.open))
     return OrderTry(_resting(order, bar, at_open=beyond))
-
-
-def _opens_beyond(order: Order, bar: Bar) -> bool:
-    return bar.open < order.limit if order.is_buy else bar.open > order.limit
-
-
-def _at_the_open(order: Order, bar: Bar, liquidity: Liquidity) -> Match:
-    return Match(bar.open, liquidity, at_open=True, before_end=True, bar=bar, market=bar.open)
 
 
 def _resting(order: Order, bar: Bar, *, at_open: bool) -> Match:
@@ -208,7 +199,7 @@ def _stop_limit(order: Order, bar: Bar, matcher: Matcher, previous: BarValues) -
         return _limit(order, bar, matcher, previous)
     if order.met_by(bar.open):
         # A marketable limit from the open on.
-        return _arriving_limit(order, bar, matcher)._replace(triggered=True)
+        return _limit_that(True, order, bar, matcher)._replace(triggered=True)
     if order.met_by(bar.high if order.is_buy else bar.low):
         return OrderTry(_after_trigger(order, bar, matcher), triggered=True)
     return _NOTHING

@@ -58,8 +58,10 @@ class Walk:
     def _meet_next(self) -> bool:
         """Let the next event happen; return whether there was one."""
         towards = self._towards
-        self._waiting = [order for order in self._waiting if order.alive and order.is_stop]
-        stop = first_met(self._waiting, self._here, self._end, towards)
+        stop = None
+        if self._waiting:
+            self._waiting = [order for order in self._waiting if order.alive and order.is_stop]
+            stop = first_met(self._waiting, self._here, self._end, towards)
         unit, price = self._liquidation.first_on_the_way(
             self._mark_here, self._mark_end, falling=self._falling
         )
