@@ -103,11 +103,11 @@ class BookDesk:
 
     def bar_closed(self) -> None:
         """Compare the books as a bar has left them (R21)."""
+        follower = self._broker.follower
+        if self._check is None and follower is not None:
+            self._check = BookCheck(self._broker.account, follower.book, self._initial_balance)
         if self._check is not None:
             self._check.at_close(self._broker.mark_price, self._broker.now_ms)
-        elif self._broker.follower is not None:
-            book = self._broker.follower.book
-            self._check = BookCheck(self._broker.account, book, self._initial_balance)
 
     # ------------------------------------------------------------------ from the book
     def carry_out(self, commands: Sequence[Command]) -> None:
@@ -127,12 +127,13 @@ class BookDesk:
 
     def _place(self, command: PlaceOrder) -> None:
         is_buy = (command.side == "long") == (command.role is Role.ENTRY)
-        self.submit(
+        order = self._order(
             bt.BuyOrder if is_buy else bt.SellOrder, self._broker.follower,
             self._broker.traded_data, command.contracts, command.price,
-            exectype=_EXECTYPES[command.role], tradeid=command.group, side=command.side,
-            role=command.role, number=command.number, expires_ms=command.expires_ms,
+            _EXECTYPES[command.role], command.group,
         )  # fmt: skip
+        order.addinfo(side=command.side, role=command.role, number=command.number)
+        self._send(order, command)
         key = self._numbers.get(command.number)
         if self._fill_at_close and key is not None and command.role is Role.ENTRY:
             self._exchange.fill_now(self._orders[key][1])
@@ -185,29 +186,44 @@ class BookDesk:
         An order without ``side``, or of a kind that the book does not know, is rejected through
         ``notify_order`` with a warning that says why.
         """
-        broker = self._broker
+        order = self._order(order_class, owner, data, size, price, exectype, tradeid, plimit)
+        order.addinfo(side=side, role=role, number=number)
+        reason = self._refusal(order, side, role, exectype, price, others)
+        if reason is not None or side is None or role is None or price is None:
+            self._reject(order, number, str(reason))
+            return order
+        self._send(
+            order, PlaceOrder(number or 0, role, side, abs(size), price, tradeid, expires_ms)
+        )
+        return order
+
+    def _order(
+        self,
+        order_class: type[bt.Order],
+        owner: Any,
+        data: Any,
+        size: float,
+        price: float | None,
+        exectype: int | None,
+        tradeid: int,
+        plimit: float | None = None,
+    ) -> bt.Order:
         order = order_class(
             owner=owner, data=data, size=size, price=price, pricelimit=plimit,
             exectype=exectype, tradeid=tradeid,
         )  # fmt: skip
-        order.addinfo(side=side, role=role, number=number)
         order.addcomminfo(self._comminfo)
-        reason = self._refusal(order, side, role, exectype, price, others)
-        if reason is None and price is not None:
-            reason = self._exchange.refusal(
-                abs(size), price, broker.mark_price, exectype == bt.Order.Stop
-            )
+        return order
+
+    def _send(self, order: bt.Order, wanted: PlaceOrder) -> None:
+        """Put an order into the exchange's book, unless the venue would reject it (R44)."""
+        broker, price, number = self._broker, wanted.price, wanted.number or None
+        reason = self._exchange.refusal(
+            wanted.contracts, price, broker.mark_price, wanted.role is Role.STOP_LOSS
+        ) if price > 0.0 else f"price was {price}; allowed: above 0"  # fmt: skip
         if reason is not None:
-            logger.warning("order %d rejected: %s", order.ref, reason)
-            order.addinfo(reason=reason)
-            order.reject(broker)
-            broker.queue(order)
-            if number is not None:
-                self._tell(OrderRejected(number, reason, broker.now_ms))
-            return order
-        assert side is not None  # by _refusal
-        assert role is not None
-        assert price is not None
+            self._reject(order, number, reason)
+            return
         order.submit(broker)
         if broker.notify_all:
             broker.queue(order)
@@ -215,14 +231,22 @@ class BookDesk:
         if broker.notify_all:
             broker.queue(order)
         working = self._exchange.place(
-            role, side, abs(size), price, number=number, group=tradeid, expires_ms=expires_ms
-        )
+            wanted.role, wanted.side, wanted.contracts, price,
+            number=number, group=wanted.group, expires_ms=wanted.expires_ms,
+        )  # fmt: skip
         self._orders[working.key] = (order, working)
         self._keys[order.ref] = working.key
         if number is not None:
             self._numbers[number] = working.key
             self._tell(OrderAccepted(number, broker.now_ms))
-        return order
+
+    def _reject(self, order: bt.Order, number: int | None, reason: str) -> None:
+        logger.warning("order %d rejected: %s", order.ref, reason)
+        order.addinfo(reason=reason)
+        order.reject(self._broker)
+        self._broker.queue(order)
+        if number is not None:
+            self._tell(OrderRejected(number, reason, self._broker.now_ms))
 
     @staticmethod
     def _refusal(
@@ -237,8 +261,8 @@ class BookDesk:
             return "an order of a book needs to know the leg and the purpose: give side= and role="
         if role not in _EXECTYPES or exectype != _EXECTYPES[role]:
             return f"a {role} order must be of backtrader's type {_EXECTYPES.get(role)}"
-        if price is None or not price > 0.0:
-            return f"price was {price}; allowed: above 0"
+        if price is None:
+            return "price was None; allowed: above 0"
         if order.isbuy() != ((side == "long") == (role is Role.ENTRY)):
             return f"a {role} of the {side} leg cannot {order.ordtypename().lower()}"
         unknown = sorted(

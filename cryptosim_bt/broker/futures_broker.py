@@ -117,7 +117,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         # Looked up once: backtrader finds a data's line by name at every access.
         self._lines = (lines.datetime, lines.open, lines.high, lines.low, lines.close)
         # A broker may run more than once (optstrategy).
-        self._bars_seen = self.now_ms = 0
+        self._bars_seen = self.now_ms = self._compared = 0
         self.last_price = math.nan
         self._notifications.clear()
         instrument: Instrument = self.p.instrument or PLAIN_INSTRUMENT
@@ -268,7 +268,9 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         if time.lencount == self._bars_seen:
             return  # another data's bar
         self._bars_seen = time.lencount
-        self._book_desk.bar_closed()
+        if self.account.version != self._compared:  # R21
+            self._compared = self.account.version
+            self._book_desk.bar_closed()
         if self._desk is not None:
             self._desk.before_bar()
         # Read from the arrays: backtrader's line[0] is two calls for what is one look-up.

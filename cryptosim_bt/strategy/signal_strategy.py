@@ -20,7 +20,6 @@ import pandas as pd
 
 from cryptosim_bt.accounting.book_events import (
     REPEATED,
-    Answer,
     BookEvent,
     EntryWanted,
     SignalExitWanted,
@@ -29,6 +28,7 @@ from cryptosim_bt.accounting.book_events import (
 from cryptosim_bt.accounting.contracts import SIDES, Side
 from cryptosim_bt.accounting.exit_orders import BookRules
 from cryptosim_bt.accounting.instrument import Instrument
+from cryptosim_bt.accounting.orders import Command
 from cryptosim_bt.accounting.position_book import PositionBook
 from cryptosim_bt.accounting.position_sets import Group
 from cryptosim_bt.broker.commission import scheme_of
@@ -155,6 +155,7 @@ class SignalStrategy(bt.Strategy):
                 "historical bars; leave both out"
             )
         self._context = context
+        self._journal = context.journal
         self._signals = context.signals
         # The book asks the data's own commission scheme, as the exchange does (R21).
         money = scheme_of(self.broker.getcommissioninfo(self.data))
@@ -200,8 +201,10 @@ class SignalStrategy(bt.Strategy):
         loss.check(self._bar_ms, equity)
         signal = self.last_signal = self.signal()
         if signal and broker.may_trade:
+            fills = len(self.fills)
             self._act(signal, broker.last_price)
-            equity = broker.equity()
+            if len(self.fills) != fills:
+                equity = broker.equity()
         loss.settle(equity)
 
     def clear(self) -> None:
@@ -288,22 +291,21 @@ class SignalStrategy(bt.Strategy):
         return self._bar_ms + self._context.timeframe_ms + self._context.order_timeout_ms
 
     # ------------------------------------------------------------------ Follower
-    def on_event(self, event: BookEvent) -> None:
-        """Take what happened into the book and the record; have the answer carried out."""
-        answer = self._applied(event)
-        commands = answer.commands
-        group = answer.asks_stop
-        if group is not None:
-            given = StopGiven(group.side, group.tradeid, self.stop_price(group))
-            commands = [*commands, *self._applied(given).commands]
-        if commands:
-            self._record.sent(commands, self._trading.now_ms)
-            self._trading.carry_out(commands)
+    def on_event(self, event: BookEvent, before: Sequence[Command] = ()) -> None:
+        """Take what happened into the book and the record; have the answer carried out.
 
-    def _applied(self, event: BookEvent) -> Answer:
-        if self._context.journal is not None:
-            self._context.journal(event)
+        Commands that wait for this answer go out ``before`` its own, with them.
+        """
+        if self._journal is not None:
+            self._journal(event)
         answer = self.book.apply(event)
         if answer is not REPEATED:
             self._record.note(event, answer, self.book.balance)
-        return answer
+        commands = [*before, *answer.commands] if before else answer.commands
+        group = answer.asks_stop
+        if group is not None:
+            given = StopGiven(group.side, group.tradeid, self.stop_price(group))
+            self.on_event(given, commands)
+        elif commands:
+            self._record.sent(commands, self._trading.now_ms)
+            self._trading.carry_out(commands)

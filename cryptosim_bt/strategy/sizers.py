@@ -1,4 +1,4 @@
-"""Sizers: from an amount of the base coin to contracts on the lot grid (R7)."""
+"""Sizers: from an amount of the base coin to contracts on the lot grid (R7, R45)."""
 
 from __future__ import annotations
 
