@@ -171,15 +171,12 @@ class PositionBook:
         """
         return self._DOORS[type(event)](self, event)
 
-    def _is_new(self, event: BookEvent, name: str | None) -> bool:
-        """Tell whether an event is applied for the first time, as far as its id says."""
-        if name is None:
-            return True
+    def _is_repeated(self, event: BookEvent, name: str) -> bool:
+        """Tell whether an event with an id was applied before, and keep the id."""
         key = (type(event), name)
-        if key in self._applied:
-            return False
+        repeated = key in self._applied
         self._applied.add(key)
-        return True
+        return repeated
 
     def _nothing(self, _: BookEvent) -> Answer:
         # What the venue confirms was wanted before: it is for the record and the journal.
@@ -261,7 +258,7 @@ class PositionBook:
 
     def _funded(self, event: Funded) -> Answer:
         # R22: shared by contracts (+ = received). Of an empty leg only the money is booked.
-        if not self._is_new(event, event.payment_id):
+        if event.payment_id is not None and self._is_repeated(event, event.payment_id):
             return REPEATED
         side, payment = event.funding.side, event.funding.payment
         self.balance += payment
@@ -274,13 +271,13 @@ class PositionBook:
         return NO_ANSWER
 
     def _forgiven(self, event: Forgiven) -> Answer:
-        if not self._is_new(event, event.payment_id):
+        if event.payment_id is not None and self._is_repeated(event, event.payment_id):
             return REPEATED
         self.balance += event.amount  # R23
         return NO_ANSWER
 
     def _filled(self, fill: Execution) -> Answer:
-        if not self._is_new(fill, fill.fill_id):
+        if fill.fill_id is not None and self._is_repeated(fill, fill.fill_id):
             return REPEATED
         self._exposures = None
         if fill.role is Role.ENTRY:
@@ -293,7 +290,7 @@ class PositionBook:
 
     def _leg_closed(self, event: LegClosed) -> Answer:
         """Close contracts of a leg in R23's order: sets by birth, then the Position."""
-        if not self._is_new(event, event.fill_id):
+        if event.fill_id is not None and self._is_repeated(event, event.fill_id):
             return REPEATED
         self._exposures = None
         rest: Execution | None = Execution(
@@ -322,7 +319,7 @@ class PositionBook:
         position = self._positions[fill.side]
         transaction = entry.transaction
         if transaction is None or transaction not in position.transactions:
-            # The first fill, or what was filled before has been closed meanwhile.
+            # R35: the first fill, or what was filled before has been closed meanwhile.
             self._transactions += 1
             transaction = entry.transaction = Transaction(
                 self._transactions, fill.side, number, entry_time_ms=fill.time_ms
@@ -342,7 +339,8 @@ class PositionBook:
             answer = self._completed(transaction, fill.time_ms, grew=True)
         else:
             answer = self._protected(position, [])
-        return replace(answer, fills=(BookedFill(fill, name, 0.0, transaction.id),))
+        booked = BookedFill(fill, name, 0.0, transaction.id)
+        return Answer(answer.commands, (booked,), answer.asks_stop)
 
     def _protected(self, group: Group, commands: list[Command]) -> Answer:
         """Give a group its exits (R19), after other commands."""

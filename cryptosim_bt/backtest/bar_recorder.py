@@ -68,18 +68,12 @@ class BarRecorder(ReportAnalyzer):
         self._book = self._record.book
         self._account, self._exchange = self._broker.account, self._broker.exchange
         self._version = self._sets = -1
+        self._closes_at_end: bool = self._broker.p.close_at_end
 
     def next(self) -> None:
         """Record a bar; before the last one is recorded, what is open may be closed (R24)."""
-        self._close_at_end()
-        self._record_bar()
-
-    def _close_at_end(self) -> None:
-        data = self.strategy.data
-        if self._broker.p.close_at_end and len(data) == data.buflen():
-            self._exchange.close_everything(Role.CLOSE_AT_END, self._broker.last_price)
-
-    def _record_bar(self) -> None:
+        if self._closes_at_end:
+            self._close_at_end()
         account, mark = self._account, self._broker.mark_price
         if account.version != self._version or len(self._book.sets) != self._sets:
             self._note_holdings(mark)
@@ -87,6 +81,12 @@ class BarRecorder(ReportAnalyzer):
         self.rows.bars.extend(
             (self._record.last_signal, mark, account.unrealized_pnl(mark), margin)
         )
+
+    def _close_at_end(self) -> None:
+        data = self.strategy.data
+        if len(data) == data.buflen():
+            self._closes_at_end = False
+            self._exchange.close_everything(Role.CLOSE_AT_END, self._broker.last_price)
 
     def _note_holdings(self, mark: float) -> None:
         """Take down what only fills, funding and new sets change.
@@ -138,7 +138,8 @@ class PlainBarRecorder(BarRecorder):
 
     def next(self) -> None:
         """Let the ledger compare the money, then record the bar."""
-        self._close_at_end()
+        if self._closes_at_end:
+            self._close_at_end()
         data = self.strategy.data
         self._ledger.at_close(last_bar=len(data) == data.buflen())
-        self._record_bar()
+        super().next()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from cryptosim_bt.accounting.book_events import (
     Answer,
@@ -150,21 +150,30 @@ class BookRecord:
             reported = booked.execution.balance
             self.fills.append(Fill.of(booked, balance if reported is None else reported))
             self._note_fill(booked)
-        if isinstance(event, OrderEnded):
-            self._note_end(event.number, event.end, event.reason, event.time_ms)
-        elif isinstance(event, OrderRejected):
-            self._note_end(event.number, OrderEnd.REJECTED, event.reason, event.time_ms)
-        elif isinstance(event, OrderResized) and event.number in self.order_lives:
-            life = self.order_lives[event.number]
+        write = self._WRITERS.get(type(event))
+        if write is not None:
+            write(self, event)
+
+    def _write_end(self, event: OrderEnded | OrderRejected) -> None:
+        life = self.order_lives.get(event.number)
+        if life is not None and life.status == "working":
+            end = event.end if isinstance(event, OrderEnded) else OrderEnd.REJECTED
+            life.ended(end, event.reason, event.time_ms)
+
+    def _write_size(self, event: OrderResized) -> None:
+        life = self.order_lives.get(event.number)
+        if life is not None:
             life.contracts = life.filled_contracts + event.contracts
-        elif isinstance(event, Funded):
-            self.funding.append(event.funding)
-        elif isinstance(event, Forgiven):
-            # R23: beside the fill that called for it.
-            last, amount = self.fills[-1], event.amount
-            self.fills[-1] = replace(
-                last, shortfall=last.shortfall + amount, balance=last.balance + amount
-            )
+
+    def _write_funding(self, event: Funded) -> None:
+        self.funding.append(event.funding)
+
+    def _write_forgiven(self, event: Forgiven) -> None:
+        # R23: beside the fill that called for it.
+        last, amount = self.fills[-1], event.amount
+        self.fills[-1] = replace(
+            last, shortfall=last.shortfall + amount, balance=last.balance + amount
+        )
 
     def _note_fill(self, booked: BookedFill) -> None:
         execution = booked.execution
@@ -177,10 +186,10 @@ class BookRecord:
             price = self._money.average_entry(parts)
         life.filled(execution, booked.group, price)
 
-    def _note_end(self, number: int, end: OrderEnd, reason: str, time_ms: int) -> None:
-        life = self.order_lives.get(number)
-        if life is not None and life.status == "working":
-            life.ended(end, reason, time_ms)
+    _WRITERS: ClassVar[dict[type, Callable[[BookRecord, Any], None]]] = {
+        OrderEnded: _write_end, OrderRejected: _write_end, OrderResized: _write_size,
+        Funded: _write_funding, Forgiven: _write_forgiven,
+    }  # fmt: skip
 
 
 class BookTables(Protocol):
