@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from cryptosim_bt.accounting.instrument import Instrument, floor_to_step
 
-EventOrder = Literal["rules", "best", "worst"]
+EventOrder = Literal["rules", "path", "best", "worst"]
 
 
 # A bar's values in the order of `Bar`: cheaper to make, for the many bars that change nothing.
@@ -49,7 +49,8 @@ class FillRules:
     latency_ms
         Time from placing an order until it can fill.
     event_order
-        ``"rules"`` is R13; ``"best"`` and ``"worst"`` bound what the bar cannot tell.
+        ``"rules"`` is R13; ``"best"`` and ``"worst"`` bound what the bar cannot tell, ``"path"``
+        assumes a way through the bar (R42).
     """
 
     price_improvement: bool = True
@@ -75,15 +76,22 @@ class Matcher:
         self.rules = rules
         self._margin = instrument.tick if rules.through else 0.0
 
-    def reaches(self, price: float, bar: Bar, *, is_buy: bool) -> bool:
-        """Tell whether a bar fills a limit at a price (R14)."""
-        if is_buy:
-            reached, limit = bar.low, price - self._margin
-        else:
-            reached, limit = -bar.high, -(price + self._margin)
-        if self.rules.through and self._margin == 0.0:
-            return reached < limit
-        return reached <= (round(limit, 10) if self._margin else limit)
+    def edge(self, limit: float, *, is_buy: bool) -> float:
+        """Return where price meets a limit: at it, or with `through` a tick beyond (R13)."""
+        if not self._margin:
+            return limit
+        return round(limit - self._margin if is_buy else limit + self._margin, 10)
+
+    def touches(self, price: float, limit: float, *, is_buy: bool) -> bool:
+        """Tell whether a price is at or beyond a limit, as far as it fills it (R14)."""
+        edge = self.edge(limit, is_buy=is_buy)
+        if price == edge:
+            return not self.rules.through or self._margin != 0.0
+        return price < edge if is_buy else price > edge
+
+    def reaches(self, limit: float, bar: Bar, *, is_buy: bool) -> bool:
+        """Tell whether a bar fills a limit (R14)."""
+        return self.touches(bar.low if is_buy else bar.high, limit, is_buy=is_buy)
 
     def slipped(self, price: float, bar: Bar, *, is_buy: bool) -> float:
         """Return a market price moved against the trader and to the tick against him (R16)."""
