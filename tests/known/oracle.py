@@ -30,7 +30,7 @@ from tests.known.oracle_account import (
 )
 
 RESULTS = ("fills", "bars", "trades", "refused", "orders_expired", "liquidations", "shortfall",
-           "balance", "equity", "fees_paid", "funding_paid", "funding_late")
+           "balance", "equity", "fees_paid", "funding_paid", "funding_late", "ambiguous")
 BUY, SELL = 1, -1
 LIQUIDATION, STOP, EXIT, ENTRY = range(4)  # R42: which comes first at one price
 
@@ -83,9 +83,13 @@ class Simulation(Account):
 
     # ---------------------------------------------------------------- what a fill does
     def enter(self, order: Order) -> None:
-        """R15, R18: fill an entry."""
+        """R15, R18: fill an entry; R43: its own limit exit may lie in the bar, before or after."""
         self.entries.remove(order)
-        self.fill_entry(order, *self.limit_price(order, order.side))
+        group = self.fill_entry(order, *self.limit_price(order, order.side))
+        own, sign = group.signal_exit or group.take_profit, -order.side
+        if (own and own.born == (self.index, self.step) and self.step > OPEN
+                and self.bar_touches(own, sign) and not self.touches(self.bar[4], own, sign)):
+            self.kinds.add("entry_and_exit")
 
     def exit(self, order: Order, group: Group) -> None:
         """R15, R19: fill a limit exit."""
@@ -121,6 +125,22 @@ class Simulation(Account):
             if not met:
                 return None
             self.stop_out(min(met, key=lambda group: group.stop.order_id), self.stand)
+
+    def note_ambiguity(self) -> None:
+        """R43: what the bar leaves open once the open has decided."""
+        self.step = WALKS
+        ends = {LONG: self.bar[3], SHORT: self.bar[2]}
+        entering = {each.side for each in self.entries if self.bar_touches(each, each.side)}
+        for order, group in self.exits_of():
+            side, stop = group.side, group.stop
+            if not self.takes_part(order) or not self.bar_touches(order, -side):
+                continue
+            if side in entering:
+                self.kinds.add("entry_and_exit")
+            if stop and side * ends[side] <= side * stop.price:
+                self.kinds.add("take_profit_and_stop")
+            if self.liquidation_price(self.bar[1], ends[side]) is not None:
+                self.kinds.add("exit_and_liquidation")
 
     # ---------------------------------------------------------------- step 4
     def walks(self) -> None:
@@ -282,8 +302,12 @@ class Simulation(Account):
         self.step, self.stand = EXPIRIES, bar[1]
         self.expire_orders()
         self.pay_funding()
+        self.kinds: set[str] = set()
         self.trade_open()
+        self.note_ambiguity()
         self.trade_rest()
+        for kind in {"total", *self.kinds} if self.kinds else ():
+            self.ambiguous[kind] = self.ambiguous.get(kind, 0) + 1
         self.step, self.stand = SIGNALS, bar[4]
         if self.must_liquidate(bar[4]):
             self.liquidate(bar[4])

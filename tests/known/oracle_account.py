@@ -103,6 +103,7 @@ class Account:
         self.shortfall = self.fees_paid = self.funding_paid = 0.0
         self.funding_done = self.funding_late = 0
         self.refused: dict[str, int] = {}
+        self.ambiguous: dict[str, int] = {"total": 0}  # R43
         self.fills, self.trades, self.bars = [], [], []
         self.equity: float = self.balance  # at the last close
         self.day, self.day_lost, self.day_reference = None, False, self.equity  # R25

@@ -198,6 +198,7 @@ def assert_equal_to_oracle(
     summary = ours.summary
     assert summary["entries_refused"] == theirs["refused"]
     assert summary.get("funding_late", 0) == theirs["funding_late"]
+    assert summary["ambiguous_bars"] == theirs["ambiguous"]
     for ours_name, theirs_name in (
         ("orders_expired", "orders_expired"),
         ("liquidations", "liquidations"),
