@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tests.exchange.scenario import FAR_TP, QUIET, STOP_5, Filled, Scenario
 from tests.helpers import HOUR_MS, NEW_YEAR_MS
-from tests.venue.scenario import FAR_TP, QUIET, STOP_5, Filled, Scenario
 
 DAY_MS = 24 * HOUR_MS
 LONG_WAIT = {"order_cancel_timeout": 36_000.0}
@@ -31,14 +31,14 @@ SIGNAL_EXITS = (
         fills=[Filled(1, "entry", "P-short", 1, 100), Filled(3, "signal_exit", "P-short", 1, 99)],
     ),
     Scenario(
-        "R11 after a signal exit has expired the take-profit is placed again, for the next bar",
-        # Bar 4 begins with the expiry; the new take-profit takes part from bar 5 (R12).
+        "R11 after a signal exit has expired the take-profit is placed again, for that very bar",
+        # Bar 4 begins with the expiry; what its start makes takes part in it (R12).
         bars=[
             QUIET, QUIET, (100, 101, 100, 101), (100.5, 100.5, 100, 100),
             (100, 103, 100, 100), (100, 102, 100, 102),
         ],
         signals={0: 1, 2: 2},
-        fills=[Filled(1, "entry", "P-long", 1, 100), Filled(5, "take_profit", "P-long", 1, 102)],
+        fills=[Filled(1, "entry", "P-long", 1, 100), Filled(4, "take_profit", "P-long", 1, 102)],
         totals={"orders_expired": 1},
     ),
     Scenario(
