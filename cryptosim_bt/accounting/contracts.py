@@ -57,7 +57,7 @@ class LiquidationRegion(NamedTuple):
     upper: float
 
     def contains(self, price: float) -> bool:
-        """Tell whether an account is liquidated at ``price``; what rounding parts is equal (R23)."""
+        """Tell whether an account is liquidated at ``price``, or but for rounding (R23)."""
         return price <= self.lower * (1.0 + _DUST) or price >= self.upper * (1.0 - _DUST)
 
 

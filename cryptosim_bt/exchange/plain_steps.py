@@ -168,6 +168,7 @@ class PlainSteps(BarSteps):
                 self._try(other, chosen, walks=walks)
         if not state.fills_now(order):
             return
+        state.stand = match.market
         opened = self._lives.fill(order, match).opened
         if opened and walks:
             self._walk_after(order, match)

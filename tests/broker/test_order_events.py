@@ -164,11 +164,11 @@ def test_own_stop_that_price_meets_before_liquidation_saves_the_position():
 
 
 def test_limit_that_price_meets_before_liquidation_fills_before_it():
-    # 50 from 100 with 1,000: gone at 80. Ten at 90 join them, and all are gone at 4,900 / 60.
+    # 50 from 100 with 1,000: gone at 80. Ten at 98 join them, and all are gone at 4,980 / 60 = 83.
     bars = make_bars(100.0, 100.0, (100.0, 100.0, 79.0, 100.0), 100.0)
     steps = {
         1: lambda s: s.buy(size=50),
-        2: lambda s: s.buy(size=10, exectype=LIMIT, price=90.0),
+        2: lambda s: s.buy(size=10, exectype=LIMIT, price=98.0),
     }
     for name in ORDERS:
         run = play(bars, steps, fill_rules=FillRules(event_order=name))
