@@ -10,8 +10,8 @@ PYTEST_SKIPS := -rs
 PYTEST_SLOW ?= store
 # `make quick`: the house, the known answers, a scenario for every rule, the book, the settings; not
 # the second implementation of the rules ("oracle"), which is tried by the same tests.
-QUICK := tests/test_house.py tests/test_rules_named.py tests/known tests/exchange/test_exchange_scenarios.py \
-    tests/accounting/test_position_book.py tests/config
+QUICK := tests/test_house.py tests/test_rules_named.py tests/known tests/config \
+    tests/exchange/test_exchange_scenarios.py tests/accounting/test_position_book.py
 # Recorded exchange data; tests and benchmarks that need it are skipped where it is missing.
 CRYPTOSIM_DATA ?= ../shared/data
 export CRYPTOSIM_DATA
