@@ -175,6 +175,8 @@ def _broker(prepared: Prepared, event_order: EventOrder | None) -> FuturesBroker
             price_band=keys.instrument.price_band,
         ),
         funding=prepared.funding,
+        fill_at_signal_close=fill.entry_fill == "signal_close",
+        close_at_end=keys.backtest.close_at_end,
         commission=FuturesCommission(
             contract=instrument.contract(keys.backtest.linear_pnl),
             maker=settings.maker,
@@ -233,8 +235,6 @@ def _context(prepared: Prepared) -> StrategyContext:
             else None
         ),
         stop_atr_multiple=trading.stop.atr_multiple,
-        fill_at_signal_close=backtest.fill.entry_fill == "signal_close",
-        close_at_end=backtest.close_at_end,
     )
 
 
@@ -249,5 +249,4 @@ def _plain_context(prepared: Prepared) -> PlainContext:
         warmup=prepared.warmup,
         start_ms=to_milliseconds(prepared.window.index[0]),
         one_way=keys.trading.position_mode == "net",
-        close_at_end=keys.backtest.close_at_end,
     )

@@ -1,22 +1,43 @@
 """Orders of a `SignalStrategy`'s book: between the exchange's orders and backtrader's.
 
-An order of a book names its leg and its purpose. It is sent and notified as a backtrader order;
-the follower hears at once, within the bar, so that its book can answer before the bar is over
-(R13, R16). Orders of strategies without a book: `order_desk.py`.
+Commands of the book go to the exchange, and are notified as backtrader orders; what happens goes
+back to the follower as events, at once, within the bar, so that its book can answer before the bar
+is over (R13, R16). Orders of strategies without a book: `order_desk.py`.
 """
 
 from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import backtrader as bt
 
 from cryptosim_bt.accounting.account import Account
+from cryptosim_bt.accounting.book_events import (
+    BookEvent,
+    Change,
+    ChangeRefused,
+    OrderAccepted,
+    OrderEnded,
+    OrderRejected,
+    OrderResized,
+    StopTriggered,
+)
 from cryptosim_bt.accounting.contracts import Side
-from cryptosim_bt.accounting.orders import Execution, OrderEnd, Role
+from cryptosim_bt.accounting.orders import (
+    CancelOrder,
+    Command,
+    Execution,
+    OrderEnd,
+    PlaceOrder,
+    ResizeOrder,
+    Role,
+)
+from cryptosim_bt.broker.book_check import BookCheck
 from cryptosim_bt.broker.trading_broker import Follower
+from cryptosim_bt.errors import BooksDisagree
 from cryptosim_bt.exchange.order_book import Order
 from cryptosim_bt.exchange.order_types import OrderType
 from cryptosim_bt.exchange.simulated_exchange import SimulatedExchange
@@ -56,14 +77,93 @@ class BookDesk:
         Its data, account and exchange are those of the run.
     comminfo
         The data's commission scheme.
+    initial_balance
+        What the books are compared by (R21).
+    fill_at_close
+        Whether entries fill as they are placed (``entry_fill: signal_close``).
     """
 
-    def __init__(self, broker: DeskBroker, comminfo: bt.CommInfoBase) -> None:
+    def __init__(
+        self,
+        broker: DeskBroker,
+        comminfo: bt.CommInfoBase,
+        initial_balance: float,
+        *,
+        fill_at_close: bool,
+    ) -> None:
         self._broker = broker
         self._exchange = broker.exchange
         self._comminfo = comminfo
-        # Working orders, older first, by backtrader's reference, which is the exchange's key.
+        self._initial_balance = initial_balance
+        self._fill_at_close = fill_at_close
+        self._check: BookCheck | None = None
+        # Working orders, older first, by backtrader's reference, which is the exchange's key; and
+        # that by the book's number.
         self._orders: dict[int, tuple[bt.Order, Order]] = {}
+        self._numbers: dict[int, int] = {}
+
+    def bar_closed(self) -> None:
+        """Compare the books as a bar has left them (R21)."""
+        if self._check is not None:
+            self._check.at_close(self._broker.mark_price, self._broker.now_ms)
+        elif self._broker.follower is not None:
+            book = self._broker.follower.book
+            self._check = BookCheck(self._broker.account, book, self._initial_balance)
+
+    # ------------------------------------------------------------------ from the book
+    def carry_out(self, commands: Sequence[Command]) -> None:
+        """Carry out the book's answer; every command comes back as an event."""
+        for command in commands:
+            if isinstance(command, PlaceOrder):
+                self._place(command)
+            elif isinstance(command, CancelOrder):
+                self._cancel(command)
+            elif isinstance(command, ResizeOrder):
+                self._resize(command)
+            else:
+                raise BooksDisagree(
+                    f"the book does not know what a fill of the simulated exchange closes, "
+                    f"{command.execution}: {command.reason}"
+                )
+
+    def _place(self, command: PlaceOrder) -> None:
+        is_buy = (command.side == "long") == (command.role is Role.ENTRY)
+        self.submit(
+            bt.BuyOrder if is_buy else bt.SellOrder, self._broker.follower,
+            self._broker.traded_data, command.contracts, command.price,
+            exectype=_EXECTYPES[command.role], tradeid=command.group, side=command.side,
+            role=command.role, number=command.number, expires_ms=command.expires_ms,
+        )  # fmt: skip
+        key = self._numbers.get(command.number)
+        if self._fill_at_close and key is not None and command.role is Role.ENTRY:
+            self._exchange.fill_now(self._orders[key][1])
+
+    def _cancel(self, command: CancelOrder) -> None:
+        key = self._numbers.get(command.number)
+        if key is None:
+            self._refuse(command.number, Change.CANCEL)
+        else:
+            self._exchange.cancel(self._orders[key][1], command.reason)
+
+    def _resize(self, command: ResizeOrder) -> None:
+        """Change the contracts of a working order (the venue's amend)."""
+        key = self._numbers.get(command.number)
+        if key is None:
+            self._refuse(command.number, Change.RESIZE)
+            return
+        order, working = self._orders[key]
+        self._exchange.resize(working, command.contracts)
+        signed = command.contracts if working.is_buy else -command.contracts
+        order.executed.remsize = signed
+        order.created.size = order.size = order.executed.size + signed
+        self._tell(OrderResized(command.number, command.contracts, self._broker.now_ms))
+
+    def _refuse(self, number: int, change: Change) -> None:
+        self._tell(ChangeRefused(number, change, "it works no more", self._broker.now_ms))
+
+    def _tell(self, event: BookEvent) -> None:
+        if self._broker.follower is not None:
+            self._broker.follower.on_event(event)
 
     def submit(
         self,
@@ -103,8 +203,8 @@ class BookDesk:
             order.addinfo(reason=reason)
             order.reject(broker)
             broker.queue(order)
-            if broker.follower is not None and number is not None:
-                broker.follower.on_order_end(number, OrderEnd.REJECTED, reason, broker.now_ms)
+            if number is not None:
+                self._tell(OrderRejected(number, reason, broker.now_ms))
             return order
         assert side is not None  # by _refusal
         assert role is not None
@@ -123,6 +223,9 @@ class BookDesk:
         )  # fmt: skip
         self._orders[order.ref] = (order, working)
         self._exchange.place(working)
+        if number is not None:
+            self._numbers[number] = order.ref
+            self._tell(OrderAccepted(number, broker.now_ms))
         return order
 
     @staticmethod
@@ -157,18 +260,6 @@ class BookDesk:
         self._exchange.cancel(self._orders[order.ref][1], reason)
         return True
 
-    def resize(self, order: bt.Order, contracts: float) -> None:
-        """Change the contracts of a working order (the venue's amend)."""
-        working = self._orders[order.ref][1]
-        self._exchange.resize(working, contracts)
-        signed = contracts if working.is_buy else -contracts
-        order.executed.remsize = signed
-        order.created.size = order.size = order.executed.size + signed
-
-    def fill_now(self, order: bt.Order) -> None:
-        """Fill an order in this bar at its limit (``entry_fill: signal_close``)."""
-        self._exchange.fill_now(self._orders[order.ref][1])
-
     def open_orders(self) -> list[bt.Order]:
         """Return the working orders, older first."""
         return [order for order, _ in self._orders.values()]
@@ -176,9 +267,8 @@ class BookDesk:
     # ------------------------------------------------------------------ from the exchange
     def entry_group(self, order: Order) -> int:
         """Return the tradeid of the Position that an entry joins as it fills."""
-        if self._broker.follower is not None:
-            return self._broker.follower.entry_group(order.opens)
-        return order.groups[order.opens]
+        follower, side = self._broker.follower, order.opens
+        return order.groups[side] if follower is None else follower.book.position(side).tradeid
 
     def filled(self, working: Order | None, execution: Execution) -> None:
         """Turn a fill into a backtrader execution and tell the follower."""
@@ -191,13 +281,12 @@ class BookDesk:
         order.tradeid = execution.group
         self._execute(order, execution)
         self._broker.queue(order)
-        if self._broker.follower is not None:
-            self._broker.follower.on_execution(execution)
+        self._tell(execution)
 
     def triggered(self, working: Order) -> None:
         """Tell the follower of a stop that goes on as a market order."""
-        if self._broker.follower is not None and working.number is not None:
-            self._broker.follower.on_trigger(working.number)
+        if working.number is not None:
+            self._tell(StopTriggered(working.number, self._broker.now_ms))
 
     def ended(self, working: Order, end: OrderEnd, reason: str) -> None:
         """Turn a cancel or an expiry into a backtrader notification and tell the follower."""
@@ -208,10 +297,12 @@ class BookDesk:
             order.status = bt.Order.Expired
         if broker.notify_all:
             broker.queue(order)
-        if broker.follower is not None and working.number is not None:
-            broker.follower.on_order_end(working.number, end, reason, broker.now_ms)
+        if working.number is not None:
+            self._tell(OrderEnded(working.number, end, reason, broker.now_ms))
 
     def _forget(self, working: Order) -> bt.Order:
+        if working.number is not None:
+            self._numbers.pop(working.number, None)
         return self._orders.pop(working.key)[0]
 
     def _exchange_order(self, execution: Execution) -> bt.Order:

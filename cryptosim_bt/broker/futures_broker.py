@@ -10,15 +10,16 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import backtrader as bt
 
 from cryptosim_bt.accounting.account import Account
+from cryptosim_bt.accounting.book_events import Forgiven, Funded
 from cryptosim_bt.accounting.contracts import Side
 from cryptosim_bt.accounting.instrument import Instrument
-from cryptosim_bt.accounting.orders import Execution, FundingPayment, OrderEnd
+from cryptosim_bt.accounting.orders import Command, Execution, FundingPayment, OrderEnd
 from cryptosim_bt.broker.back_broker_calls import (
     PLAIN_INSTRUMENT,
     StockBrokerCalls,
@@ -62,6 +63,8 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
       - ``margin_mode``: ``"cross"`` or ``"isolated"``
       - ``venue_rules``: `VenueRules`
       - ``funding``: sequence of (epoch ms, rate)
+      - ``fill_at_signal_close``: whether a book's entries fill as they are placed, at their limit
+      - ``close_at_end``: whether a recorded run closes what is open at its last bar
       - ``commission``: default scheme, usually a `FuturesCommission`; None = the instrument's
         contract without fees at leverage 1
     """
@@ -78,8 +81,12 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         ("margin_mode", "cross"),
         ("venue_rules", VenueRules()),
         ("funding", ()),
+        ("fill_at_signal_close", False),
+        ("close_at_end", False),
         ("commission", None),
     )
+
+    may_trade = True  # every bar of a backtest is one to act on
 
     def __init__(self) -> None:
         if self.p.commission is None:
@@ -136,10 +143,16 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self.exchange.use_money(self._margin)
         self._equity, self._available = self.account.equity, self._margin.cash
         self._desk = None
-        self._book_desk = BookDesk(self, self._comminfo)
+        self._book_desk = BookDesk(
+            self, self._comminfo, self.p.cash, fill_at_close=self.p.fill_at_signal_close
+        )
+
+    def stop(self) -> None:
+        """End the run; the books are compared as the last bar left them (R21)."""
+        self._book_desk.bar_closed()
 
     def follow(self, follower: Follower) -> None:
-        """Tell a strategy of executions as they happen."""
+        """Tell a strategy with a book of everything as it happens."""
         self.follower = follower
 
     # ------------------------------------------------------------------ money
@@ -159,6 +172,14 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
 
     get_cash = getcash
     get_value = getvalue
+
+    def equity(self) -> float:
+        """Return the equity at the last mark price."""
+        return self._equity(self.mark_price)
+
+    def available_balance(self) -> float:
+        """Return the available balance at the last mark price (R20)."""
+        return self._available(self.mark_price)
 
     def add_cash(self, cash: float) -> bool:
         """Pay money in, or out if negative; return whether it was done.
@@ -233,13 +254,9 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
             return True
         return self._desk is not None and self._desk.cancel(order, reason)
 
-    def resize(self, order: bt.Order, contracts: float) -> None:
-        """Change the contracts of a working order of a book (the venue's amend)."""
-        self._book_desk.resize(order, contracts)
-
-    def fill_now(self, order: bt.Order) -> None:
-        """Fill an order of a book in this bar at its limit (``entry_fill: signal_close``)."""
-        self._book_desk.fill_now(order)
+    def carry_out(self, commands: Sequence[Command]) -> None:
+        """Carry out the whole answer of a book to one event, together."""
+        self._book_desk.carry_out(commands)
 
     def get_orders_open(self, safe: bool = False) -> list[bt.Order]:
         """Return the working orders, older first."""
@@ -253,6 +270,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         if time.lencount == self._bars_seen:
             return  # another data's bar
         self._bars_seen = time.lencount
+        self._book_desk.bar_closed()
         if self._desk is not None and self._desk.sent:
             self._desk.before_bar()
         # Read from the arrays: backtrader's line[0] is two calls for what is one look-up.
@@ -328,13 +346,15 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
 
     def funded(self, funding: FundingPayment) -> None:
         """Tell the follower, or the ledger, of a funding cash flow."""
-        listener = self.ledger if self.follower is None else self.follower
-        if listener is not None:
-            listener.on_funding(funding)
+        if self.follower is not None:
+            self.follower.on_event(Funded(funding))
+        elif self.ledger is not None:
+            self.ledger.on_funding(funding)
 
     def forgiven(self, shortfall: float) -> None:
         """Tell the follower, or the ledger, of a shortfall."""
         logger.warning("the exchange forgave a shortfall of %.8f", shortfall)
-        listener = self.ledger if self.follower is None else self.follower
-        if listener is not None:
-            listener.on_shortfall(shortfall)
+        if self.follower is not None:
+            self.follower.on_event(Forgiven(shortfall, self.now_ms))
+        elif self.ledger is not None:
+            self.ledger.on_shortfall(shortfall)

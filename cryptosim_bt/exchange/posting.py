@@ -150,7 +150,7 @@ class Posting:
         realized = self._account.close(side, group, contracts, price, fee)
         return Execution(
             self._state.time_ms, None, role, side, group, price, contracts, fee, Liquidity.TAKER,
-            realized,
+            realized, balance=self._account.balance,
         )  # fmt: skip
 
     # ------------------------------------------------------------------ the two halves of a fill
@@ -165,7 +165,7 @@ class Posting:
         account.back_margins()
         return Execution(
             time_ms, order.number, order.role or Role.EXIT, side, group, price, contracts, fee,
-            liquidity, realized, entry=entry,
+            liquidity, realized, entry=entry, balance=account.balance,
         )  # fmt: skip
 
     def _open(
@@ -184,8 +184,9 @@ class Posting:
         self._account.open(side, group, contracts, price, fee)
         self._account.back_margins()
         return Execution(
-            time_ms, order.number, Role.ENTRY, side, group, price, contracts, fee, liquidity, 0.0
-        )
+            time_ms, order.number, Role.ENTRY, side, group, price, contracts, fee, liquidity, 0.0,
+            balance=self._account.balance,
+        )  # fmt: skip
 
     def _fee(self, order: Order, contracts: float, price: float, liquidity: Liquidity) -> float:
         if order.role is not None:

@@ -38,7 +38,7 @@ class EntrySizer(bt.Sizer):
 
     def equity_in_base(self, price: float) -> float:
         """Return the account's equity in the base coin."""
-        equity: float = self.broker.getvalue()
+        equity: float = self.broker.equity()
         return equity if self.p.instrument.kind == "inverse" else equity / price
 
 
