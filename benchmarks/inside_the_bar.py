@@ -143,7 +143,8 @@ def columns(each: Comparison) -> Iterator[str]:
     yield first_difference(guessed, true)
     yield f"{taken_at_once(each.minutes):,}"
     yield f"{each.band['worst']['final_equity']:.4f} to {each.band['best']['final_equity']:.4f}"
-    yield f"{each.hours.summary['final_equity']:.4f}"
+    for way in ("rules", "path"):
+        yield f"{each.band[way]['final_equity']:.4f}"
     yield f"{each.minutes.summary['final_equity']:.4f}"
     yield f"{each.hours.summary['max_drawdown']:.1%} / {each.minutes.summary['max_drawdown']:.1%}"
     yield f"{each.hours.summary['liquidations']} / {each.minutes.summary['liquidations']}"
@@ -153,7 +154,8 @@ HEADINGS = (
     "case", "ambiguous 1h bars", "ambiguous 1m bars", "fills 1h", "fills 1m",
     "only in 1h / only in 1m", "first difference",
     "taken in the hour of entry, 1m", "equity band (worst to best)",
-    "equity 1h", "equity 1m", "drawdown 1h / 1m", "liquidations 1h / 1m",
+    "equity 1h, rules", "equity 1h, path", "equity 1m", "drawdown 1h / 1m",
+    "liquidations 1h / 1m",
 )  # fmt: skip
 
 

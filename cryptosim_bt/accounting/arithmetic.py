@@ -280,12 +280,17 @@ def touched(
 
     ``through`` wants the price a tick beyond the limit, or, with tick 0, any price beyond it.
     """
-    reached, wanted = (low, limit) if is_buy else (-high, -limit)
-    if not through:
-        return reached <= wanted
-    if tick == 0.0:
-        return reached < wanted
-    return reached <= round10(wanted - tick)
+    edge = limit_edge(is_buy, limit, through, tick)
+    if through and tick == 0.0:
+        return low < edge if is_buy else high > edge
+    return low <= edge if is_buy else high >= edge
+
+
+def limit_edge(is_buy: bool, limit: float, through: bool, tick: float) -> float:
+    """Return the price that meets a limit: the limit, or with ``through`` a tick beyond (R13)."""
+    if not through or tick == 0.0:
+        return limit
+    return round10(limit - tick) if is_buy else round10(limit + tick)
 
 
 def slipped(

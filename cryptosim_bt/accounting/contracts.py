@@ -45,6 +45,10 @@ class Leg(NamedTuple):
     entry: float
 
 
+# A difference below this share of what it is a difference of is nothing but rounding.
+_DUST = 1e-12
+
+
 class LiquidationRegion(NamedTuple):
     """The prices at which an account is liquidated: ``P <= lower`` or ``P >= upper``.
 
@@ -56,8 +60,8 @@ class LiquidationRegion(NamedTuple):
     upper: float
 
     def contains(self, price: float) -> bool:
-        """Tell whether an account is liquidated at ``price``."""
-        return price <= self.lower or price >= self.upper
+        """Tell whether an account is liquidated at ``price``, or but for rounding (R23)."""
+        return price <= self.lower * (1.0 + _DUST) or price >= self.upper * (1.0 - _DUST)
 
 
 NO_LIQUIDATION = LiquidationRegion(-math.inf, math.inf)

@@ -91,7 +91,7 @@ def run_backtest(
     progress
         Called with (bars done, bars in all).
     ambiguity
-        Run the best and the worst order of events as well; the summary gets the band.
+        Run the other orders of events as well; the summary gets the figures of all (R42).
     analyzers
         Names of analyzers in place of the configured ones.
 
@@ -116,17 +116,21 @@ def run_backtest(
 
 
 def ambiguity_band(prepared: Prepared, result: Result) -> dict[str, dict[str, float]]:
-    """Return final equity and drawdown by the rules, and by the best and worst order (R42).
+    """Return final equity and drawdown by each order of events (R42), the worst first.
 
-    Best: exits, entries, then stops and liquidation; worst: stops and liquidation, entries, then
-    exits, in every bar. An indication and no bound: a bar decided one way leads to other bars.
+    An indication and no bound: a bar decided one way leads to other bars. ``path`` is the estimate.
     """
-    band = {"rules": _band_figures(result)}
-    orders: tuple[EventOrder, EventOrder] = ("best", "worst")
-    for order in orders:
-        other, _ = execute(replace(prepared, analyzers={}), event_order=order)
-        band[order] = _band_figures(other)
+    band: dict[str, dict[str, float]] = {}
+    for order in _BAND:
+        if order != prepared.settings.keys.backtest.fill.event_order:
+            other, _ = execute(replace(prepared, analyzers={}), event_order=order)
+            band[order] = _band_figures(other)
+        else:
+            band[order] = _band_figures(result)
     return band
+
+
+_BAND: tuple[EventOrder, ...] = ("worst", "rules", "path", "best")
 
 
 def _band_figures(result: Result) -> dict[str, float]:
@@ -136,7 +140,7 @@ def _band_figures(result: Result) -> dict[str, float]:
 def execute(
     prepared: Prepared,
     progress: Callable[[int, int], None] | None = None,
-    event_order: EventOrder = "rules",
+    event_order: EventOrder | None = None,
 ) -> tuple[Result, list[ReportAnalyzer]]:
     """Run a prepared backtest through Cerebro and gather its result.
 
@@ -146,7 +150,7 @@ def execute(
     with failures_of(prepared.strategy, prepared.settings.keys.strategy.name):
         strategy = cerebro.run()[0]
     late = cerebro.broker.exchange.late_funding
-    if late and event_order == "rules":
+    if late and event_order is None:
         logger.warning(
             "funding fell due in holes of the bars %d times while something was held; each was "
             "charged at the open of the first bar after its hole (R22)",
@@ -159,7 +163,7 @@ def execute(
 def cerebro_for(
     prepared: Prepared,
     progress: Callable[[int, int], None] | None = None,
-    event_order: EventOrder = "rules",
+    event_order: EventOrder | None = None,
 ) -> LeanCerebro:
     """Return Cerebro with all that a prepared backtest is made of; its every ``run()`` is alike."""
     total = len(prepared.bars)
@@ -185,12 +189,13 @@ def cerebro_for(
     return cerebro
 
 
-def _broker(prepared: Prepared, event_order: EventOrder) -> FuturesBroker:
+def _broker(prepared: Prepared, event_order: EventOrder | None) -> FuturesBroker:
     simulation = prepared.simulation
+    rules = simulation.fill_rules
     return FuturesBroker(
         cash=simulation.initial_balance,
         instrument=simulation.instrument,
-        fill_rules=replace(simulation.fill_rules, event_order=event_order),
+        fill_rules=rules if event_order is None else replace(rules, event_order=event_order),
         timeframe_ms=simulation.timeframe_ms,
         matching_bars=prepared.matching,
         matching_ms=simulation.matching_ms,

@@ -54,7 +54,7 @@ data.register(commands)
 @click.option("--output", type=click.Path(path_type=Path), help="Write to exactly this folder.")
 @click.option("--force", is_flag=True, help="Replace an earlier run in the --output folder.")
 @click.option(
-    "--ambiguity", is_flag=True, help="Also run the best and the worst order of events in a bar."
+    "--ambiguity", is_flag=True, help="Also run the other orders of events in a bar."
 )
 @click.option("--plot", is_flag=True, help="Show backtrader's own plot, or write it to plot.png.")
 @SET_OPTION

@@ -126,6 +126,7 @@ def simulation_settings(settings: Settings, tiers: MaintenanceTiers) -> Simulati
             slippage_range=fill.slippage_range,
             max_volume_share=fill.max_volume_share,
             latency_ms=fill.latency_ms,
+            event_order=fill.event_order,
         ),
         venue_rules=VenueRules(
             max_contracts=keys.instrument.max_contracts,

@@ -62,19 +62,18 @@ def ambiguities(
 ) -> Iterator[str]:
     """Yield what a bar leaves open.
 
-    - An entry and a limit exit of the same side: the exit may close the entry's own Position, or
-      be replaced because it grew. Of orders without a role also an entry and a stop that exits,
-      since no rule decides between them.
+    - An entry and an exit of the same side: the exit may close the entry's own Position, or be
+      replaced because it grew.
     - A limit exit and a stop of the same holding.
     - A limit exit and the liquidation price of its side.
 
     What fills at the open surely comes first, and is no part of the question; it decides what
-    the others find.
+    the others find. Nor is what lies on one walk, down or up from the open: price orders it.
 
     Parameters
     ----------
     reached
-        Orders that work at the bar's start, older first.
+        Orders that the bar fills, older first.
     held
         Contracts held then, on each side.
     units
@@ -85,21 +84,20 @@ def ambiguities(
     held = _after_open(reached, held)
     limits: set[tuple[Side, int]] = set()
     stops: set[tuple[Side, int]] = set()
-    entered: set[Side] = set()
-    undecided: set[Side] = set()
+    entered: set[tuple[Side, bool]] = set()
+    left: set[tuple[Side, bool]] = set()
     for order, at_open in reached:
         if at_open:
             continue
         exits, enters = purpose(order, held)
-        if enters is not None:
-            entered.add(enters)
-        if exits is None:
-            continue
         by_stop = order.waits_for_trigger or order.role is Role.STOP_LOSS
-        (stops if by_stop else limits).add((exits, order.groups[exits]))
-        if not by_stop or order.role is None:
-            undecided.add(exits)
-    if entered & undecided:
+        below = order.is_buy != by_stop
+        if enters is not None:
+            entered.add((enters, not below))
+        if exits is not None:
+            (stops if by_stop else limits).add((exits, order.groups[exits]))
+            left.add((exits, below))
+    if entered & left:
         yield ENTRY_AND_EXIT
     if limits & stops:
         yield TAKE_PROFIT_AND_STOP
@@ -108,13 +106,14 @@ def ambiguities(
 
 
 def liquidated_sides(units: Iterable[LiquidationUnit], bar: Bar) -> set[Side]:
-    """Return the sides whose liquidation price a bar's mark reaches."""
-    return {
-        side
-        for unit in units
-        if bar.mark_low <= unit.region.lower or bar.mark_high >= unit.region.upper
-        for side in unit.sides
-    }
+    """Return the sides whose liquidation price a bar's mark reaches on the way against them."""
+    sides: set[Side] = set()
+    for unit in units:
+        if "long" in unit.sides and bar.mark_low <= unit.region.lower:
+            sides.add("long")
+        if "short" in unit.sides and bar.mark_high >= unit.region.upper:
+            sides.add("short")
+    return sides
 
 
 def _after_open(reached: Sequence[Reached], held: Mapping[Side, float]) -> Mapping[Side, float]:

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, Protocol
 from cryptosim_bt.accounting import arithmetic
 from cryptosim_bt.accounting.instrument import Instrument
 
-EventOrder = Literal["rules", "best", "worst"]
+EventOrder = Literal["rules", "path", "best", "worst"]
 
 
 # A bar's values in the order of `Bar`: cheaper to make, for the many bars that change nothing.
@@ -50,7 +50,8 @@ class FillRules:
     latency_ms
         Time from placing an order until it can fill (R41).
     event_order
-        ``"rules"`` is R13; ``"best"`` and ``"worst"`` bound what the bar cannot tell (R42).
+        ``"rules"`` is R13; ``"best"`` and ``"worst"`` bound what the bar cannot tell, ``"path"``
+        assumes a way through the bar (R42).
     """
 
     price_improvement: bool = True
@@ -75,11 +76,18 @@ class Matcher:
         self.instrument = instrument
         self.rules = rules
 
-    def reaches(self, price: float, bar: Bar, *, is_buy: bool) -> bool:
-        """Tell whether a bar fills a limit at a price (R14)."""
-        return arithmetic.touched(
-            is_buy, price, bar.low, bar.high, self.rules.through, self.instrument.tick
-        )
+    def edge(self, limit: float, *, is_buy: bool) -> float:
+        """Return where price meets a limit: at it, or with `through` a tick beyond (R13)."""
+        return arithmetic.limit_edge(is_buy, limit, self.rules.through, self.instrument.tick)
+
+    def touches(self, price: float, limit: float, *, is_buy: bool) -> bool:
+        """Tell whether a price is at or beyond a limit, as far as it fills it (R14)."""
+        through, tick = self.rules.through, self.instrument.tick
+        return arithmetic.touched(is_buy, limit, price, price, through, tick)
+
+    def reaches(self, limit: float, bar: Bar, *, is_buy: bool) -> bool:
+        """Tell whether a bar fills a limit (R14)."""
+        return self.touches(bar.low if is_buy else bar.high, limit, is_buy=is_buy)
 
     def slipped(self, price: float, bar: Bar, *, is_buy: bool) -> float:
         """Return a market price moved against the trader and to the tick against him (R16)."""

@@ -11,6 +11,9 @@ from cryptosim_bt.exchange.exchange_state import ExchangeState
 from cryptosim_bt.exchange.order_lives import OrderLives
 from cryptosim_bt.exchange.posting import Posting
 
+# R23: what differs by no more than this share of the notional, or of a price, is equal.
+EQUAL = 1e-12
+
 
 class Liquidation:
     """Liquidates the account, and closes it at the end.
@@ -50,16 +53,15 @@ class Liquidation:
             boundary = unit.region.lower if falling else unit.region.upper
             if unit.region.contains(here):
                 return unit, here
-            if towards * boundary <= towards * first_price:
+            if towards * boundary <= towards * first_price + EQUAL * first_price:
                 first, first_price = unit, boundary
         return first, first_price
 
-    def at_close(self) -> None:
-        """Liquidate what the mark's close liquidates (R23), R13's last event."""
-        close = self._state.bar.mark_close
-        for unit in list(self._account.liquidation_units(close)):
-            if unit.region.contains(close):
-                self.liquidate(unit.sides, close)
+    def at(self, mark: float) -> None:
+        """Liquidate what a price of the mark liquidates: the open's, or the close's (R23)."""
+        for unit in list(self._account.liquidation_units(mark)):
+            if unit.region.contains(mark):
+                self.liquidate(unit.sides, mark)
 
     # ------------------------------------------------------------------ what
     def liquidate(self, sides: Sequence[Side], price: float) -> None:
@@ -73,7 +75,7 @@ class Liquidation:
             for group, held in account.closing_order(sides)
         ]
         backing = account.backing(sides)
-        total = pnl = fees = penalty = 0.0
+        total = pnl = fees = penalty = notional = 0.0
         for leg in account.exposures():
             if leg.side in sides:
                 pnl += scheme.pnl(leg.side, leg.contracts, leg.entry, price)
@@ -81,17 +83,18 @@ class Liquidation:
             total += contracts
             fees += fee
             penalty += scheme.liquidation_fee(contracts, price)
+            notional += scheme.notional(contracts, price)
         left = backing + pnl - fees
-        # But for float dust: equity meets the requirement at the price that was solved for it.
-        takes_all = penalty >= left - 1e-12 * abs(backing)
+        dust = EQUAL * notional
+        takes_all = penalty >= left - dust
         penalty = min(penalty, max(0.0, left))
         state.liquidations += 1
         for group, side, contracts, fee in closing:
             share = penalty * contracts / total
             self._close_group(Role.LIQUIDATION, side, group, contracts, price, fee + share)
-        if account.isolated and left < 0.0:
+        if account.isolated and left < -dust:
             state.listener.forgiven(account.forgive(-left))
-        elif not account.isolated and takes_all and left >= 0.0:
+        elif not account.isolated and takes_all and left >= -dust:
             account.clear_dust()
         state.settle_shortfall()
         account.back_margins()  # R28

@@ -68,6 +68,8 @@ class Order:
         The contracts that its fills have opened.
     filled_ms
         The last bar that filled it, or had no volume for it; None before the first.
+    made_ms, made_in, made_at
+        The bar and its step in which it came to be, and where price stood then.
     """
 
     key: int
@@ -90,6 +92,9 @@ class Order:
     triggered: bool = field(default=False, init=False)
     opened: float = field(default=0.0, init=False)
     filled_ms: int | None = field(default=None, init=False)
+    made_ms: int = field(default=-1, init=False)
+    made_in: int = field(default=0, init=False)
+    made_at: float = field(default=math.nan, init=False)
 
     @property
     def opens(self) -> Side:

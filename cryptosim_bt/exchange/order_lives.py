@@ -44,9 +44,11 @@ class OrderLives:
     # ------------------------------------------------------------------ begin
     def accept(self, order: Order, *, asleep: bool = False) -> None:
         """Put an order to work, from the bar on that its way to the exchange allows (R12, R41)."""
-        order.active_ms = NEVER_MS if asleep else self._state.first_active_ms()
-        self._state.book.add(order)
-        self._state.quiet = None
+        state = self._state
+        order.active_ms = NEVER_MS if asleep else state.first_active_ms()
+        order.made_ms, order.made_in, order.made_at = state.time_ms, state.step, state.stand
+        state.book.add(order)
+        state.quiet = None
 
     # ------------------------------------------------------------------ fill
     def fill(self, order: Order, match: Match) -> Posted:
@@ -131,9 +133,11 @@ class OrderLives:
         for order in map(self._find, keys):
             if order is None:
                 continue
-            order.active_ms = self._state.first_active_ms()
-            self._state.book.heed_time(order)
-            self._state.quiet = None
+            state = self._state
+            order.active_ms = state.first_active_ms()
+            order.made_ms, order.made_in, order.made_at = state.time_ms, state.step, state.stand
+            state.book.heed_time(order)
+            state.quiet = None
             if order.contracts > most:
                 order.contracts = most
                 self._state.listener.resized(order)

@@ -82,6 +82,12 @@ def outlast(order: Order, tried: OrderTry, bar: Bar, matcher: Matcher) -> None:
         follow(order, bar.close, matcher)
 
 
+def trail_on(order: Order, bar: Bar, matcher: Matcher) -> None:
+    """Let a trailing stop that still waits follow a bar's close, and nothing else."""
+    if order.kind in TRAILING and order.waits_for_trigger:
+        follow(order, bar.close, matcher)
+
+
 def follow(order: Order, close: float, matcher: Matcher) -> None:
     """Move a trailing stop after a close.
 
@@ -110,6 +116,18 @@ def taken_at(price: float, order: Order, bar: Bar, matcher: Matcher) -> Match:
     slipped = matcher.slipped(price, bar, is_buy=order.is_buy)
     # The bar's other end may have come before the trigger.
     return Match(slipped, Liquidity.TAKER, at_open=False, before_end=False, bar=bar, market=price)
+
+
+def taken_limit(order: Order, price: float, bar: Bar, matcher: Matcher) -> Match | None:
+    """Return the fill of a limit that takes at a price, slipped no farther than itself, if it does.
+
+    A stop limit's, as it is triggered there.
+    """
+    if order.limit < price if order.is_buy else order.limit > price:
+        return None
+    taken = taken_at(price, order, bar, matcher)
+    bounded = min if order.is_buy else max
+    return taken._replace(price=bounded(order.limit, taken.price))
 
 
 def met_after_entry(order: Order, entry: Match, bar: Bar, matcher: Matcher) -> Match | None:
@@ -214,14 +232,11 @@ def _after_trigger(order: Order, bar: Bar, matcher: Matcher) -> Match | None:
     if order.is_buy:
         takes, returns = order.limit >= order.trigger, bar.open > bar.close
         certain = returns and order.limit >= bar.close
-        bounded: Callable[[float, float], float] = min
     else:
         takes, returns = order.limit <= order.trigger, bar.open <= bar.close
         certain = returns and order.limit <= bar.close
-        bounded = max
     if takes:
-        taken = taken_at(order.trigger, order, bar, matcher)
-        return taken._replace(price=bounded(order.limit, taken.price))
+        return taken_limit(order, order.trigger, bar, matcher)
     if certain:
         return _resting(order, bar, at_open=False)._replace(before_end=False)
     return None

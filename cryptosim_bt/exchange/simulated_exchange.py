@@ -3,26 +3,29 @@
 Pure Python without backtrader: bars and orders go in, a listener is told of fills, cancels,
 funding and shortfall at the moment they happen within the bar. The orders of strategies with a book
 and of strategies without one are the same orders in the same book; what differs is whose purpose is
-known, and the order of the steps of a bar (`bar_events.py`).
+known, and the order of the steps of a bar (`schedules.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from cryptosim_bt.accounting.account import Account
 from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.accounting.orders import OrderEnd, Role
-from cryptosim_bt.exchange.bar_events import SCHEDULES, BarEvents, Sender
+from cryptosim_bt.exchange.book_steps import BookSteps
 from cryptosim_bt.exchange.brackets import OrderRelations
-from cryptosim_bt.exchange.exchange_state import ExchangeState
+from cryptosim_bt.exchange.exchange_state import EXPIRIES, SIGNALS, ExchangeState
 from cryptosim_bt.exchange.fill_rules import Bar, BarValues, FillRules, Matcher
 from cryptosim_bt.exchange.funding_due import FundingDue
-from cryptosim_bt.exchange.liquidation import Liquidation
+from cryptosim_bt.exchange.liquidation import EQUAL, Liquidation
 from cryptosim_bt.exchange.listener import ExchangeListener
 from cryptosim_bt.exchange.order_book import Order
 from cryptosim_bt.exchange.order_lives import OrderLives
+from cryptosim_bt.exchange.plain_steps import PlainSteps
 from cryptosim_bt.exchange.posting import FillMoney, Posting
+from cryptosim_bt.exchange.schedules import SCHEDULES
 from cryptosim_bt.exchange.venue_limits import VenueRules
 
 
@@ -73,9 +76,11 @@ class SimulatedExchange:
         self._posting = Posting(state)
         self._lives = OrderLives(state, self._posting)
         self._liquidation = Liquidation(state, self._posting, self._lives)
-        self._events = BarEvents(state, self._lives, self._liquidation)
-        senders: tuple[Sender, ...] = ("book", "plain")
-        self._schedules = {each: SCHEDULES[each, rules.event_order] for each in senders}
+        parts = (state, self._lives, self._liquidation)
+        self._book_steps = [partial(step, BookSteps(*parts))
+                            for step in SCHEDULES["book", rules.event_order]]  # fmt: skip
+        self._plain_steps = [partial(step, PlainSteps(*parts))
+                             for step in SCHEDULES["plain", rules.event_order]]  # fmt: skip
         # The bar that happens, or happened last.
         self._values: BarValues = state.previous
 
@@ -180,9 +185,9 @@ class SimulatedExchange:
         ):
             return
         state.bar = Bar(*values)
-        events = self._events
-        for step in self._schedules["plain" if self._book.unnamed else "book"]:
-            step(events)
+        for step in self._plain_steps if self._book.unnamed else self._book_steps:
+            step()
+        state.step = SIGNALS
         if due:
             self._book.find_due()
 
@@ -192,12 +197,17 @@ class SimulatedExchange:
         # a role expire in their turn among the others.
         if self._book.unnamed:
             return True
+        # What that makes takes part from the open on (R11, R12).
+        self._state.step = EXPIRIES
         for order in self._book.expired(self._state.time_ms):
             self._lives.end(order, OrderEnd.EXPIRED, "its time had passed")
+        self._state.step = SIGNALS
         self._book.find_due()
         return False
 
     def _quiet_bounds(self, mark: float) -> tuple[float, float, float, float]:
-        bounds = (*self._book.bounds(), *self.account.liquidation_prices(mark))
+        below, above = self.account.liquidation_prices(mark)
+        # What is equal but for rounding liquidates (R23).
+        bounds = (*self._book.bounds(), below * (1.0 + EQUAL), above * (1.0 - EQUAL))
         self._state.quiet = bounds
         return bounds

@@ -277,4 +277,5 @@ class Bracket(bt.Strategy):
     result, _ = run_backtest(settings, plugins_for(settings), ambiguity=True)
     assert result.summary["ambiguous_bars"] == {"total": 1, "take_profit_and_stop": 1}
     band = {name: each["final_equity"] for name, each in result.summary["ambiguity"].items()}
-    assert band == {"rules": 990.0, "best": 1_010.0, "worst": 990.0}
+    # Both extremes are 11 away and the close is not below the open: the path falls first.
+    assert band == {"rules": 990.0, "best": 1_010.0, "worst": 990.0, "path": 990.0}

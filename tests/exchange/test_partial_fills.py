@@ -218,14 +218,14 @@ def test_signal_exit_that_expires_in_part_gives_the_rest_back_to_the_take_profit
     rules = changed(RULES, order_cancel_timeout=3600.0)
     prices = [*[QUIET] * 4, (100.0, 102.0, 100.0, 102.0), (102.0, 102.0, 102.0, 102.0)]
     result = run(prices, {0: 1, 2: 2}, [0, 100, 0, 6, 100, 100], rules)
-    # R12: the take-profit comes back at the start of bar 4 and takes part from bar 5.
+    # R12: the take-profit comes back at the start of bar 4 and takes part in it.
     assert happened(result)[1:] == [
         (3, "signal_exit", 3.0, 100.0, "maker"),
-        (5, "take_profit", 7.0, 102.0, "maker"),
+        (4, "take_profit", 7.0, 102.0, "maker"),
     ]
 
 
-@pytest.mark.parametrize("event_order", ["rules", "best", "worst"])
+@pytest.mark.parametrize("event_order", ["rules", "path", "best", "worst"])
 def test_exit_takes_its_share_of_a_bar_once_in_every_order_of_events(
     event_order: EventOrder,
 ) -> None:
@@ -286,70 +286,83 @@ def test_stop_without_volume_at_its_trigger_goes_on_as_a_market_order() -> None:
     assert happened(result)[1:] == [(3, "stop_loss", 10.0, 97.0, "taker")]
 
 
-# 10 at 100 with their stop at 95; a second entry waits at 96. Bar 3 triggers the stop, which gets
-# 3, and then fills 3 of the entry: 10 contracts again, 7 of which go at the next open.
-GROWS = [QUIET, QUIET, (100.0, 100.0, 96.0, 96.0), (96.0, 96.0, 94.0, 94.5)]
+# An entry waits at 94, 10 are bought at 100 with their stop at 95. Bar 3 triggers the stop, which
+# gets 3, and then fills 3 of the entry: 10 contracts again, 7 of which go at the next open.
+GROWS = [(94.0, 94.0, 94.0, 94.0), QUIET, QUIET, (100.0, 100.0, 94.0, 94.5)]
 GROWN = [
-    (1, "entry", 10.0, 100.0, "maker"),
+    (2, "entry", 10.0, 100.0, "maker"),
     (3, "stop_loss", 3.0, 95.0, "taker"),
-    (3, "entry", 3.0, 96.0, "maker"),
+    (3, "entry", 3.0, 94.0, "maker"),
 ]
 
 
 def test_triggered_stop_goes_on_for_what_it_was_sent_for_when_its_group_grows() -> None:
     rules = changed(RULES, use_sl=True, stop_loss_pct=0.05)
-    prices = [*GROWS, (95.0,) * 4, (95.0, 95.0, 91.0, 91.0)]
-    result = run(prices, {0: 1, 2: 1}, [0, 100, 100, 6, 100, 100], rules)
-    # 7 at the open of bar 4, then the rest of the entry: 2.1 at 100 and 7.9 at 96 are left.
-    average = (2.1 * 100.0 + 7.9 * 96.0) / 10.0
+    prices = [*GROWS, (95.0, 95.0, 94.0, 94.5), (95.0, 95.0, 89.0, 89.0)]
+    result = run(prices, {0: 1, 1: 1}, [0, 100, 100, 6, 100, 100], rules)
+    # 7 at the open of bar 4, then the rest of the entry: 2.1 at 100 and 7.9 at 94 are left.
+    average = (2.1 * 100.0 + 7.9 * 94.0) / 10.0
     trigger = int(average * 0.95 * 2.0) / 2.0  # down to the tick of 0.5
     assert happened(result) == [
         *GROWN,
         (4, "stop_loss", 7.0, 95.0, "taker"),
-        (4, "entry", 7.0, 96.0, "maker"),
+        (4, "entry", 7.0, 94.0, "maker"),
         (5, "stop_loss", 10.0, trigger, "taker"),
     ]
 
 
 def test_part_that_grew_has_a_stop_of_its_own_beside_the_triggered_one() -> None:
-    rules = changed(RULES, use_sl=True, stop_loss_pct=0.05)
-    # The group's average is 98.8, its stop 93.86, down to the tick. Bar 4 opens at 94: 7 go there,
+    # The rest of the entry expires at the start of bar 4.
+    rules = changed(RULES, use_sl=True, stop_loss_pct=0.05, order_cancel_timeout=3 * 3600.0)
+    # The group's average is 98.2, its stop 93.29, down to the tick. Bar 4 opens at 94: 7 go there,
     # 3 at the trigger.
-    prices = [*GROWS, (94.0, 94.0, 93.0, 93.0)]
-    result = run(prices, {0: 1, 2: 1}, [0, 100, 100, 6, 14], rules)
+    prices = [*GROWS, (94.0, 94.0, 92.5, 92.5)]
+    result = run(prices, {0: 1, 1: 1}, [0, 100, 100, 6, 14], rules)
     assert happened(result) == [
         *GROWN,
         (4, "stop_loss", 7.0, 94.0, "taker"),
-        (4, "stop_loss", 3.0, 93.5, "taker"),
-        (4, "entry", 7.0, 96.0, "maker"),
+        (4, "stop_loss", 3.0, 93.0, "taker"),
+    ]
+
+
+def test_entry_that_a_walk_meets_moves_the_stop_of_the_part_that_grew() -> None:
+    # As before, but the rest of the entry, 7 at 94, is there: price meets it on its way to 93.
+    rules = changed(RULES, use_sl=True, stop_loss_pct=0.05)
+    prices = [*GROWS, (94.5, 94.5, 92.5, 92.5)]
+    result = run(prices, {0: 1, 1: 1}, [0, 100, 100, 6, 14], rules)
+    # 2.1 at 100 and 7.9 at 94 are left: their stop is at 95.26 * 0.95 = 90.497, down to the tick.
+    assert happened(result) == [
+        *GROWN,
+        (4, "stop_loss", 7.0, 94.5, "taker"),
+        (4, "entry", 7.0, 94.0, "maker"),
     ]
 
 
 def test_set_keeps_the_triggered_stop_of_its_position() -> None:
     rules = changed(RULES, use_sl=True, stop_loss_pct=0.05, position_set_size=3)
-    # The stop of 20 gets 10 in bar 4; the third entry makes a set of 10 at 100 and 10 at 96, whose
-    # own stop lies at 98 * 0.95, down to the tick, for the 10 that the old one does not close.
-    prices = [QUIET, *GROWS, (95.0, 95.0, 92.0, 92.0)]
-    result = run(prices, {0: 1, 1: 1, 3: 1}, [0, 100, 100, 100, 20, 100], rules)
+    # The stop of 20 gets 10 in bar 4; the third entry makes a set of 10 at 100 and 10 at 94, whose
+    # own stop lies at 97 * 0.95, down to the tick, for the 10 that the old one does not close.
+    prices = [GROWS[0], QUIET, *GROWS[1:], (95.0, 95.0, 91.0, 91.0)]
+    result = run(prices, {0: 1, 1: 1, 2: 1}, [0, 100, 100, 100, 20, 100], rules)
     assert happened(result)[2:] == [
         (4, "stop_loss", 10.0, 95.0, "taker"),
-        (4, "entry", 10.0, 96.0, "maker"),
+        (4, "entry", 10.0, 94.0, "maker"),
         (5, "stop_loss", 10.0, 95.0, "taker"),
-        (5, "stop_loss", 10.0, 93.0, "taker"),
+        (5, "stop_loss", 10.0, 92.0, "taker"),
     ]
     assert result.fills["group"].tolist()[2:] == ["P-long", "P-long", "S1", "S1"]
-    assert result.sets["stop_loss_price"].tolist() == [93.0]
+    assert result.sets["stop_loss_price"].tolist() == [92.0]
     assert result.sets["status"].tolist() == ["closed"]
 
 
 def test_take_profit_cancels_the_triggered_stop_of_its_group() -> None:
     rules = changed(RULES, use_sl=True, stop_loss_pct=0.05)
-    # 98.8 * 1.02 is 101 on the tick. Bar 4 has no volume at its open for anybody; bar 5 has.
+    # 98.2 * 1.02 is 100.5 on the tick. Bar 4 has no volume at its open for anybody; bar 5 has.
     prices = [*GROWS, (97.0, 97.0, 97.0, 97.0), (97.0, 102.0, 97.0, 102.0)]
-    result = run(prices, {0: 1, 2: 1}, [0, 100, 100, 6, 0, 12], rules)
+    result = run(prices, {0: 1, 1: 1}, [0, 100, 100, 6, 0, 12], rules)
     # 6 of the 7 at the open; the take-profit of 4 then closes everything, the last 1 included.
     assert happened(result)[3:] == [
-        (5, "stop_loss", 6.0, 97.0, "taker"), (5, "take_profit", 4.0, 101.0, "maker"),
+        (5, "stop_loss", 6.0, 97.0, "taker"), (5, "take_profit", 4.0, 100.5, "maker"),
     ]  # fmt: skip
     stops = result.orders[result.orders["role"] == "stop_loss"]
     assert stops["status"].tolist() == ["cancelled", "cancelled"]

@@ -29,7 +29,10 @@ def written(result: Result, folder: Path) -> Path:
 
 
 def test_run_written_and_read_back_is_the_same(tmp_path: Path) -> None:
-    result, _ = execute(sample_run("simple_ma", "position_set.position_set_size=2"))
+    result, _ = execute(sample_run(
+        "simple_ma", "position_set.position_set_size=2", "trading.take_profit_pct=0.004",
+        "trading.stop_loss_pct=0.004",
+    ))  # fmt: skip
     again = Result.read(written(result, tmp_path))
     for name in TABLES:
         ours, theirs = getattr(result, name), getattr(again, name)

@@ -34,9 +34,10 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
         "margin_mode", "mark", "min_liquidation_distance", "liquidations", "shortfall",
         "ambiguous_bars.total", "ambiguous_bars.entry_and_exit",
         "ambiguous_bars.take_profit_and_stop", "ambiguous_bars.exit_and_liquidation",
-        "ambiguity.rules.final_equity", "ambiguity.rules.max_drawdown",
-        "ambiguity.best.final_equity", "ambiguity.best.max_drawdown",
         "ambiguity.worst.final_equity", "ambiguity.worst.max_drawdown",
+        "ambiguity.rules.final_equity", "ambiguity.rules.max_drawdown",
+        "ambiguity.path.final_equity", "ambiguity.path.max_drawdown",
+        "ambiguity.best.final_equity", "ambiguity.best.max_drawdown",
     ),
     "run": (
         "symbol", "strategy", "timeframe", "timezone", "start", "end", "bars_traded",
@@ -51,11 +52,13 @@ _KINDS: dict[FigureKind, tuple[str, ...]] = {
     "money": ("initial_balance", "final_balance", "final_equity", "unrealized_pnl", "fees_paid",
               "funding_paid", "shortfall", "funding_missing.funding_paid_worst",
               "funding_missing.funding_paid_best", "ambiguity.rules.final_equity",
-              "ambiguity.best.final_equity", "ambiguity.worst.final_equity"),
+              "ambiguity.path.final_equity", "ambiguity.best.final_equity",
+              "ambiguity.worst.final_equity"),
     "fraction": ("total_return", "total_return_usd", "annual_return", "buy_and_hold_return",
                  "max_drawdown", "win_rate", "min_liquidation_distance",
                  "funding_missing.share", "ambiguity.rules.max_drawdown",
-                 "ambiguity.best.max_drawdown", "ambiguity.worst.max_drawdown"),
+                 "ambiguity.path.max_drawdown", "ambiguity.best.max_drawdown",
+                 "ambiguity.worst.max_drawdown"),
     "ratio": ("sharpe", "sortino", "profit_factor"),
 }  # fmt: skip
 _KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names}
