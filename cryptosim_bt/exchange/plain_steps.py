@@ -191,13 +191,18 @@ class PlainSteps(BarSteps):
         return [each for _, _, each in sorted(found, key=lambda each: each[:2])]
 
     def _against(self, one: Order, other: Order) -> bool:
-        """Tell whether one ends the other, or closes what it opens and no more than is held."""
-        relations = self._state.relations
-        if relations.leader(one.key) == relations.leader(other.key):
+        """Tell whether one closes what the other opens and no more than is held, or ends it.
+
+        By the rules orders that end each other go by age, as on backtrader's broker.
+        """
+        if _closes_only_what(one, other) or _closes_only_what(other, one):
             return True
-        if relations.is_child(one.key) and other.key in relations.siblings(one.key):
-            return relations.is_child(other.key)
-        return _closes_only_what(one, other) or _closes_only_what(other, one)
+        relations = self._state.relations
+        return self._event_order != "rules" and (
+            relations.leader(one.key) == relations.leader(other.key)
+            or (relations.is_child(one.key) and relations.is_child(other.key)
+                and other.key in relations.siblings(one.key))
+        )  # fmt: skip
 
     def _precedes(self, one: Order, match: Match, other: Order, others: Match) -> bool:
         if match.at_open or others.at_open:
