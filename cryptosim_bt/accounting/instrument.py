@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -24,7 +26,8 @@ FloatOrArray = TypeVar("FloatOrArray", float, npt.NDArray[np.float64])
 
 # R8: a value this close (relative) to a multiple of a step is that multiple.
 GRID_TOLERANCE = 1e-9
-# R8: prices are rounded to this many decimals so that no float dust decides a touch.
+# R8: prices are rounded to this many decimals, or to those of a finer step, so that no float dust
+# decides a touch.
 GRID_DECIMALS = 10
 
 
@@ -32,7 +35,7 @@ def floor_to_step(value: float, step: float) -> float:
     """Return the greatest multiple of ``step`` that is not above ``value`` (R8).
 
     A value within 1e-9 (relative) of a multiple is that multiple. ``step`` 0 returns the value
-    as it is; otherwise the result is rounded to 10 decimals.
+    as it is; otherwise the result is rounded to 10 decimals, or to those of a finer step.
     """
     return _to_step(value, step, up=False)
 
@@ -49,7 +52,14 @@ def _to_step(value: float, step: float, *, up: bool) -> float:
     nearest = round(steps)
     if abs(steps - nearest) > GRID_TOLERANCE * abs(steps):
         nearest = math.ceil(steps) if up else math.floor(steps)
-    return round(nearest * step, GRID_DECIMALS)
+    return round(nearest * step, grid_decimals(step))
+
+
+@functools.cache
+def grid_decimals(step: float) -> int:
+    """Return how many decimals multiples of ``step`` are rounded to: 10, or its own, if more."""
+    exponent = Decimal(repr(float(step))).normalize().as_tuple().exponent
+    return max(GRID_DECIMALS, -int(exponent))
 
 
 @dataclass(frozen=True, slots=True)

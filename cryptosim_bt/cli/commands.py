@@ -112,6 +112,7 @@ def _run_into(
     # backtrader and pandas take their time to import: not before they are needed.
     from cryptosim_bt.backtest.run import run_backtest
 
+    _say_doubts(settings)
     registry = plugins_for(settings)
     with progress_bar(errors) as progress:
         result, analyzers = run_backtest(settings, registry, progress, ambiguity=ambiguity)
@@ -149,6 +150,7 @@ def check(config: Path, overrides: Sequence[str]) -> None:
 
     settings = load_settings(config, overrides)
     log_to_console(Console(stderr=True), settings.keys.logging.level)
+    _say_doubts(settings)
     resolve_plugins(settings, plugins_for(settings))
     click.echo(as_yaml(settings), nl=False)
 
@@ -177,6 +179,11 @@ def plugins_for(settings: Settings) -> Registry:
     registry = discover([settings.directory, Path.cwd()], paths)
     registry.warn()
     return registry
+
+
+def _say_doubts(settings: Settings) -> None:
+    for doubt in settings.doubts():
+        logger.warning("%s", doubt)
 
 
 def as_yaml(settings: Settings) -> str:

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
@@ -36,7 +37,14 @@ class DataRequest:
     warmup : int
         How many bars before `start` are needed too (R3).
     path : pathlib.Path, optional
-        ``data.path``, absolute or relative to the working directory; None where none was given.
+        ``data.path``, absolute or relative to the working directory; None where none was given, or
+        a list.
+    paths : tuple of pathlib.Path
+        Every path of ``data.path``, one or a list; empty where none was given.
+    zone : zoneinfo.ZoneInfo, optional
+        ``data.timezone``: what times without an offset are in; None where nothing was said.
+    run_zone : zoneinfo.ZoneInfo, optional
+        ``timezone``: what the run's dates are in.
     exchange : str
         ``exchange.name``: whose bars they are.
     rest_url : str, optional
@@ -60,6 +68,9 @@ class DataRequest:
     directory: Path | None = None
     offline: bool = False
     price: Literal["trade", "mark"] = "trade"
+    paths: tuple[Path, ...] = ()
+    zone: ZoneInfo | None = None
+    run_zone: ZoneInfo | None = None
 
     @property
     def first(self) -> pd.Timestamp:
@@ -76,9 +87,10 @@ class DataSource:
     source : str
         The feed's name; that of its class where it does not say.
     file : str, optional
-        The file that was read; None where bars do not come from a file.
+        The file that was read, or the folder, or the files with ``; `` between them; None where
+        bars do not come from a file.
     sha256 : str, optional
-        Checksum of that file, in hexadecimal.
+        Checksum of that file, in hexadecimal; of several, that of their names and checksums.
     synthetic : bool
         True where no market ever traded at these prices.
     """
