@@ -53,6 +53,7 @@ def agreement_errors(keys: Keys) -> list[Problem]:
         *_symbol_problems(keys),
         *_data_problems(keys),
         *_venue_problems(keys),
+        *_parameter_problems(keys),
         *_fee_and_funding_problems(keys),
         *_time_problems(keys),
     ]
@@ -205,6 +206,13 @@ def _data_problems(keys: Keys) -> Iterator[Problem]:
             "missing; backtest.fill.max_volume_share needs to know what a volume counts: "
             "contracts, base (coin) or quote (currency)",
         )
+
+
+def _parameter_problems(keys: Keys) -> Iterator[Problem]:
+    for name, block in keys.strategy.blocks.items():
+        for key in block if isinstance(block, dict) else ():
+            if not isinstance(key, str):
+                yield ("strategy", name), f"has the key {shown(key)}; allowed: names of parameters"
 
 
 def _venue_problems(keys: Keys) -> Iterator[Problem]:

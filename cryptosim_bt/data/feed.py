@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from cryptosim_bt.data.timeframe import milliseconds
+from cryptosim_bt.data.timeframe import milliseconds, to_milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,9 @@ class DataRequest:
 
     @property
     def first(self) -> pd.Timestamp:
-        """The opening time of the earliest bar that is needed, if none is missing."""
-        return self.start - pd.Timedelta(self.warmup * milliseconds(self.timeframe), unit="ms")
+        """The opening time of the earliest bar that is needed, if none is missing; 1970 or later."""
+        reach_ms = self.warmup * milliseconds(self.timeframe)
+        return self.start - pd.Timedelta(min(reach_ms, to_milliseconds(self.start)), unit="ms")
 
 
 @dataclass(frozen=True, slots=True)

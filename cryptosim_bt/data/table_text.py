@@ -178,6 +178,12 @@ def _from_json(text: str, layout: Layout, name: str, notes: list[str]) -> pd.Dat
         return pd.DataFrame(rows)
     if not all(isinstance(row, list) for row in rows):
         raise DataError(f"{name}: its rows are neither arrays nor objects all of them")
+    uneven = next((n for n, row in enumerate(rows) if len(row) != len(rows[0])), None)
+    if uneven is not None:
+        raise DataError(
+            f"{name}: row {uneven + 1} has {len(rows[uneven])} cells, the first {len(rows[0])}; "
+            "mend the rows"
+        )
     first = [str(cell) for cell in rows[0]]
     if not is_first_row(first):
         return pd.DataFrame(rows[1:], columns=first)
