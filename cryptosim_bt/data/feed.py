@@ -74,7 +74,7 @@ class DataRequest:
 
     @property
     def first(self) -> pd.Timestamp:
-        """The opening time of the earliest bar that is needed, if none is missing; 1970 or later."""
+        """The opening time of the earliest bar needed, if none is missing; 1970 or later."""
         reach_ms = self.warmup * milliseconds(self.timeframe)
         return self.start - pd.Timedelta(min(reach_ms, to_milliseconds(self.start)), unit="ms")
 

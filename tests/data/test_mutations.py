@@ -29,7 +29,8 @@ CELLS = (
 )  # fmt: skip
 TEXTS = [form for form, _ in FORMS.values()] + [form for form, _ in REFUSED.values()][:-1]
 TEXTS += [json.dumps(value) for value in JSON.values()]
-ENDINGS = (".csv", ".json", ".txt", ".csv.gz", ".zip", ".parquet", ".feather", ".xz", ".bz2", ".zst")
+ENDINGS = (".csv", ".json", ".txt", ".csv.gz", ".zip", ".parquet", ".feather", ".xz", ".bz2",
+           ".zst")  # fmt: skip
 FAST = settings(
     max_examples=200, deadline=None, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
