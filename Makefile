@@ -1,4 +1,4 @@
-# make run | test | test-reports | lint | bench | clean | help. All that is installed goes into .venv.
+# make run | quick | test | test-reports | lint | bench | clean | help. All that is installed goes into .venv.
 
 PYTHON ?= python3
 CONFIG ?= config/config.yaml
@@ -8,6 +8,10 @@ PYTEST_ARGS ?= -n 2 --dist loadfile
 PYTEST_SKIPS := -rs
 # Left out of `make test`, because they take minutes.
 PYTEST_SLOW ?= store
+# `make quick`: the house, the known answers, a scenario for every rule, the book, the settings; not
+# the second implementation of the rules ("oracle"), which is tried by the same tests.
+QUICK := tests/test_house.py tests/test_rules_named.py tests/known tests/config \
+    tests/exchange/test_exchange_scenarios.py tests/accounting/test_position_book.py
 # Recorded exchange data; tests and benchmarks that need it are skipped where it is missing.
 CRYPTOSIM_DATA ?= ../shared/data
 export CRYPTOSIM_DATA
@@ -22,11 +26,12 @@ PROJECT := setup.cfg pyproject.toml cryptosim_bt/__init__.py
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-reports test-store lint bench clean
+.PHONY: help run quick test test-reports test-store lint bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run    backtest $(CONFIG) (make run CONFIG=... for another)"
+	@echo "make quick  ruff on what changed since main, and the central tests: half a minute"
 	@echo "make test   lint, then all tests (PYTEST_ARGS='-k name' for some)"
 	@echo "make test-reports   tests of the reports that need Chromium and LibreOffice; fails without"
 	@echo "make test-store  hundreds of killed downloads (some minutes)"
@@ -65,6 +70,13 @@ lint: $(TEST_STAMP)
 	@rm -rf build/typecheck
 	@$(PY) -c 'import setuptools; setuptools.setup()' -q build_py --build-lib build/typecheck
 	$(PY) -m mypy build/typecheck/cryptosim_bt
+
+quick: $(TEST_STAMP)
+	@base=$$(git merge-base HEAD main 2>/dev/null || echo HEAD); \
+	changed=$$( { git diff --name-only --diff-filter=d $$base -- '*.py'; \
+	    git ls-files --others --exclude-standard -- '*.py'; } | sort -u); \
+	[ -z "$$changed" ] || $(PY) -m ruff check --force-exclude $$changed
+	$(PY) -m pytest -q -x -k 'not oracle' $(QUICK)
 
 # pytest last: its closing line is what CI reads.
 test: lint

@@ -3,7 +3,7 @@
 ::
 
     CryptoSimError
-    ├── InputError            the user can mend it: exit code 2, one sentence
+    ├── InputError            the user can fix it: exit code 2, one sentence
     │   ├── ConfigError       a key of the configuration (or of --set)
     │   ├── DataError         bars or funding rates
     │   ├── PluginError       a strategy, feed or analyzer
@@ -52,7 +52,7 @@ class CryptoSimError(Exception):
 
 
 class InputError(CryptoSimError):
-    """The input is wrong and nothing was computed. Mend the input and run again.
+    """The input is wrong and nothing was computed. Fix the input and run again.
 
     Its sentences are of bounded length, whatever the input holds.
     """
@@ -83,7 +83,7 @@ class OutputError(InputError):
 class StoreError(InputError):
     """The folder of kept market data cannot be read or written, or a file in it is damaged.
 
-    What is damaged is never read as if it were whole: `verify-data` names and mends it.
+    What is damaged is never read as if it were whole: `verify-data` names and fixes it.
     """
 
 
@@ -103,7 +103,7 @@ class VenueRefused(VenueError):
 
 
 class PluginFailed(CryptoSimError):
-    """A strategy's own code raised an exception. Mend it; the run's log has the traceback."""
+    """A strategy's own code raised an exception. Fix it; the run's log has the traceback."""
 
 
 class BooksDisagree(CryptoSimError):

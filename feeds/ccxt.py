@@ -7,7 +7,7 @@ import hashlib
 import pandas as pd
 
 from cryptosim_bt.data.feed import DataRequest, DataSource, Feed
-from cryptosim_bt.data.fetch import Access, SeriesSpan, require
+from cryptosim_bt.data.fetch import DataAccess, SeriesSpan, require
 from cryptosim_bt.data.funding import to_full_minutes
 from cryptosim_bt.data.store import Series, Store
 from cryptosim_bt.data.timeframe import iso_utc, to_milliseconds, utc_index
@@ -17,11 +17,11 @@ from cryptosim_bt.plugins.registry import register_feed
 
 @register_feed("ccxt")
 class CcxtFeed(Feed):
-    """Read bars and funding rates of ``exchange.name`` from the store; download what it lacks.
+    """Read bars and funding rates of ``exchange.name`` from the store; download what is missing.
 
-    With ``data.offline`` (``run --offline``) nothing is asked of a network: what lacks is an error
-    that says how to get it. Bars that the venue never had are holes, never made up; ``data.gaps``
-    decides about them.
+    With ``data.offline`` (``run --offline``) nothing is asked of a network: what is missing is an
+    error that says how to get it. Bars that the venue never had are holes, never made up;
+    ``data.gaps`` decides about them.
     """
 
     def load(self, request: DataRequest) -> pd.DataFrame:
@@ -37,11 +37,14 @@ class CcxtFeed(Feed):
         return bars
 
     def describe(self, request: DataRequest) -> DataSource:
-        """Return the checksum of the bars themselves: times and figures, one after the other."""
+        return self.load_and_describe(request)[1]
+
+    def load_and_describe(self, request: DataRequest) -> tuple[pd.DataFrame, DataSource]:
+        """Return the bars with their checksum: times and figures, one after the other."""
         bars = self.load(request)
         digest = hashlib.sha256(pd.DatetimeIndex(bars.index).asi8.tobytes())
         digest.update(bars.to_numpy().tobytes())
-        return DataSource(source="ccxt", sha256=digest.hexdigest())
+        return bars, DataSource(source="ccxt", sha256=digest.hexdigest())
 
     def funding(self, request: DataRequest) -> pd.Series[float]:
         series = Series.funding(request.exchange, request.symbol)
@@ -55,6 +58,6 @@ def _rows(request: DataRequest, need: SeriesSpan) -> pd.DataFrame:
     if request.directory is None:
         raise DataError("data.directory: missing; source: ccxt needs the folder of kept data")
     store = Store(request.directory)
-    require(Access(store, request.exchange, request.rest_url, request.offline), [need])
+    require(DataAccess(store, request.exchange, request.rest_url, request.offline), [need])
     start, end = (pd.Timestamp(at, unit="ms", tz="UTC") for at in (need.start_ms, need.end_ms))
     return store.read(need.series, start, end)

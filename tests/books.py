@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from cryptosim_bt.accounting.book_events import EntryWanted, OrderEnded, SignalExitWanted
 from cryptosim_bt.accounting.contracts import LinearContract
 from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.accounting.orders import (
     CancelOrder,
     Command,
     Execution,
+    FundingPayment,
     Liquidity,
+    OrderEnd,
     PlaceOrder,
     ResizeOrder,
     Role,
@@ -61,24 +65,40 @@ def fill_of(
     )
 
 
-def placed(commands: list[Command], role: Role) -> PlaceOrder:
+def placed(commands: Sequence[Command], role: Role) -> PlaceOrder:
     found = [each for each in commands if isinstance(each, PlaceOrder) and each.role is role]
     assert len(found) == 1
     return found[0]
 
 
-def cancelled(commands: list[Command]) -> set[int]:
+def cancelled(commands: Sequence[Command]) -> set[int]:
     return {each.number for each in commands if isinstance(each, CancelOrder)}
 
 
-def resized(commands: list[Command]) -> dict[int, float]:
+def resized(commands: Sequence[Command]) -> dict[int, float]:
     return {each.number: each.contracts for each in commands if isinstance(each, ResizeOrder)}
 
 
 def enter(
     book: PositionBook, price: float, contracts: float = 2.0, side: str = "long"
-) -> list[Command]:
-    order = book.want_entry(side, contracts, price)  # type: ignore[arg-type]
-    outcome = book.apply_fill(fill_of(order))
-    assert outcome is not None
-    return outcome.commands
+) -> Sequence[Command]:
+    return book.apply(fill_of(want_entry(book, contracts, price, side))).commands
+
+
+def want_entry(
+    book: PositionBook, contracts: float, price: float, side: str = "long"
+) -> PlaceOrder:
+    wanted = EntryWanted(side, contracts, price)  # type: ignore[arg-type]
+    return placed(book.apply(wanted).commands, Role.ENTRY)
+
+
+def want_signal_exit(book: PositionBook, price: float) -> Sequence[Command]:
+    return book.apply(SignalExitWanted("long", price)).commands
+
+
+def ended(number: int, end: OrderEnd = OrderEnd.EXPIRED, hour: int = 0) -> OrderEnded:
+    return OrderEnded(number, end, "by the test", hour * HOUR_MS)
+
+
+def funding(payment: float, side: str = "long", contracts: float = 6.0) -> FundingPayment:
+    return FundingPayment(0, 0, side, 0.0001, 100.0, contracts, payment, 0.0)  # type: ignore[arg-type]

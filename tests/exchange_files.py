@@ -9,8 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from cryptosim_bt.config.document import yaml_text
 from cryptosim_bt.data.timeframe import iso_utc
 from tests.helpers import HOUR_MS, NEW_YEAR_MS, ROOT
 
@@ -34,7 +33,7 @@ def write_config(folder: Path, changes: Mapping[str, Mapping[str, Any]]) -> None
         name: {**section, **changes.get(name, {})} for name, section in CONFIG.items()
     }
     values |= {name: dict(section) for name, section in changes.items() if name not in values}
-    text = yaml.safe_dump({**values, "timezone": "UTC"})
+    text = yaml_text({**values, "timezone": "UTC"})
     (folder / "config.yaml").write_text(text, encoding="utf-8")
 
 

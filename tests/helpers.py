@@ -33,7 +33,7 @@ Bar = tuple[int, float, float, float, float]
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = (ROOT / os.environ.get("CRYPTOSIM_DATA", "../shared/data")).resolve()
-CASES = DATA.parent / "cases"
+CASES = DATA.parent / "cases-certain-first"
 HOUR_MS = 3_600_000
 # 2025-01-01 00:00 UTC; in Asia/Seoul it is 09:00 and the day ends with bar 14 of a table of hours.
 NEW_YEAR_MS = 1_735_689_600_000
@@ -68,6 +68,7 @@ PLAIN: Mapping[str, Any] = {
     "price_improvement": True,
     "limit_fill": "touch",
     "slippage": 0.0,
+    "event_order": "rules",
     "linear_pnl": "exchange",
     "close_at_end": False,
     "timezone": "UTC",
@@ -172,7 +173,8 @@ def simulate_with_framework(
     warmup: Sequence[Bar] = (),
 ) -> Result:
     """Run bars and signals through the whole framework below the configuration's files."""
-    result, _ = execute(prepared_run(bars, signals, rules, warmup))
+    prepared = prepared_run(bars, signals, rules, warmup)
+    result, _ = execute(prepared, event_order=rules["event_order"])
     return result
 
 

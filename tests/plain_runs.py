@@ -10,10 +10,10 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from cryptosim_bt import Result, load_settings, run_backtest
 from cryptosim_bt.cli.commands import plugins_for
+from cryptosim_bt.config.document import yaml_text
 
 # A market without grids on which one contract is one coin, as stock BackBroker trades it.
 LINEAR: dict[str, Any] = {
@@ -69,7 +69,7 @@ def write_run(
         "plugins": [] if isinstance(code, str) else [str(code)],
     }  # fmt: skip
     path = folder / "my.yaml"
-    path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    path.write_text(yaml_text(values), encoding="utf-8")
     return path
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import yaml
-
 from cryptosim_bt import SHIPPED_CONFIGS, Result, load_settings, run_backtest
+from cryptosim_bt.config.document import yaml_text
 from cryptosim_bt.config.settings import Settings
 from cryptosim_bt.plugins.registry import discover
 
@@ -33,7 +32,7 @@ def store(settings: Settings, directory: Path) -> Result:
     finally:
         quiet.setLevel(level)
     directory.mkdir(parents=True)
-    text = yaml.safe_dump(settings.resolved(), sort_keys=False, allow_unicode=True)
+    text = yaml_text(settings.resolved())
     (directory / "config.yaml").write_text(text, encoding="utf-8")
     for analyzer in analyzers:
         analyzer.write(result, directory)

@@ -7,12 +7,16 @@ below its own; a module that stands in no room fails here.
 from __future__ import annotations
 
 import ast
+import functools
+import math
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from cryptosim_bt.accounting.arithmetic import sum_floats
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "cryptosim_bt"
@@ -50,8 +54,13 @@ def room_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Yield every name that a module imports, lazily or not, as an absolute dotted name."""
+@functools.cache
+def imports(path: Path) -> tuple[str, ...]:
+    """Return every name that a module imports, lazily or not, as an absolute dotted name."""
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -107,10 +116,11 @@ def test_no_module_is_too_long() -> None:
 # --- what stands where ----------------------------------------------------------------------------
 
 
-def test_contracts_imports_nothing_but_plain_python() -> None:
-    names = imports(PACKAGE / "accounting/contracts.py")
-    found = {name.rpartition(".")[0] or name for name in names}
-    assert found <= PURE_IMPORTS | {"cryptosim_bt.accounting.arithmetic"}
+@pytest.mark.parametrize("module", ["arithmetic", "contracts"])
+def test_arithmetic_imports_nothing_but_plain_python(module: str) -> None:
+    names = imports(PACKAGE / f"accounting/{module}.py")
+    others = [name for name in names if not name.startswith("cryptosim_bt.accounting.arithmetic")]
+    assert {name.rpartition(".")[0] or name for name in others} <= PURE_IMPORTS
 
 
 def test_framework_imports_no_plugin() -> None:
@@ -144,3 +154,68 @@ def test_lower_room_loads_no_upper_one(module: str, unwanted: set[str]) -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert unwanted.isdisjoint(done.stdout.split())
+
+
+# --- the same figures under every Python ----------------------------------------------------------
+
+# Whole numbers, which every version of Python adds alike; floats go through `sum_floats`.
+SUMS_OF_WHOLE_NUMBERS = {
+    "cryptosim_bt/backtest/gather.py": ["each[0] == name or each[0].startswith(f'{name}_#')"],
+    "cryptosim_bt/data/store/series.py": [
+        "info.rows",
+        "len(grid(a, b, step))",
+        "path.stat().st_size",
+    ],
+    "cryptosim_bt/data/store/spans.py": ["end - start"],  # milliseconds
+    "cryptosim_bt/strategy/signal_strategy.py": ["self.book.count_sets(each)"],
+    "cryptosim_bt/backtest/summary.py": ["life.status == 'expired'"],
+    "cryptosim_bt/reports/workbook/book.py": ["shown_rows(sheet, row_limit)"],
+    "cryptosim_bt/reports/workbook/proof/sheets.py": ["block.count"],
+}
+
+
+def built_in_sums(path: Path) -> Iterator[str]:
+    """Yield what a module adds with Python's own `sum`; "sum" where it does anything else."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    terms = {
+        id(node.func): ast.unparse(getattr(node.args[0], "elt", node.args[0]))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id == "sum":
+            yield terms.get(id(node), "sum")
+        elif isinstance(node, ast.Attribute) and node.attr in ("fsum", "sumprod"):
+            yield node.attr
+        elif isinstance(node, ast.ImportFrom):
+            yield from (each.name for each in node.names if each.name in ("sum", "fsum", "sumprod"))
+
+
+def test_only_whole_numbers_are_added_with_pythons_own_sum() -> None:
+    paths = modules("cryptosim_bt", *PLUGINS)
+    found = {str(path.relative_to(ROOT)): sorted(built_in_sums(path)) for path in paths}
+    assert {path: sums for path, sums in found.items() if sums} == SUMS_OF_WHOLE_NUMBERS
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "x = sum(prices)",
+        "x = sum(n * p for n, p in fills)",
+        "x = sum(fees, 0.0)",
+        "x = map(sum, rows)",
+        "import math; x = math.fsum(fees)",
+        "from builtins import sum as added",
+    ],
+)
+def test_sum_of_floats_is_seen(code: str, tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_text(code, encoding="utf-8")
+    assert len(list(built_in_sums(tmp_path / "module.py"))) == 1
+
+
+def test_floats_are_added_from_left_to_right() -> None:
+    # Compensated, as Python 3.12 adds, the first is 1.0 and the second 2.0.
+    assert sum_floats([0.1] * 10) == 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1 + 0.1 < 1.0
+    assert sum_floats([1.0, 1e100, 1.0, -1e100]) == 0.0
+    assert math.copysign(1.0, sum_floats([-0.0])) == 1.0  # 0 + -0.0
+    assert sum_floats([]) == 0

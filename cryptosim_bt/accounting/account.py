@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from cryptosim_bt.accounting.contracts import NO_LIQUIDATION, SIDES, Leg, LiquidationRegion, Side
+from cryptosim_bt.accounting.arithmetic import funding_payment, sum_floats
+from cryptosim_bt.accounting.contracts import (
+    NO_LIQUIDATION,
+    SIDES,
+    Leg,
+    LiquidationRegion,
+    Side,
+    sign,
+)
 from cryptosim_bt.accounting.money import Holding, MoneyScheme
 
 MarginMode = Literal["cross", "isolated"]
@@ -33,7 +41,7 @@ class Account:
         Settlement currency at the start.
     margin_mode
         ``"cross"``: the whole balance stands behind both legs. ``"isolated"``: each leg has a
-        margin of its own, entry notional / leverage, added per fill and released pro rata.
+        margin of its own, entry notional / leverage, added per fill and released pro rata (R27).
     """
 
     def __init__(
@@ -91,8 +99,8 @@ class Account:
 
     def fund(self, side: Side, price: float, rate: float) -> float:
         """Pay or receive funding on a leg; return the cash flow, + = received (R22)."""
-        direction = 1.0 if side == "long" else -1.0
-        payment = -direction * self.scheme.notional(self.legs[side].contracts, price) * rate
+        value = self.scheme.notional(self.legs[side].contracts, price)
+        payment = funding_payment(sign(side), value, rate)
         self.balance += payment
         self.funding_paid -= payment
         self._changed()
@@ -113,14 +121,14 @@ class Account:
         return forgiven
 
     def back_margins(self) -> None:
-        """Take off the isolated margins, by their size, what the wallet could not pay.
+        """Take off the isolated margins, by their size, what the wallet could not pay (R28).
 
         Fees, funding and the losses of closes go to the wallet; when it has nothing left, margins
         that exceed the balance would be money that nobody has, and the account could owe.
         """
         if not self.isolated:
             return
-        needed = sum(leg.margin for leg in self.legs.values())
+        needed = sum_floats(leg.margin for leg in self.legs.values())
         if 0.0 < needed > self.balance:
             for leg in self.legs.values():
                 leg.margin *= max(0.0, self.balance) / needed
@@ -173,14 +181,14 @@ class Account:
         return margin
 
     def free_balance(self, price: float) -> float:
-        """Return what no leg needs: equity (isolated: balance) less the legs' margin (R20)."""
+        """Return what no leg needs: equity (isolated: balance, R29) less the legs' margin (R20)."""
         money = self.balance if self.isolated else self.equity(price)
         return money - self.position_margin(price)
 
     def liquidation_units(self, price: float) -> list[LiquidationUnit]:
         """Return what is liquidated together, with the prices nearest to ``price`` (R23).
 
-        Both legs in cross margin, each by itself in isolated margin; nothing when flat.
+        Both legs in cross margin, each by itself in isolated margin (R30); nothing when flat.
         """
         if self._units is None:
             self._units = [
@@ -191,7 +199,7 @@ class Account:
         return self._units
 
     def liquidation_prices(self, price: float) -> tuple[float, float]:
-        """Return the prices nearest below and above at which something is liquidated.
+        """Return the prices nearest below and above at which something is liquidated (R33).
 
         -inf and inf where there is none.
         """

@@ -1,7 +1,7 @@
 """Contract arithmetic: what a position in a linear or an inverse perpetual is worth.
 
-Pure functions of floats on frozen objects: no state, no clock, no backtrader. Everything else in
-CryptoSim that needs money asks here.
+Frozen objects around the functions of `arithmetic.py`, where the formulas stand: no state, no
+clock, no backtrader. Everything else in CryptoSim that needs money asks here.
 
 Conventions, the same in every method:
 
@@ -28,7 +28,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
+
+from cryptosim_bt.accounting import arithmetic
+from cryptosim_bt.accounting.arithmetic import FIRST_CRYPTOSIM, INVERSE, LINEAR
 
 Side = Literal["long", "short"]
 SIDES: tuple[Side, Side] = ("long", "short")
@@ -42,6 +45,10 @@ class Leg(NamedTuple):
     entry: float
 
 
+# A difference below this share of what it is a difference of is nothing but rounding.
+_DUST = 1e-12
+
+
 class LiquidationRegion(NamedTuple):
     """The prices at which an account is liquidated: ``P <= lower`` or ``P >= upper``.
 
@@ -53,14 +60,12 @@ class LiquidationRegion(NamedTuple):
     upper: float
 
     def contains(self, price: float) -> bool:
-        """Tell whether an account is liquidated at ``price``."""
-        return price <= self.lower or price >= self.upper
+        """Tell whether an account is liquidated at ``price``, or but for rounding (R23)."""
+        return price <= self.lower * (1.0 + _DUST) or price >= self.upper * (1.0 - _DUST)
 
 
 NO_LIQUIDATION = LiquidationRegion(-math.inf, math.inf)
 ALWAYS_LIQUIDATED = LiquidationRegion(math.inf, math.inf)
-# A difference below this share of what it is a difference of is nothing but rounding.
-_DUST = 1e-12
 
 
 def sign(side: Side) -> int:
@@ -78,21 +83,6 @@ def sign(side: Side) -> int:
     raise ValueError(f'side: was {side!r}; allowed: "long", "short"')
 
 
-def _below(slope: float, constant: float) -> LiquidationRegion:
-    """Return where ``slope * P <= constant`` for P > 0."""
-    if slope > 0:
-        return LiquidationRegion(constant / slope if constant > 0 else -math.inf, math.inf)
-    if slope < 0:
-        # Dividing by a negative slope turns the relation: P >= constant / slope.
-        return LiquidationRegion(-math.inf, constant / slope) if constant < 0 else ALWAYS_LIQUIDATED
-    return ALWAYS_LIQUIDATED if constant >= 0 else NO_LIQUIDATION
-
-
-def _per_leg(rate: float | Sequence[float], legs: Sequence[Leg]) -> Sequence[float]:
-    """Return one maintenance rate per leg."""
-    return [rate] * len(legs) if isinstance(rate, (int, float)) else rate
-
-
 def _only_price(region: LiquidationRegion) -> float | None:
     """Return the boundary of a half-line, None when there is none or it covers every price."""
     for boundary in region:
@@ -103,47 +93,58 @@ def _only_price(region: LiquidationRegion) -> float | None:
 
 @dataclass(frozen=True)
 class _Contract:
-    """What both kinds share: everything that follows from notional, PnL and average entry.
+    """The arithmetic of one market: ``formula`` with a contract's size.
 
-    Not slotted: subclasses add methods only, and commission schemes cache bound methods.
+    Not slotted: commission schemes cache bound methods.
     """
 
     contract_size: float
+    formula: ClassVar[int]
 
     def __post_init__(self) -> None:
         if not self.contract_size > 0:
             raise ValueError(f"contract_size: was {self.contract_size!r}; allowed: above 0")
 
     def notional(self, contracts: float, price: float) -> float:
-        """Return the value of contracts at a price, in settlement currency, never negative."""
-        raise NotImplementedError
+        """Return the value of contracts at a price, in settlement currency, never negative.
+
+        Inverse: ``contracts * contract_size / price``, in the coin; linear:
+        ``contracts * contract_size * price``, in the quote currency.
+        """
+        return arithmetic.notional(self.formula, contracts, self.contract_size, price)
 
     def pnl(self, side: Side, contracts: float, entry: float, exit: float) -> float:
-        """Return the profit (+) or loss (-) from ``entry`` to ``exit``, before fees."""
-        raise NotImplementedError
+        """Return the profit (+) or loss (-) from ``entry`` to ``exit``, before fees (R20).
+
+        Inverse: ``s * V * (1/entry - 1/exit)``, a long gains at most ``V / entry`` and its loss has
+        no bound as the price goes to 0; linear: ``s * V * (exit - entry)``.
+        """
+        return arithmetic.pnl(self.formula, sign(side), contracts, self.contract_size, entry, exit)
 
     def average_entry(self, fills: Iterable[tuple[float, float]]) -> float | None:
-        """Return the average price of pairs (contracts, price); None without contracts."""
-        raise NotImplementedError
+        """Return the average price of pairs (contracts, price); None without contracts (R19).
 
-    def liquidation_region(
-        self,
-        legs: Sequence[Leg],
-        balance: float,
-        rate: float | Sequence[float],
-        taker: float,
-        deduction: float = 0.0,
-    ) -> LiquidationRegion:
-        """Return the prices at which a cross-margin account is liquidated (R23)."""
-        raise NotImplementedError
+        ``sum(n) / sum(n / price)`` inverse, the harmonic mean weighted by contracts;
+        ``sum(n * price) / sum(n)`` linear, the arithmetic one.
+        """
+        contracts = value = 0.0
+        for count, price in fills:
+            contracts += count
+            value += arithmetic.entry_value(self.formula, count, price)
+        return arithmetic.average(self.formula, contracts, value) if contracts else None
+
+    def price_at_notional(self, contracts: float, notional: float) -> float:
+        """Return the price at which contracts have a notional; both are above 0."""
+        return arithmetic.price_at_notional(self.formula, contracts, self.contract_size, notional)
 
     def fee(self, contracts: float, price: float, rate: float) -> float:
         """Return ``notional * rate``: a cost, negative for a maker rebate (R17)."""
-        return self.notional(contracts, price) * rate
+        return arithmetic.fee(self.formula, contracts, self.contract_size, price, rate)
 
     def initial_margin(self, contracts: float, price: float, leverage: float) -> float:
         """Return ``notional / leverage``: what an order or leg needs to be opened (R20)."""
-        return self.notional(contracts, price) / leverage
+        size = self.contract_size
+        return arithmetic.initial_margin(self.formula, contracts, size, price, leverage)
 
     def maintenance_margin(
         self, contracts: float, price: float, rate: float, deduction: float = 0.0
@@ -153,14 +154,14 @@ class _Contract:
         ``deduction`` is the maintenance amount of a tier (Binance's ``cum``), in settlement
         currency; 0 for exchanges without one (OKX).
         """
-        return self.notional(contracts, price) * rate - deduction
+        return arithmetic.maintenance_margin(self.notional(contracts, price), rate, deduction)
 
     def funding_payment(self, side: Side, contracts: float, mark: float, rate: float) -> float:
         """Return the cash flow of one funding time: + = received (R22).
 
         ``-s * notional(mark) * rate``: with a positive rate longs pay shorts.
         """
-        return -sign(side) * self.notional(contracts, mark) * rate
+        return arithmetic.funding_payment(sign(side), self.notional(contracts, mark), rate)
 
     def return_on_margin(
         self, pnl: float, contracts: float, entry: float, leverage: float
@@ -171,6 +172,60 @@ class _Contract:
         """
         margin = self.initial_margin(contracts, entry, leverage)
         return pnl / margin if margin else None
+
+    def break_even(
+        self,
+        side: Side,
+        contracts: float,
+        entry: float,
+        taker: float,
+        fees_paid: float,
+        funding_paid: float,
+    ) -> float | None:
+        """Return the exit price at which a leg ends with nothing won and nothing lost (OKX bePx).
+
+        PnL pays the fees and funding paid so far and the taker fee of closing. None where no such
+        price exists.
+        """
+        value, paid = contracts * self.contract_size, fees_paid + funding_paid
+        price = arithmetic.break_even(self.formula, sign(side), value, entry, taker, paid)
+        return price if 0.0 < price < math.inf else None
+
+    def liquidation_region(
+        self,
+        legs: Sequence[Leg],
+        balance: float,
+        rate: float | Sequence[float],
+        taker: float,
+        deduction: float = 0.0,
+    ) -> LiquidationRegion:
+        """Return the prices at which a cross-margin account is liquidated (R23).
+
+        Parameters
+        ----------
+        legs
+            (side, contracts, average entry) of each leg.
+        balance
+            Wallet balance without unrealised PnL.
+        rate
+            Maintenance margin rate, one for all legs or one a leg.
+        taker
+            Fee rate of closing.
+        deduction
+            Sum of the legs' tier deductions, in settlement currency.
+        """
+        rates = [rate] * len(legs) if isinstance(rate, (int, float)) else rate
+        terms, held = arithmetic.no_legs(self.formula, balance + deduction), False
+        for (side, contracts, entry), leg_rate in zip(legs, rates, strict=True):
+            direction, value = sign(side), contracts * self.contract_size
+            if value:
+                held = True
+                terms = arithmetic.with_leg(
+                    self.formula, terms, direction, value, entry, leg_rate, taker
+                )
+        if not held:
+            return NO_LIQUIDATION
+        return LiquidationRegion(*arithmetic.liquidation_bounds(self.formula, terms))
 
     def liquidation_price(
         self,
@@ -206,20 +261,8 @@ class _Contract:
     ) -> float | None:
         """Return the one price at which a cross-margin account with both legs is liquidated.
 
-        It solves ``balance + sum of pnl(P) = sum of notional(P) * (rate + taker) - deduction``.
-
-        Parameters
-        ----------
-        legs
-            (side, contracts, average entry) of each leg.
-        balance
-            Wallet balance without unrealised PnL.
-        rate
-            Maintenance margin rate, one for all legs or one a leg.
-        taker
-            Fee rate of closing.
-        deduction
-            Sum of the legs' tier deductions, in settlement currency.
+        It solves ``balance + sum of pnl(P) = sum of notional(P) * (rate + taker) - deduction``,
+        with the parameters of `liquidation_region`.
         """
         kept = [Leg(*leg) for leg in legs]
         return _only_price(self.liquidation_region(kept, balance, rate, taker, deduction))
@@ -236,74 +279,7 @@ class InverseContract(_Contract):
     """
 
     contract_size: float = 100.0
-
-    def notional(self, contracts: float, price: float) -> float:
-        """Return ``contracts * contract_size / price``, in the coin."""
-        return contracts * self.contract_size / price
-
-    def pnl(self, side: Side, contracts: float, entry: float, exit: float) -> float:
-        """Return ``s * contracts * contract_size * (1/entry - 1/exit)``, in the coin (R20).
-
-        A long gains at most ``V / entry``; its loss has no bound as the price goes to 0.
-        """
-        return sign(side) * contracts * self.contract_size * (1.0 / entry - 1.0 / exit)
-
-    def average_entry(self, fills: Iterable[tuple[float, float]]) -> float | None:
-        """Return ``sum(n) / sum(n / price)``, the harmonic mean weighted by contracts (R19).
-
-        Harmonic, so that the PnL of the whole is the sum of the PnL of its parts. None without
-        contracts.
-        """
-        contracts = coins = 0.0
-        for count, price in fills:
-            contracts += count
-            coins += count / price
-        return contracts / coins if coins else None
-
-    def break_even(
-        self,
-        side: Side,
-        contracts: float,
-        entry: float,
-        taker: float,
-        fees_paid: float,
-        funding_paid: float,
-    ) -> float | None:
-        """Return the exit price at which a leg ends with nothing won and nothing lost (OKX bePx).
-
-        ``V * (1 + s*f) / (V/entry - s*(fees + funding))``: PnL pays the fees and funding paid so
-        far and the taker fee of closing. None where no such price exists.
-        """
-        direction, value = sign(side), contracts * self.contract_size
-        coins = value / entry - direction * (fees_paid + funding_paid)
-        price = value * (1.0 + direction * taker) / coins if coins else math.inf
-        return price if 0.0 < price < math.inf else None
-
-    def liquidation_region(
-        self,
-        legs: Sequence[Leg],
-        balance: float,
-        rate: float | Sequence[float],
-        taker: float,
-        deduction: float = 0.0,
-    ) -> LiquidationRegion:
-        """Return the prices of liquidation: ``P * (B + sum(s*V/avg)) <= sum(V * (s+rate+f))``.
-
-        The condition of R23, equity <= maintenance + closing fee, times P. A deduction lowers
-        the requirement and so stands beside the balance B.
-        """
-        slope = scale = balance + deduction
-        constant, held = 0.0, False
-        for (side, contracts, entry), leg_rate in zip(legs, _per_leg(rate, legs), strict=True):
-            direction, value = sign(side), contracts * self.contract_size
-            if value:
-                held = True
-                slope += direction * value / entry
-                scale += value / entry
-                constant += value * (direction + leg_rate + taker)
-        # A short that is backed by its whole entry value has no price; float dust would give one.
-        slope = 0.0 if abs(slope) < _DUST * scale else slope
-        return _below(slope, constant) if held else NO_LIQUIDATION
+    formula = INVERSE
 
 
 @dataclass(frozen=True)
@@ -317,69 +293,7 @@ class LinearContract(_Contract):
     """
 
     contract_size: float = 0.01
-
-    def notional(self, contracts: float, price: float) -> float:
-        """Return ``contracts * contract_size * price``, in the quote currency."""
-        return contracts * self.contract_size * price
-
-    def pnl(self, side: Side, contracts: float, entry: float, exit: float) -> float:
-        """Return ``s * contracts * contract_size * (exit - entry)``, in the quote currency."""
-        return sign(side) * contracts * self.contract_size * (exit - entry)
-
-    def average_entry(self, fills: Iterable[tuple[float, float]]) -> float | None:
-        """Return ``sum(n * price) / sum(n)``, the arithmetic mean weighted by contracts (R19).
-
-        None without contracts.
-        """
-        contracts = value = 0.0
-        for count, price in fills:
-            contracts += count
-            value += count * price
-        return value / contracts if contracts else None
-
-    def break_even(
-        self,
-        side: Side,
-        contracts: float,
-        entry: float,
-        taker: float,
-        fees_paid: float,
-        funding_paid: float,
-    ) -> float | None:
-        """Return the exit price at which a leg ends with nothing won and nothing lost (OKX bePx).
-
-        ``(V*entry + s*(fees + funding)) / (V * (1 - s*f))``. None where no such price exists.
-        """
-        direction, value = sign(side), contracts * self.contract_size
-        divisor = value * (1.0 - direction * taker)
-        price = (
-            (value * entry + direction * (fees_paid + funding_paid)) / divisor
-            if divisor
-            else math.inf
-        )
-        return price if 0.0 < price < math.inf else None
-
-    def liquidation_region(
-        self,
-        legs: Sequence[Leg],
-        balance: float,
-        rate: float | Sequence[float],
-        taker: float,
-        deduction: float = 0.0,
-    ) -> LiquidationRegion:
-        """Return the prices of liquidation: ``P * sum(V * (s-rate-f)) <= sum(s*V*avg) - B``."""
-        slope, constant, held = 0.0, -(balance + deduction), False
-        scale = balance + deduction
-        for (side, contracts, entry), leg_rate in zip(legs, _per_leg(rate, legs), strict=True):
-            direction, value = sign(side), contracts * self.contract_size
-            if value:
-                held = True
-                slope += value * (direction - leg_rate - taker)
-                constant += direction * value * entry
-                scale += value * entry
-        # A long that is backed by its whole entry value has no price; float dust would give one.
-        constant = 0.0 if abs(constant) < _DUST * scale else constant
-        return _below(slope, constant) if held else NO_LIQUIDATION
+    formula = LINEAR
 
 
 @dataclass(frozen=True)
@@ -391,9 +305,7 @@ class FirstCryptoSimContract(LinearContract):
     different prices, so it is summed over the groups, each with its own average.
     """
 
-    def pnl(self, side: Side, contracts: float, entry: float, exit: float) -> float:
-        """Return ``s * contracts * contract_size * entry * (exit - entry) / exit``."""
-        return sign(side) * contracts * self.contract_size * entry * (exit - entry) / exit
+    formula = FIRST_CRYPTOSIM
 
     def break_even(
         self,
@@ -406,43 +318,6 @@ class FirstCryptoSimContract(LinearContract):
     ) -> float | None:
         """Raise: the first CryptoSim had no break-even price, and no exchange shows one."""
         raise NotImplementedError("linear_pnl: cryptosim has no break-even price")
-
-    def liquidation_region(
-        self,
-        legs: Sequence[Leg],
-        balance: float,
-        rate: float | Sequence[float],
-        taker: float,
-        deduction: float = 0.0,
-    ) -> LiquidationRegion:
-        """Return the prices of liquidation, outside the roots of a quadratic.
-
-        Equity <= requirement, times P: ``k*P**2 - (B + S1)*P + S2 >= 0`` with
-        ``k = sum(V * (rate + f))``, ``S1 = sum(s*V*avg)``, ``S2 = sum(s*V*avg**2)``.
-        """
-        if not any(leg.contracts for leg in legs):
-            return NO_LIQUIDATION
-        curvature, linear, constant = 0.0, balance + deduction, 0.0
-        for leg, leg_rate in zip(legs, _per_leg(rate, legs), strict=True):
-            direction, value = sign(leg.side), leg.contracts * self.contract_size
-            curvature += value * (leg_rate + taker)
-            if value:
-                linear += direction * value * leg.entry
-                constant += direction * value * leg.entry**2
-        if curvature < 1e-200:  # no rates: dividing by it would overflow
-            return _below(linear, constant)
-        discriminant = linear**2 - 4.0 * curvature * constant
-        if discriminant <= 0.0:
-            return ALWAYS_LIQUIDATED
-        root = math.sqrt(discriminant)
-        # The larger root in magnitude first, the other from the product of the roots: no
-        # cancellation when curvature is tiny.
-        big = (linear + math.copysign(root, linear)) / (2.0 * curvature)
-        small = constant / (curvature * big) if big else 0.0
-        low, high = min(big, small), max(big, small)
-        if high <= 0.0:
-            return ALWAYS_LIQUIDATED
-        return LiquidationRegion(low if low > 0.0 else -math.inf, high)
 
 
 def weighted_average(

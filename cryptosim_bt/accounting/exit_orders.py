@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from cryptosim_bt.accounting.contracts import Side
 from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.accounting.orders import (
+    CONTRACT_TOLERANCE,
     CancelOrder,
     Command,
     Execution,
@@ -19,23 +21,38 @@ from cryptosim_bt.accounting.position_sets import Group, PositionSet
 
 # A group's orders by name, in the order in which they are cancelled.
 EXIT_NAMES = ("take_profit", "stop_loss", "signal_exit")
-# Contracts that differ by less than this share are the same: sums of lots in floats.
-CONTRACT_TOLERANCE = 1e-9
+# So many ended orders of each kind are still known when a late fill comes.
+LATE_ORDERS = 1000
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class BookRules:
     """How a book cuts and protects its positions. Percentages are fractions (0.02 = 2 %).
 
-    ``stop_price`` says where a group's stop stands before it is put on the tick (None = no stop);
-    without it the stop stands ``stop_loss_pct`` from the group's average.
+    A stop stands ``stop_loss_pct`` from its group's average, or with ``asks_stops`` where the
+    strategy says when it is asked (`StopGiven`).
     """
 
     position_set_size: int
     max_sets: dict[Side, int]
     take_profit_pct: float | None
     stop_loss_pct: float | None
-    stop_price: Callable[[Group], float | None] | None = None
+    asks_stops: bool = False
+
+
+class EndedOrders(OrderedDict[int, T]):
+    """The orders that ended last, by number: a venue may report a fill after the end.
+
+    Reports are late by seconds; the last `LATE_ORDERS` are kept, so that memory has a bound.
+    """
+
+    def keep(self, number: int, order: T) -> None:
+        """Keep an order that has ended, for the oldest that is kept."""
+        self[number] = order
+        if len(self) > LATE_ORDERS:
+            self.popitem(last=False)
 
 
 class ExitOrders:
@@ -48,9 +65,10 @@ class ExitOrders:
         self._instrument = instrument
         self.rules = rules
         self._numbers = 0
-        # Every exit order that has not filled, cancelled ones included: a cancel may lose the
-        # race against a fill. An order knows its group by tradeid, which a set keeps.
+        # Exit orders whose end has not been reported, wanted or not: a cancel may lose the race
+        # against a fill. An order knows its group by tradeid, which a set keeps.
         self._unfilled: dict[int, PlaceOrder] = {}
+        self._ended: EndedOrders[PlaceOrder] = EndedOrders()
 
     def next_number(self) -> int:
         """Return the number of the book's next order, an entry's as well."""
@@ -59,11 +77,19 @@ class ExitOrders:
 
     def find(self, number: int) -> PlaceOrder | None:
         """Return an exit order that has not filled to its end, None if there is none."""
-        return self._unfilled.get(number)
+        return self._unfilled.get(number) or self._ended.get(number)
+
+    def end(self, number: int) -> PlaceOrder | None:
+        """Note that an exit order is over; return it, None if it was before, or is none."""
+        order = self._unfilled.pop(number, None)
+        if order is not None:
+            self._ended.keep(number, order)
+        return order
 
     def forget(self, number: int) -> None:
         """Forget an order that has filled to its end."""
         self._unfilled.pop(number, None)
+        self._ended.pop(number, None)
 
     def place(
         self,
@@ -72,11 +98,14 @@ class ExitOrders:
         price: float,
         commands: list[Command],
         contracts: float | None = None,
+        expires_ms: int | None = None,
     ) -> PlaceOrder:
         """Want an order that closes all of a group, or some contracts of it, at a price."""
         if contracts is None:
             contracts = group.contracts
-        order = PlaceOrder(self.next_number(), role, group.side, contracts, price, group.tradeid)
+        order = PlaceOrder(
+            self.next_number(), role, group.side, contracts, price, group.tradeid, expires_ms
+        )
         self._unfilled[order.number] = order
         commands.append(order)
         return order
@@ -148,7 +177,7 @@ class ExitOrders:
         self, order: PlaceOrder, contracts: float, fill: Execution, commands: list[Command]
     ) -> PlaceOrder:
         """Return an order with other contracts, the venue's as well unless the fill shrank it."""
-        # What the group knows of the order follows: a stop of another size is a stale one.
+        # What the group wants of the order follows: a stop of another size is a stale one.
         kept = replace(order, contracts=contracts)
         self._unfilled[order.number] = kept
         if order.number != fill.number:
@@ -158,6 +187,8 @@ class ExitOrders:
     def protect(self, group: Group, commands: list[Command]) -> None:
         """Place or replace a group's take-profit and stop for its present contents (R19)."""
         if group.signal_exit is not None:
+            group.signal_exit = replace(group.signal_exit, contracts=group.contracts)
+            self._unfilled[group.signal_exit.number] = group.signal_exit
             commands.append(ResizeOrder(group.signal_exit.number, group.contracts))
         elif self.rules.take_profit_pct is not None:
             self.cancel(group, "take_profit", "replaced: its group grew", commands)
@@ -166,12 +197,44 @@ class ExitOrders:
         # A take-profit that comes back after a signal exit leaves the stop alone (R11).
         uncovered = _uncovered(group)
         if group.stop_loss is None or group.stop_loss.contracts != uncovered:
-            self.cancel(group, "stop_loss", "replaced: its group grew", commands)
-            stop_price = self._stop_price(group)
-            if stop_price is not None and uncovered:
-                group.stop_loss = self.place(
-                    Role.STOP_LOSS, group, stop_price, commands, uncovered
+            # The strategy's own stop (R46) comes with an event, so that a replay has it too.
+            group.asks_stop = self.rules.asks_stops and uncovered > 0.0
+            if not group.asks_stop:
+                self.put_stop(group, self._default_stop(group), commands)
+        self._note_prices(group)
+
+    def put_stop(self, group: Group, asked: float | None, commands: list[Command]) -> None:
+        """Place or replace a group's stop at a price that is not on the tick yet; None = no stop.
+
+        It is for what no triggered stop closes (R37).
+        """
+        group.asks_stop = False
+        self.cancel(group, "stop_loss", "replaced: its group grew", commands)
+        uncovered = _uncovered(group)
+        if asked is not None and asked > 0.0 and uncovered:
+            # R8: a stop is never tighter than asked.
+            to_tick = (
+                self._instrument.price_down if group.side == "long" else self._instrument.price_up
+            )
+            group.stop_loss = self.place(
+                Role.STOP_LOSS, group, to_tick(asked), commands, uncovered
+            )
+        self._note_prices(group)
+
+    def anew(self, group: Group, number: int, commands: list[Command]) -> None:
+        """Want an order anew whose contracts the venue has not changed, at the same price."""
+        for name in EXIT_NAMES:
+            order: PlaceOrder | None = getattr(group, name)
+            if order is not None and order.number == number:
+                self.cancel(group, name, "replaced: it was not resized", commands)
+                anew = self.place(
+                    order.role, group, order.price, commands, order.contracts, order.expires_ms
                 )
+                setattr(group, name, anew)
+
+    @staticmethod
+    def _note_prices(group: Group) -> None:
+        """Keep in a set's life where its exits stood last."""
         if isinstance(group, PositionSet):
             group.take_profit_price = group.take_profit.price if group.take_profit else None
             stops = [*group.triggered, *([group.stop_loss] if group.stop_loss else [])]
@@ -183,20 +246,11 @@ class ExitOrders:
             return self._instrument.price_up(group.average * (1.0 + distance))
         return self._instrument.price_down(group.average * (1.0 - distance))
 
-    def _stop_price(self, group: Group) -> float | None:
-        # R8: a stop is never tighter than asked.
-        if self.rules.stop_price is not None:
-            asked = self.rules.stop_price(group)
-        elif self.rules.stop_loss_pct is None:
-            asked = None
-        else:
-            distance = self.rules.stop_loss_pct
-            asked = group.average * (1.0 - distance if group.side == "long" else 1.0 + distance)
-        if asked is None or asked <= 0.0:
+    def _default_stop(self, group: Group) -> float | None:
+        distance = self.rules.stop_loss_pct
+        if distance is None:
             return None
-        if group.side == "long":
-            return self._instrument.price_down(asked)
-        return self._instrument.price_up(asked)
+        return group.average * (1.0 - distance if group.side == "long" else 1.0 + distance)
 
 
 def _uncovered(group: Group) -> float:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-import math
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from cryptosim_bt.accounting import arithmetic
+from cryptosim_bt.accounting.arithmetic import INVERSE, LINEAR, ceil_to_step, floor_to_step
 from cryptosim_bt.accounting.contracts import (
     FirstCryptoSimContract,
     InverseContract,
@@ -23,43 +22,6 @@ ContractKind = Literal["inverse", "linear"]
 VolumeUnit = Literal["contracts", "base", "quote"]
 
 FloatOrArray = TypeVar("FloatOrArray", float, npt.NDArray[np.float64])
-
-# R8: a value this close (relative) to a multiple of a step is that multiple.
-GRID_TOLERANCE = 1e-9
-# R8: prices are rounded to this many decimals, or to those of a finer step, so that no float dust
-# decides a touch.
-GRID_DECIMALS = 10
-
-
-def floor_to_step(value: float, step: float) -> float:
-    """Return the greatest multiple of ``step`` that is not above ``value`` (R8).
-
-    A value within 1e-9 (relative) of a multiple is that multiple. ``step`` 0 returns the value
-    as it is; otherwise the result is rounded to 10 decimals, or to those of a finer step.
-    """
-    return _to_step(value, step, up=False)
-
-
-def ceil_to_step(value: float, step: float) -> float:
-    """Return the smallest multiple of ``step`` that is not below ``value`` (R8)."""
-    return _to_step(value, step, up=True)
-
-
-def _to_step(value: float, step: float, *, up: bool) -> float:
-    if step == 0:
-        return value
-    steps = value / step
-    nearest = round(steps)
-    if abs(steps - nearest) > GRID_TOLERANCE * abs(steps):
-        nearest = math.ceil(steps) if up else math.floor(steps)
-    return round(nearest * step, grid_decimals(step))
-
-
-@functools.cache
-def grid_decimals(step: float) -> int:
-    """Return how many decimals multiples of ``step`` are rounded to: 10, or its own, if more."""
-    exponent = Decimal(repr(float(step))).normalize().as_tuple().exponent
-    return max(GRID_DECIMALS, -int(exponent))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +107,10 @@ class Instrument:
         Inverse: ``base_amount * price / contract_size``; linear: ``base_amount / contract_size``.
         May be 0 or below ``min_contracts``: then there is no order.
         """
-        coins = base_amount * price if self.kind == "inverse" else base_amount
-        return floor_to_step(coins / self.contract_size, self.lot)
+        formula = INVERSE if self.kind == "inverse" else LINEAR
+        return arithmetic.contracts_for(
+            formula, base_amount, self.contract_size, price, self.lot
+        )
 
 
 def split_symbol(symbol: str) -> tuple[str, str, str]:
@@ -186,7 +150,7 @@ def trade_type_of(symbol: str) -> int:
 # Maintenance is the first tier's: BTC 0.4 % from a recorded BTC-USD-SWAP position and the recorded
 # first tiers of BTC-USDT and ETH-USDT (0.4 %); ETH-USD 0.8 % from a recorded position (2021), kept
 # for ETH-USDC as the careful figure. Complete lists with a source and a date stand in
-# `assets/tiers_okx_*.yaml` (`tiers.py`); where there is none, larger positions need more than this
+# `okx_tiers/` (`maintenance_tiers.py`); where there is none, larger positions need more than this
 # one rate: give `instrument.tiers`.
 _OKX_SWAPS: dict[str, tuple[float, float, float, float]] = {
     "BTC/USD:BTC": (100.0, 1.0, 0.1, 0.004),

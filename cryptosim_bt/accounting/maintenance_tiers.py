@@ -1,4 +1,4 @@
-"""Maintenance margin by size, in the two forms that exchanges use.
+"""Maintenance margin by size, in the two forms that exchanges use (R31).
 
 - By contracts of the leg (OKX): the tier's rate applies to the whole leg; the requirement jumps at
   a tier's edge.
@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
+from cryptosim_bt.accounting.arithmetic import maintenance_margin, sum_floats
 from cryptosim_bt.accounting.contracts import (
     ALWAYS_LIQUIDATED,
     InverseContract,
@@ -31,6 +33,7 @@ BUILT_IN_TIERS = "built-in"
 
 Basis = Literal["contracts", "notional"]
 
+_MOST_LEVELS = 8
 _SHIPPED = Path(__file__).resolve().parent / "okx_tiers"
 _LARGEST_FILE = 1_000_000  # the longest list of a venue has some thousand
 
@@ -104,7 +107,7 @@ class MaintenanceTiers:
         """Return the maintenance margin of a leg at a price, in settlement currency."""
         notional = contract.notional(contracts, price)
         tier = self.tier_of(contracts if self.basis == "contracts" else notional)
-        return notional * tier.rate - tier.deduction
+        return maintenance_margin(notional, tier.rate, tier.deduction)
 
 
 def liquidation_region(
@@ -119,7 +122,7 @@ def liquidation_region(
 
     ``margin + pnl(P) <= maintenance(P) + taker fee of closing``. With tiers by notional, closed
     form within the tiers of each price interval, solved again in the next interval where the
-    solution lies beyond this one.
+    solution lies beyond this one (R32).
 
     Parameters
     ----------
@@ -130,12 +133,12 @@ def liquidation_region(
     """
     if tiers.basis == "contracts" or len(tiers.tiers) == 1:
         found = [tiers.tier_of(leg.contracts) for leg in legs]
-        deduction = sum([tier.deduction for tier in found])
+        deduction = sum_floats(tier.deduction for tier in found)
         return contract.liquidation_region(
             legs, margin, [tier.rate for tier in found], taker, deduction
         )
-    edges = sorted({_price_at(contract, leg, tier.floor) for leg in legs if leg.contracts
-                    for tier in tiers.tiers[1:]})  # fmt: skip
+    edges = sorted({contract.price_at_notional(leg.contracts, tier.floor)
+                    for leg in legs if leg.contracts for tier in tiers.tiers[1:]})  # fmt: skip
     edges = [0.0, *edges, math.inf]
     here = next(index for index in range(len(edges) - 1) if price < edges[index + 1])
     solve = _IntervalSolver(contract, legs, margin, tiers, taker, edges)
@@ -167,7 +170,7 @@ class _IntervalSolver:
             self.margin,
             [tier.rate for tier in found],
             self.taker,
-            sum(tier.deduction for tier in found),
+            sum_floats(tier.deduction for tier in found),
         )
 
     def below(self, interval: int) -> float:
@@ -186,12 +189,6 @@ class _IntervalSolver:
             if region.upper <= self.edges[index + 1] and region.upper < math.inf:
                 return max(region.upper, self.edges[index])
         return math.inf
-
-
-def _price_at(contract: InverseContract | LinearContract, leg: Leg, notional: float) -> float:
-    """Return the price at which a leg has a notional."""
-    value = leg.contracts * contract.contract_size
-    return value / notional if isinstance(contract, InverseContract) else notional / value
 
 
 def built_in_tiers(exchange: str, instrument: Instrument) -> Path | None:
@@ -220,17 +217,19 @@ def read_tiers(path: Path) -> MaintenanceTiers:
     ConfigError
         If the file is missing or is not of that form.
     """
+    reader = YAML(typ="safe", pure=True)
+    reader.max_depth = _MOST_LEVELS
     try:
         if path.exists() and not path.is_file():
             raise ValueError("is no file")  # a device could be read for ever
         if path.exists() and path.stat().st_size > _LARGEST_FILE:
             raise ValueError(f"holds more than {_LARGEST_FILE:,} bytes")
-        return _tiers_of(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return _tiers_of(reader.load(path.read_text(encoding="utf-8")))
     except OSError as error:
         found = f"cannot be read ({error.strerror})"
     except UnicodeDecodeError:
         found = "is no text in UTF-8"
-    except yaml.YAMLError as error:
+    except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         found = "is no YAML" if mark is None else f"is no YAML from line {mark.line + 1} on"
     except ValueError as error:

@@ -5,11 +5,14 @@ Values only. The same ones travel in a backtest, on paper and live.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
 from cryptosim_bt.accounting.contracts import Side
+
+# Contracts that differ by less than this share are the same: sums of lots in floats.
+CONTRACT_TOLERANCE = 1e-9
 
 
 class Role(StrEnum):
@@ -47,6 +50,7 @@ class PlaceOrder:
     ``number`` counts the orders of a book from 1 in the order of their making and names the
     order for good. ``price`` is the limit, or the trigger of a stop-loss. ``group`` is the
     backtrader tradeid of the Position or set that it closes; an entry has 0 until it fills.
+    ``expires_ms`` is the time from which it is over (R10), None for never.
     """
 
     number: int
@@ -55,6 +59,7 @@ class PlaceOrder:
     contracts: float
     price: float
     group: int = 0
+    expires_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +76,6 @@ class ResizeOrder:
 
     number: int
     contracts: float
-
-
-Command = PlaceOrder | CancelOrder | ResizeOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,10 @@ class Execution:
     fill_id
         The venue's name of the fill, by which a fill reported twice is known; None where the
         reporter never repeats itself (the simulated exchange).
+    entry
+        The holding's average that was closed against; 0 for what opens.
+    balance
+        The account's after it, as the exchange has it; None where it is not reported.
     """
 
     time_ms: int
@@ -106,6 +112,44 @@ class Execution:
     liquidity: Liquidity
     realized_pnl: float
     fill_id: str | None = None
+    entry: float = 0.0
+    balance: float | None = None
+
+    def split(self, contracts: float) -> tuple[Execution, Execution | None]:
+        """Return the part of a fill that is of so many contracts, and the rest with its money.
+
+        The rest is None if there is none, or but float dust: the whole fill is the part then.
+        """
+        if self.contracts <= contracts * (1.0 + CONTRACT_TOLERANCE):
+            return self, None
+        share = contracts / self.contracts
+        part = replace(
+            self,
+            contracts=contracts,
+            fee=self.fee * share,
+            realized_pnl=self.realized_pnl * share,
+        )
+        rest = replace(
+            self,
+            contracts=self.contracts - contracts,
+            fee=self.fee - part.fee,
+            realized_pnl=self.realized_pnl - part.realized_pnl,
+        )
+        return part, rest
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownFill:
+    """A fill, or the rest of one, that the book cannot place, and why: a call to reconcile.
+
+    The book has booked nothing of ``execution``, whose contracts and fee are those of the rest.
+    """
+
+    execution: Execution
+    reason: str
+
+
+Command = PlaceOrder | CancelOrder | ResizeOrder | UnknownFill
 
 
 class FundingPayment(NamedTuple):

@@ -1,54 +1,57 @@
 """The strategy's book: Transactions, the open Position of a side, PositionSets (R18-R21).
 
-Fills go in, wanted orders come out; no I/O, no clock, no backtrader. The same book runs in a
+Events go in, wanted orders come out; no I/O, no clock, no backtrader. The same book runs in a
 backtest, on paper and live, so it takes partial fills, fills of orders that were cancelled
-meanwhile, and the end of orders in any sequence.
+meanwhile, the end of orders in any sequence, and what a venue tells twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
-from cryptosim_bt.accounting.contracts import (
-    SIDES,
-    Leg,
-    Side,
+from cryptosim_bt.accounting.arithmetic import sum_floats
+from cryptosim_bt.accounting.book_events import (
+    NO_ANSWER,
+    REPEATED,
+    Answer,
+    BookedFill,
+    BookEvent,
+    Change,
+    ChangeRefused,
+    EntryWanted,
+    Forgiven,
+    Funded,
+    LegClosed,
+    OrderAccepted,
+    OrderEnded,
+    OrderRejected,
+    OrderResized,
+    SignalExitWanted,
+    StopGiven,
+    StopTriggered,
 )
-from cryptosim_bt.accounting.exit_orders import CONTRACT_TOLERANCE, BookRules, ExitOrders
+from cryptosim_bt.accounting.contracts import SIDES, Leg, Side
+from cryptosim_bt.accounting.exit_orders import BookRules, EndedOrders, ExitOrders
 from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.accounting.orders import (
+    CONTRACT_TOLERANCE,
     Command,
     Execution,
-    OrderEnd,
+    Liquidity,
     PlaceOrder,
     Role,
+    UnknownFill,
 )
-from cryptosim_bt.accounting.position_sets import Group, Position, PositionSet, Trade, Transaction
-
-
-class PositionMath(Protocol):
-    """What the book asks of a market's money."""
-
-    def pnl(self, side: Side, contracts: float, entry: float, exit: float) -> float:
-        """Return profit (+) or loss (-) before fees."""
-
-    def average_entry(self, fills: Sequence[tuple[float, float]]) -> float:
-        """Return the average price of pairs (contracts, price), at least one of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class FillOutcome:
-    """What a fill did to the book: the group it hit, PnL against its average, wanted orders.
-
-    ``transaction`` is the number of the Transaction that an entry belongs to, None for an exit.
-    """
-
-    group: str
-    group_pnl: float
-    commands: list[Command]
-    transaction: int | None = None
+from cryptosim_bt.accounting.position_sets import (
+    Group,
+    Position,
+    PositionMath,
+    PositionSet,
+    Trade,
+    Transaction,
+)
 
 
 @dataclass(slots=True)
@@ -93,19 +96,17 @@ class PositionBook:
         self._tradeids = 0
         self._transactions = 0
         self._positions: dict[Side, Position] = {side: self._new_position(side) for side in SIDES}
-        self._seen_fills: set[str] = set()
+        # Kinds and ids of what moved money; a venue may tell it twice.
+        self._applied: set[tuple[type, str]] = set()
         # What is held, as PnL sees it; forgotten at every change.
         self._exposures: list[Leg] | None = None
         self._entries: dict[int, _WorkingEntry] = {}
+        self._ended_entries: EndedOrders[_WorkingEntry] = EndedOrders()
 
     @property
     def rules(self) -> BookRules:
         """How the book cuts and protects its positions."""
         return self._orders.rules
-
-    @rules.setter
-    def rules(self, rules: BookRules) -> None:
-        self._orders.rules = rules
 
     # ------------------------------------------------------------------ what is held
     def position(self, side: Side) -> Position:
@@ -136,7 +137,7 @@ class PositionBook:
 
     def contracts(self, side: Side) -> float:
         """Return the contracts held on a side: the sum over its groups."""
-        return sum(group.contracts for group in self.groups(side))
+        return sum_floats(group.contracts for group in self.groups(side))
 
     def unrealized_pnl(self, price: float) -> float:
         """Return the PnL of all groups at a price, each against its own average."""
@@ -159,84 +160,110 @@ class PositionBook:
         """Return the open group of a side that carries a tradeid, None if there is none."""
         return next((group for group in self.groups(side) if group.tradeid == tradeid), None)
 
-    # ------------------------------------------------------------------ what is wanted
-    def want_entry(self, side: Side, contracts: float, price: float) -> PlaceOrder:
-        """Return a new entry order and wait for its fills."""
-        order = PlaceOrder(self._orders.next_number(), Role.ENTRY, side, contracts, price)
-        self._entries[order.number] = _WorkingEntry(order)
-        return order
+    # ------------------------------------------------------------------ what happens
+    def apply(self, event: BookEvent) -> Answer:
+        """Take an event in and answer with the orders that it makes wanted.
 
-    def want_signal_exit(self, side: Side, price: float) -> list[Command]:
-        """Return the orders that close a side's Position at a limit (R11).
+        The same events make the same book and the same answers, whoever gives them. One that moves
+        money and whose id was seen before is not applied again; one of an order that is over, or
+        was never the book's, changes nothing. A fill that the book cannot place, whole or in part,
+        is answered with `UnknownFill`.
+        """
+        return self._DOORS[type(event)](self, event)
+
+    def _is_new(self, event: BookEvent, name: str | None) -> bool:
+        """Tell whether an event is applied for the first time, as far as its id says."""
+        if name is None:
+            return True
+        key = (type(event), name)
+        if key in self._applied:
+            return False
+        self._applied.add(key)
+        return True
+
+    def _nothing(self, _: BookEvent) -> Answer:
+        # What the venue confirms was wanted before: it is for the record and the journal.
+        return NO_ANSWER
+
+    def _entry_wanted(self, event: EntryWanted) -> Answer:
+        order = PlaceOrder(
+            self._orders.next_number(), Role.ENTRY, event.side, event.contracts, event.price,
+            expires_ms=event.expires_ms,
+        )  # fmt: skip
+        self._entries[order.number] = _WorkingEntry(order)
+        return Answer((order,))
+
+    def _signal_exit_wanted(self, event: SignalExitWanted) -> Answer:
+        """Close a side's Position at a limit (R11).
 
         The exit takes the place of the take-profit; the stop stays; a newer exit replaces an
         older one. An empty Position wants nothing.
         """
-        position = self._positions[side]
+        position = self._positions[event.side]
         if not position.contracts:
-            return []
+            return NO_ANSWER
         commands: list[Command] = []
         self._orders.cancel(position, "signal_exit", "replaced by a newer signal exit", commands)
         self._orders.cancel(position, "take_profit", "signal exit takes its place", commands)
-        position.signal_exit = self._orders.place(Role.SIGNAL_EXIT, position, price, commands)
-        return commands
+        position.signal_exit = self._orders.place(
+            Role.SIGNAL_EXIT, position, event.price, commands, expires_ms=event.expires_ms
+        )
+        return Answer(commands)
 
-    # ------------------------------------------------------------------ what happened
-    def apply_fill(self, fill: Execution) -> FillOutcome | None:
-        """Take a fill in and answer with the orders that it makes wanted.
+    def _stop_given(self, event: StopGiven) -> Answer:
+        group = self._group_of(event.group, event.side)
+        if group is None or not group.asks_stop:
+            return NO_ANSWER
+        commands: list[Command] = []
+        self._orders.put_stop(group, event.price, commands)
+        return Answer(commands)
 
-        Returns
-        -------
-        FillOutcome or None
-            None for a fill whose ``fill_id`` was seen before: a venue may report it twice.
-
-        Raises
-        ------
-        KeyError
-            If the fill's order, or the group it closes, is not the book's.
-        """
-        if fill.fill_id is not None:
-            if fill.fill_id in self._seen_fills:
-                return None
-            self._seen_fills.add(fill.fill_id)
-        self._exposures = None
-        if fill.role is Role.ENTRY:
-            return self._entered(fill)
-        return self._exited(fill)
-
-    def order_ended(
-        self, number: int, end: OrderEnd, time_ms: int | None = None
-    ) -> list[Command]:
-        """Take in that an order ended, at a time, without (further) fills.
+    def _order_ended(self, event: OrderEnded | OrderRejected) -> Answer:
+        """Take in that an order is over.
 
         An entry with something filled counts from now on as a Transaction; a signal exit gives
         its place back to the take-profit (R11). The end of an order that the book cancelled
         itself wants nothing.
         """
-        entry = self._entries.get(number)
+        entry = self._entries.pop(event.number, None)
         if entry is not None:
             entry.ended = True
-            transaction = entry.transaction
-            return [] if transaction is None else self._completed(transaction, time_ms, grew=False)
-        order = self._orders.find(number)
+            self._ended_entries.keep(event.number, entry)
+            if entry.transaction is None:
+                return NO_ANSWER
+            return self._completed(entry.transaction, event.time_ms, grew=False)
+        order = self._orders.end(event.number)
+        group = None if order is None else self._group_of(order.group, order.side)
+        if group is None or self._orders.release(group, event.number) != "signal_exit":
+            return NO_ANSWER
+        return self._protected(group, [])
+
+    def _change_refused(self, event: ChangeRefused) -> Answer:
+        """Replace an order that the venue has not resized, if it is still wanted.
+
+        One that was not cancelled stays known until its end is told: it may fill, and does no
+        harm until then that a fill in time would not have done.
+        """
+        order = self._orders.find(event.number) if event.change is Change.RESIZE else None
         group = None if order is None else self._group_of(order.group, order.side)
         commands: list[Command] = []
-        if group is not None and self._orders.release(group, number) == "signal_exit":
-            self._orders.protect(group, commands)
-        return commands
+        if group is not None:
+            self._orders.anew(group, event.number, commands)
+        return Answer(commands)
 
-    def stop_triggered(self, number: int) -> None:
-        """Take in that a stop has become a market order with something left to fill (R37).
-
-        It goes on for what it was sent for; a group that grows gets a stop for the rest.
-        """
-        order = self._orders.find(number)
+    def _stop_triggered(self, event: StopTriggered) -> Answer:
+        # R37: it goes on for what it was sent for; a group that grows gets a stop for the rest.
+        order = self._orders.find(event.number)
         group = None if order is None else self._group_of(order.group, order.side)
         if group is not None:
-            self._orders.set_off(group, number)
+            self._orders.set_off(group, event.number)
+        return NO_ANSWER
 
-    def fund(self, side: Side, payment: float) -> None:
-        """Book a funding cash flow of a leg (+ = received), by contracts (R22)."""
+    def _funded(self, event: Funded) -> Answer:
+        # R22: shared by contracts (+ = received). Of an empty leg only the money is booked.
+        if not self._is_new(event, event.payment_id):
+            return REPEATED
+        side, payment = event.funding.side, event.funding.payment
         self.balance += payment
         held = self.contracts(side)
         for group in self.groups(side):
@@ -244,67 +271,95 @@ class PositionBook:
                 group.funding_paid -= payment * group.contracts / held
             for transaction in group.transactions:
                 transaction.funding_paid -= payment * transaction.open_contracts / held
+        return NO_ANSWER
 
-    def forgive(self, shortfall: float) -> None:
-        """Book money that the exchange forgave at a liquidation (R23)."""
-        self.balance += shortfall
+    def _forgiven(self, event: Forgiven) -> Answer:
+        if not self._is_new(event, event.payment_id):
+            return REPEATED
+        self.balance += event.amount  # R23
+        return NO_ANSWER
+
+    def _filled(self, fill: Execution) -> Answer:
+        if not self._is_new(fill, fill.fill_id):
+            return REPEATED
+        self._exposures = None
+        if fill.role is Role.ENTRY:
+            return self._entered(fill)
+        group = self._closed_by(fill)
+        if group is None:
+            why = "its order is not the book's, or what it closes was closed before"
+            return Answer((UnknownFill(fill, why),))
+        return self._exited(group, fill)
+
+    def _leg_closed(self, event: LegClosed) -> Answer:
+        """Close contracts of a leg in R23's order: sets by birth, then the Position."""
+        if not self._is_new(event, event.fill_id):
+            return REPEATED
+        self._exposures = None
+        rest: Execution | None = Execution(
+            event.time_ms, None, event.role, event.side, 0, event.price, event.contracts,
+            event.fee, Liquidity.TAKER, event.realized_pnl, event.fill_id, balance=event.balance,
+        )  # fmt: skip
+        commands: list[Command] = []
+        fills: list[BookedFill] = []
+        for group in list(self.groups(event.side)):
+            if rest is None:
+                break
+            part, rest = rest.split(group.contracts)
+            answer = self._exited(group, replace(part, group=group.tradeid))
+            commands.extend(answer.commands)
+            fills.extend(answer.fills)
+        if rest is not None:
+            commands.append(UnknownFill(rest, "the venue closed more than the book holds"))
+        return Answer(commands, fills)
 
     # ------------------------------------------------------------------ entries
-    def _entered(self, fill: Execution) -> FillOutcome:
-        if fill.number is None or fill.number not in self._entries:
-            raise KeyError(f"fill of order {fill.number}, which is no working entry of this book")
-        entry = self._entries[fill.number]
+    def _entered(self, fill: Execution) -> Answer:
+        number = fill.number or 0
+        entry = self._entries.get(number) or self._ended_entries.get(number)
+        if entry is None:
+            return Answer((UnknownFill(fill, "its order is no entry that the book waits for"),))
         position = self._positions[fill.side]
         transaction = entry.transaction
         if transaction is None or transaction not in position.transactions:
             # The first fill, or what was filled before has been closed meanwhile.
             self._transactions += 1
             transaction = entry.transaction = Transaction(
-                self._transactions, fill.side, fill.number, entry_time_ms=fill.time_ms
+                self._transactions, fill.side, number, entry_time_ms=fill.time_ms
             )
             position.transactions.append(transaction)
-        if transaction.contracts:
-            entered = (transaction.contracts, transaction.entry_price)
-            held = (transaction.open_contracts, transaction.open_price)
-            new = (fill.contracts, fill.price)
-            transaction.entry_price = self._money.average_entry([entered, new])
-            transaction.open_price = self._money.average_entry([held, new])
-        else:
-            transaction.entry_price = transaction.open_price = fill.price
-        transaction.contracts += fill.contracts
-        transaction.open_contracts += fill.contracts
-        transaction.fees += fill.fee
+        transaction.enter(self._money, fill)
         self.balance -= fill.fee
-        position.average = self._average(position)
+        position.average = position.open_average(self._money)
         position.contracts += fill.contracts
         entry.filled += fill.contracts
         name = position.name
         whole = entry.filled >= entry.order.contracts * (1.0 - CONTRACT_TOLERANCE)
         if whole:
-            del self._entries[fill.number]
+            self._entries.pop(number, None)
+            self._ended_entries.pop(number, None)
         if whole or entry.ended:
-            commands = self._completed(transaction, fill.time_ms, grew=True)
+            answer = self._completed(transaction, fill.time_ms, grew=True)
         else:
-            commands = []
-            self._orders.protect(position, commands)
-        return FillOutcome(name, 0.0, commands, transaction.id)
+            answer = self._protected(position, [])
+        return replace(answer, fills=(BookedFill(fill, name, 0.0, transaction.id),))
 
-    def _completed(
-        self, transaction: Transaction, time_ms: int | None, *, grew: bool
-    ) -> list[Command]:
+    def _protected(self, group: Group, commands: list[Command]) -> Answer:
+        """Give a group its exits (R19), after other commands."""
+        self._orders.protect(group, commands)
+        return Answer(commands, asks_stop=group if group.asks_stop else None)
+
+    def _completed(self, transaction: Transaction, time_ms: int, *, grew: bool) -> Answer:
         """Count a finished Transaction; make a set when the Position is full (R18)."""
         transaction.complete = True
-        commands: list[Command] = []
         position = self._positions[transaction.side]
         if transaction not in position.transactions:
-            return commands
+            return NO_ANSWER
         if self._makes_set(position):
-            born_ms = transaction.entry_time_ms if time_ms is None else time_ms
-            self._orders.protect(self._make_set(position, born_ms, commands), commands)
-        elif grew:
-            # R19: replaced when the contents grow; the end of an order is no growth.
-            self._orders.protect(position, commands)
-        return commands
+            commands: list[Command] = []
+            return self._protected(self._make_set(position, time_ms, commands), commands)
+        # R19: replaced when the contents grow; the end of an order is no growth.
+        return self._protected(position, []) if grew else NO_ANSWER
 
     def _makes_set(self, position: Position) -> bool:
         # All of them complete: a Transaction that still grows must not be cut off half-way.
@@ -321,32 +376,16 @@ class PositionBook:
         self._orders.cancel(position, "take_profit", "the Position became a set", commands)
         self._orders.cancel(position, "stop_loss", "the Position became a set", commands)
         self._orders.cancel(position, "signal_exit", "the Position became a set", commands)
-        made = PositionSet(
-            side=side,
-            # A set keeps the Position's tradeid so that backtrader's Trade goes on with it.
-            tradeid=position.tradeid,
-            transactions=position.transactions,
-            contracts=position.contracts,
-            average=position.average,
-            # A market order cannot be called back; the set keeps it, as it keeps the tradeid.
-            triggered=position.triggered,
-            number=len(self.sets) + 1,
-            born_ms=born_ms,
-            entries=len(position.transactions),
-            members=" ".join(str(each.id) for each in position.transactions),
-            entered_contracts=position.contracts,
-            entry_average=position.average,
-            fees=sum(transaction.fees for transaction in position.transactions),
-            funding_paid=sum(transaction.funding_paid for transaction in position.transactions),
-        )
+        made = PositionSet.of(position, len(self.sets) + 1, born_ms)
         self.sets.append(made)
         self._open_sets[side].append(made)
         self._positions[side] = self._new_position(side)
         return made
 
     # ------------------------------------------------------------------ exits
-    def _exited(self, fill: Execution) -> FillOutcome:
-        group = self._closed_by(fill)
+    def _exited(self, group: Group, fill: Execution) -> Answer:
+        """Close contracts of a group; what the fill has beyond them is none of the book's."""
+        fill, surplus = fill.split(group.contracts)
         whole = fill.contracts >= group.contracts * (1.0 - CONTRACT_TOLERANCE)
         group_pnl = self._money.pnl(fill.side, fill.contracts, group.average, fill.price)
         self.balance += group_pnl - fill.fee
@@ -361,56 +400,26 @@ class PositionBook:
         else:
             group.contracts -= fill.contracts
             self._orders.shrink(group, fill, commands)
-        return FillOutcome(name, group_pnl, commands)
+        if surplus is not None:
+            commands.append(UnknownFill(surplus, f"more than {name} held"))
+        return Answer(commands, (BookedFill(fill, name, group_pnl),))
 
-    def _closed_by(self, fill: Execution) -> Group:
+    def _closed_by(self, fill: Execution) -> Group | None:
         """Return the group that a fill closes: its order's, or the one that the fill names."""
-        tradeid, side = fill.group, fill.side
-        if fill.number is not None:
-            order = self._orders.find(fill.number)
-            if order is None:
-                raise KeyError(f"fill of order {fill.number}, which is no exit of this book")
-            tradeid, side = order.group, order.side
-        group = self._group_of(tradeid, side)
-        if group is None:
-            raise KeyError(f"fill of order {fill.number}: its group is closed already")
-        return group
+        if fill.number is None:
+            return self._group_of(fill.group, fill.side)
+        order = self._orders.find(fill.number)
+        return None if order is None else self._group_of(order.group, order.side)
 
     def _close_transactions(self, group: Group, fill: Execution, whole: bool) -> None:
-        """Take a fill's contracts from every Transaction of a group, pro rata."""
-        for transaction in list(group.transactions):
-            part = transaction.open_contracts
-            if not whole:
-                part *= fill.contracts / group.contracts
-            transaction.gross_pnl += self._money.pnl(
-                transaction.side, part, transaction.open_price, fill.price
-            )
-            transaction.fees += fill.fee * part / fill.contracts
-            transaction.exits.append((part, fill.price))
-            transaction.open_contracts -= part
+        """Take a fill's contracts from every Transaction of a group, pro rata (R36)."""
+        for transaction in group.transactions:
+            share = 1.0 if whole else fill.contracts / group.contracts
+            transaction.exit(self._money, fill, share)
             if whole:
                 transaction.open_contracts = 0.0
-                self.trades.append(self._trade(transaction, group, fill))
-
-    def _trade(self, transaction: Transaction, group: Group, fill: Execution) -> Trade:
-        exits = transaction.exits
-        exit_price = fill.price if len(exits) == 1 else self._money.average_entry(exits)
-        return Trade(
-            id=len(self.trades) + 1,
-            side=transaction.side,
-            contracts=transaction.contracts,
-            entry_time_ms=transaction.entry_time_ms,
-            exit_time_ms=fill.time_ms,
-            entry_price=transaction.entry_price,
-            exit_price=exit_price,
-            gross_pnl=transaction.gross_pnl,
-            fees=transaction.fees,
-            funding_paid=transaction.funding_paid,
-            net_pnl=transaction.gross_pnl - transaction.fees - transaction.funding_paid,
-            exit_reason=fill.role.value,
-            group=group.name,
-            transaction=transaction.id,
-        )
+                number = len(self.trades) + 1
+                self.trades.append(transaction.trade(self._money, number, group.name, fill))
 
     def _end_group(self, group: Group, fill: Execution, commands: list[Command]) -> None:
         if fill.number is not None:
@@ -418,20 +427,19 @@ class PositionBook:
             self._orders.forget(fill.number)
         self._orders.cancel_all(group, f"{fill.role.value} closed its group", commands)
         if isinstance(group, PositionSet):
-            group.ended_ms, group.exit_price = fill.time_ms, fill.price
-            group.exit_reason = fill.role.value
-            group.contracts = 0.0
-            group.transactions = []
+            group.end(fill)
             self._open_sets[group.side].remove(group)
         else:
             # The emptied Position takes a new tradeid: the old one's backtrader Trade is over.
             self._positions[group.side] = self._new_position(group.side)
 
-    def _average(self, group: Group) -> float:
-        return self._money.average_entry(
-            [(part.open_contracts, part.open_price) for part in group.transactions]
-        )
-
     def _new_position(self, side: Side) -> Position:
         self._tradeids += 1
         return Position(side, self._tradeids)
+
+    _DOORS: ClassVar[dict[type, Callable[[PositionBook, Any], Answer]]] = {
+        EntryWanted: _entry_wanted, SignalExitWanted: _signal_exit_wanted, StopGiven: _stop_given,
+        OrderAccepted: _nothing, OrderRejected: _order_ended, OrderEnded: _order_ended,
+        OrderResized: _nothing, ChangeRefused: _change_refused, StopTriggered: _stop_triggered,
+        Execution: _filled, LegClosed: _leg_closed, Funded: _funded, Forgiven: _forgiven,
+    }  # fmt: skip

@@ -1,23 +1,36 @@
 """What the strategy's book holds: Transactions, the Position of a side, PositionSets, Trades.
 
-Values with their life; what happens to them is decided in `positions.py`.
+Values with their life; what happens to them is decided in `position_book.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from cryptosim_bt.accounting.arithmetic import sum_floats
 from cryptosim_bt.accounting.contracts import Side
-from cryptosim_bt.accounting.orders import PlaceOrder
+from cryptosim_bt.accounting.orders import Execution, PlaceOrder
+
+
+class PositionMath(Protocol):
+    """What the book asks of a market's money."""
+
+    def pnl(self, side: Side, contracts: float, entry: float, exit: float) -> float:
+        """Return profit (+) or loss (-) before fees."""
+
+    def average_entry(self, fills: Sequence[tuple[float, float]]) -> float:
+        """Return the average price of pairs (contracts, price), at least one of them."""
 
 
 @dataclass(slots=True, eq=False)
 class Transaction:
-    """One filled entry order: grows with its fills, ends as one trade.
+    """One filled entry order: grows with its fills (R35), ends as one trade.
 
     ``contracts`` were entered in all at the average ``entry_price``; ``open_contracts`` of them
     are still held, at ``open_price``: another average where some were closed between two fills of
-    the entry. Fees and ``funding_paid`` are costs (+ = paid).
+    the entry (R36). Fees and ``funding_paid`` are costs (+ = paid).
     """
 
     id: int
@@ -33,6 +46,47 @@ class Transaction:
     gross_pnl: float = 0.0
     complete: bool = False
     exits: list[tuple[float, float]] = field(default_factory=list)
+
+    def enter(self, money: PositionMath, fill: Execution) -> None:
+        """Take in a fill of the entry; what is held and what was entered average apart (R36)."""
+        if self.contracts:
+            entered = (self.contracts, self.entry_price)
+            held = (self.open_contracts, self.open_price)
+            new = (fill.contracts, fill.price)
+            self.entry_price = money.average_entry([entered, new])
+            self.open_price = money.average_entry([held, new])
+        else:
+            self.entry_price = self.open_price = fill.price
+        self.contracts += fill.contracts
+        self.open_contracts += fill.contracts
+        self.fees += fill.fee
+
+    def exit(self, money: PositionMath, fill: Execution, share: float) -> None:
+        """Take in that a fill closes a share of what is held."""
+        part = self.open_contracts * share
+        self.gross_pnl += money.pnl(self.side, part, self.open_price, fill.price)
+        self.fees += fill.fee * part / fill.contracts
+        self.exits.append((part, fill.price))
+        self.open_contracts -= part
+
+    def trade(self, money: PositionMath, number: int, group: str, last: Execution) -> Trade:
+        """Return the trade that it was, once its last fill has closed it."""
+        return Trade(
+            id=number,
+            side=self.side,
+            contracts=self.contracts,
+            entry_time_ms=self.entry_time_ms,
+            exit_time_ms=last.time_ms,
+            entry_price=self.entry_price,
+            exit_price=last.price if len(self.exits) == 1 else money.average_entry(self.exits),
+            gross_pnl=self.gross_pnl,
+            fees=self.fees,
+            funding_paid=self.funding_paid,
+            net_pnl=self.gross_pnl - self.fees - self.funding_paid,
+            exit_reason=last.role.value,
+            group=group,
+            transaction=self.id,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +119,7 @@ class Group:
     ``average`` is the entry average of what is held; a partial exit leaves it (R19).
     ``take_profit``, ``stop_loss`` and ``signal_exit`` are the working orders, if any;
     ``triggered`` are stops that have become market orders, older first, each with what is left of
-    it (R37).
+    it (R37). ``asks_stop`` while the strategy has not yet said where its stop stands.
     """
 
     side: Side
@@ -77,11 +131,18 @@ class Group:
     stop_loss: PlaceOrder | None = None
     signal_exit: PlaceOrder | None = None
     triggered: list[PlaceOrder] = field(default_factory=list)
+    asks_stop: bool = False
 
     @property
     def name(self) -> str:
         """The name that results show."""
         raise NotImplementedError
+
+    def open_average(self, money: PositionMath) -> float:
+        """Return the average entry of what is held (R19)."""
+        return money.average_entry(
+            [(part.open_contracts, part.open_price) for part in self.transactions]
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -120,3 +181,33 @@ class PositionSet(Group):
     def name(self) -> str:
         """``S`` and the number of the set, counted over both sides."""
         return f"S{self.number}"
+
+    @classmethod
+    def of(cls, position: Position, number: int, born_ms: int) -> PositionSet:
+        """Cut a full Position off."""
+        transactions = position.transactions
+        return cls(
+            side=position.side,
+            # A set keeps the Position's tradeid so that backtrader's Trade goes on with it.
+            tradeid=position.tradeid,
+            transactions=transactions,
+            contracts=position.contracts,
+            average=position.average,
+            # A market order cannot be called back; the set keeps it, as it keeps the tradeid (R37).
+            triggered=position.triggered,
+            number=number,
+            born_ms=born_ms,
+            entries=len(transactions),
+            members=" ".join(str(each.id) for each in transactions),
+            entered_contracts=position.contracts,
+            entry_average=position.average,
+            fees=sum_floats(each.fees for each in transactions),
+            funding_paid=sum_floats(each.funding_paid for each in transactions),
+        )
+
+    def end(self, last: Execution) -> None:
+        """Take in that a fill has closed the last of it."""
+        self.ended_ms, self.exit_price = last.time_ms, last.price
+        self.exit_reason = last.role.value
+        self.contracts = 0.0
+        self.transactions = []

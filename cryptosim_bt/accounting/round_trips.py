@@ -1,4 +1,4 @@
-"""What a strategy without a book holds, each leg from flat to flat: one trade.
+"""What a strategy without a book holds, each leg from flat to flat: one trade (R51).
 
 The strategy's half of R21 where there are no Transactions and sets: made from the fills alone, so
 that its money and contracts can be compared with the exchange's. A round trip begins with the fill
@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from cryptosim_bt.accounting.arithmetic import sum_floats
+from cryptosim_bt.accounting.book_events import BookedFill
 from cryptosim_bt.accounting.contracts import Side
 from cryptosim_bt.accounting.money import Holding, MoneyScheme
 from cryptosim_bt.accounting.orders import Execution, Role
-from cryptosim_bt.accounting.position_book import FillOutcome
 from cryptosim_bt.accounting.position_sets import PositionSet, Trade
 
 
@@ -59,13 +60,13 @@ class RoundTrips:
     _begun: int = 0
 
     # ------------------------------------------------------------------ what happens
-    def apply_fill(self, fill: Execution, reason: str) -> FillOutcome:
+    def apply_fill(self, fill: Execution, reason: str) -> BookedFill:
         """Take a fill in; ``reason`` is what ends the trade if the fill does."""
         self.balance -= fill.fee
         group = f"P-{fill.side}"
         if fill.role is Role.ENTRY:
-            return FillOutcome(group, 0.0, [], self._enter(fill))
-        return FillOutcome(group, self._exit(fill, reason), [])
+            return BookedFill(fill, group, 0.0, self._enter(fill))
+        return BookedFill(fill, group, self._exit(fill, reason))
 
     def _enter(self, fill: Execution) -> int:
         """Take in contracts; return the number of their round trip."""
@@ -116,7 +117,7 @@ class RoundTrips:
 
     def equity(self, price: float) -> float:
         """Return balance plus the PnL of what is held at a price."""
-        return self.balance + sum(
+        return self.balance + sum_floats(
             self.money.pnl(side, trip.holding.contracts, trip.holding.average, price)
             for side, trip in self._open.items()
         )

@@ -7,6 +7,7 @@ from array import array
 import numpy as np
 import pandas as pd
 
+from cryptosim_bt.accounting.orders import Role
 from cryptosim_bt.errors import PluginError
 from cryptosim_bt.plugins.analyzer import ReportAnalyzer
 from cryptosim_bt.results.result import LAST_BAR_COLUMNS
@@ -37,7 +38,16 @@ class BarRecorder(ReportAnalyzer):
         self._version = self._sets = -1
 
     def next(self) -> None:
-        """Record a bar."""
+        """Record a bar; before the last one is recorded, what is open may be closed (R24)."""
+        self._close_at_end()
+        self._record_bar()
+
+    def _close_at_end(self) -> None:
+        data = self.strategy.data
+        if self._broker.p.close_at_end and len(data) == data.buflen():
+            self._exchange.close_everything(Role.CLOSE_AT_END, self._broker.last_price)
+
+    def _record_bar(self) -> None:
         account, mark = self._account, self._broker.mark_price
         if account.version != self._version or len(self._book.sets) != self._sets:
             self._note_holdings(mark)
@@ -117,7 +127,8 @@ class PlainBarRecorder(BarRecorder):
             self.next()
 
     def next(self) -> None:
-        """Let the ledger close the bar, then record it."""
+        """Let the ledger compare the money, then record the bar."""
+        self._close_at_end()
         data = self.strategy.data
         self._ledger.at_close(last_bar=len(data) == data.buflen())
-        super().next()
+        self._record_bar()

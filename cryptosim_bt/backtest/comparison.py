@@ -1,4 +1,4 @@
-"""Tell two runs apart: settings that differ, where the runs part, what each difference did."""
+"""Tell two runs apart: their settings, where they first differ, what each difference did."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cryptosim_bt.accounting.arithmetic import sum_floats
 from cryptosim_bt.backtest.stored_run import StoredRun, flat
 from cryptosim_bt.config.document import Document
 from cryptosim_bt.config.settings import Settings, settings_of
@@ -30,8 +31,8 @@ _TOGETHER = {
     "sizing": ("trading.sizing.",),
     "stop": ("trading.stop.",),
 }
-# The figures that tell what a difference did.
-TOLD = (
+# The figures by which what a difference did is reported.
+REPORTED = (
     "final_equity", "total_return", "max_drawdown", "sharpe", "trades", "win_rate", "fees_paid",
     "funding_paid", "liquidations",
 )  # fmt: skip
@@ -69,8 +70,8 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Parting:
-    """Where two tables part: the time or number of the first row that differs, and its cells."""
+class FirstDifference:
+    """The first row in which two tables differ: its time or number, and its cells."""
 
     stage: str
     place: str
@@ -98,8 +99,8 @@ class Comparison:
     b: StoredRun
     settings: tuple[Pair, ...]
     origins: tuple[Pair, ...]
-    bars: tuple[Parting, ...]
-    fill: Parting | None
+    bars: tuple[FirstDifference, ...]
+    fill: FirstDifference | None
     figures: tuple[Pair, ...]
     effects: tuple[Effect, ...]
 
@@ -123,8 +124,8 @@ def compare(a: StoredRun, b: StoredRun, run: Run | None = None) -> Comparison:
         b=b,
         settings=settings,
         origins=tuple(_origins(a.result, b.result)),
-        bars=tuple(bar_partings(a.result, b.result)),
-        fill=fill_parting(a.result.fills, b.result.fills),
+        bars=tuple(bar_differences(a.result, b.result)),
+        fill=fill_difference(a.result.fills, b.result.fills),
         figures=tuple(figure_pairs(a.result.summary, b.result.summary)),
         effects=() if run is None else tuple(effects(a, b, settings, run)),
     )
@@ -159,14 +160,14 @@ def figure_pairs(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Pair]:
     return [Pair(name, _at(a, name), _at(b, name)) for name in _NUMBERS]
 
 
-# ---------------------------------------------------------------------- where they part
-def bar_partings(a: Result, b: Result) -> list[Parting]:
-    """Return the first bar of each stage in which the runs part, earliest first.
+# ---------------------------------------------------------------------- where they differ
+def bar_differences(a: Result, b: Result) -> list[FirstDifference]:
+    """Return the first bar of each stage in which the runs differ, earliest first.
 
     The stages follow each other within a bar: the window, prices, indicators, signal, account.
     """
     one, other = a.bars.set_index("time"), b.bars.set_index("time")
-    found = list(_window_parting(one, other))
+    found = list(_window_difference(one, other))
     shared = one.index.intersection(other.index)
     indicators = [name for name in a.indicators if name in b.indicators]
     stages = {
@@ -183,18 +184,18 @@ def bar_partings(a: Result, b: Result) -> list[Parting]:
                 Pair(name, _cell(left[name].iloc[row]), _cell(right[name].iloc[row]))
                 for name in wrong
             )
-            found.append(Parting(stage, iso_utc(shared[row]), cells))
+            found.append(FirstDifference(stage, iso_utc(shared[row]), cells))
     # Sorting is stable: within a bar the stages keep their order.
     return sorted(found, key=lambda parting: parting.place)
 
 
-def _window_parting(one: pd.DataFrame, other: pd.DataFrame) -> list[Parting]:
+def _window_difference(one: pd.DataFrame, other: pd.DataFrame) -> list[FirstDifference]:
     alone = one.index.symmetric_difference(other.index)
     if not len(alone):
         return []
     time = alone[0]
     cell = Pair("bar", *("there" if time in each.index else None for each in (one, other)))
-    return [Parting("window", iso_utc(time), (cell,))]
+    return [FirstDifference("window", iso_utc(time), (cell,))]
 
 
 def _first_row(left: pd.DataFrame, right: pd.DataFrame) -> tuple[int | None, list[str]]:
@@ -207,8 +208,8 @@ def _first_row(left: pd.DataFrame, right: pd.DataFrame) -> tuple[int | None, lis
     return row, [str(name) for name, bad in zip(left.columns, wrong[row], strict=True) if bad]
 
 
-def fill_parting(a: pd.DataFrame, b: pd.DataFrame) -> Parting | None:
-    """Return the first fill in which the runs part, counted from 1; None if all are the same.
+def fill_difference(a: pd.DataFrame, b: pd.DataFrame) -> FirstDifference | None:
+    """Return the first fill in which the runs differ, counted from 1; None if all are the same.
 
     The numbers of orders and entries do not count, nor the balance: they say nothing of what was
     traded.
@@ -225,7 +226,7 @@ def fill_parting(a: pd.DataFrame, b: pd.DataFrame) -> Parting | None:
         Pair(name, *(_cell(each[name].iloc[row]) if row < len(each) else None for each in (a, b)))
         for name in columns
     )
-    return Parting("fill", str(row + 1), cells)
+    return FirstDifference("fill", str(row + 1), cells)
 
 
 def _cell(value: Any) -> Any:
@@ -296,7 +297,7 @@ def _changes(a: Result, b: Result) -> dict[str, float | None]:
     return {
         name: Pair(name, _at(a.summary, name), _at(b.summary, name)).change
         if same_money or name not in _MONEY else None
-        for name in TOLD
+        for name in REPORTED
     }  # fmt: skip
 
 
@@ -304,4 +305,4 @@ def _rest(whole: float | None, parts: Sequence[Effect], figure: str) -> float | 
     changes = [effect.changes.get(figure) for effect in parts]
     if whole is None or any(change is None for change in changes):
         return None
-    return whole - sum(change for change in changes if change is not None)
+    return whole - sum_floats(change for change in changes if change is not None)

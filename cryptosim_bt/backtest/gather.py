@@ -16,7 +16,7 @@ from cryptosim_bt.broker.backtrader_time import float_ms
 from cryptosim_bt.broker.commission import FuturesCommission
 from cryptosim_bt.data.timeframe import utc_index
 from cryptosim_bt.plugins.registry import is_plain
-from cryptosim_bt.results.performance import Market, performance
+from cryptosim_bt.results.performance import FigureInputs, performance
 from cryptosim_bt.results.result import COUNTS, FIRST_BAR_COLUMNS, LAST_BAR_COLUMNS, Result
 from cryptosim_bt.strategy.plain_ledger import PlainOrderLife
 from cryptosim_bt.strategy.run_record import Fill, OrderLife, record_of
@@ -64,7 +64,7 @@ def performance_so_far(strategy: bt.Strategy) -> dict[str, Any]:
     bars["time"] = utc_index(np.rint(float_ms(days)).astype(np.int64))
     scheme = strategy.broker.getcommissioninfo(strategy.data)
     known = isinstance(scheme, FuturesCommission)
-    market = Market(
+    market = FigureInputs(
         symbol=context.instrument.symbol,
         contract=scheme.p.contract if known else context.instrument.contract(),
         initial=context.initial_balance,

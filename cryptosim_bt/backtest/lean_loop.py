@@ -20,7 +20,7 @@ from cryptosim_bt.broker.backtrader_time import day_number
 from cryptosim_bt.broker.futures_broker import FuturesBroker
 from cryptosim_bt.data.timeframe import DAY_MS, milliseconds
 
-# The progress callback hears of every so many bars.
+# The progress callback receives every so many bars.
 PROGRESS_STEP = 2_000
 
 
@@ -90,6 +90,20 @@ class LeanCerebro(bt.Cerebro):
     def __init__(self, *, progress: Callable[[int], None] | None = None, **options: object) -> None:
         super().__init__(**options)
         self._progress = progress
+
+    _pretimers: list[Any]
+
+    def runstrategies(self, iterstrat: Any, predata: bool = False) -> Any:
+        """Run strategies once; the timers that they add end with them.
+
+        backtrader keeps them, and a later run would wake strategies of an earlier one, which could
+        trade in it.
+        """
+        timers = list(self._pretimers)
+        try:
+            return super().runstrategies(iterstrat, predata=predata)
+        finally:
+            self._pretimers = timers
 
     def _is_plain(self, strategies: list[bt.Strategy]) -> bool:
         bars = self.datas[0].buflen()

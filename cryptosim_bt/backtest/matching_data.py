@@ -130,7 +130,7 @@ def _load(
 
 
 def aligned_mark(mark: pd.DataFrame, bars: pd.DataFrame, source: str) -> pd.DataFrame:
-    """Return the mark's bars at the times of the matching bars.
+    """Return the mark's bars at the times of the matching bars (R38).
 
     Raises
     ------
@@ -149,7 +149,7 @@ def aligned_mark(mark: pd.DataFrame, bars: pd.DataFrame, source: str) -> pd.Data
 
 
 def check_cover(coarse: pd.DataFrame, fine: pd.DataFrame, step_ms: int, source: str) -> None:
-    """Require at least one fine bar in every strategy bar.
+    """Require at least one fine bar in every strategy bar (R40).
 
     Raises
     ------
@@ -170,6 +170,6 @@ def check_cover(coarse: pd.DataFrame, fine: pd.DataFrame, step_ms: int, source: 
 def volume_in_contracts(
     bars: pd.DataFrame, instrument: Instrument, unit: VolumeUnit
 ) -> np.ndarray:
-    """Return each bar's volume in contracts."""
+    """Return each bar's volume in contracts (R34)."""
     volume = bars["volume"].to_numpy(np.float64)
     return instrument.volume_contracts(volume, bars["close"].to_numpy(np.float64), unit)

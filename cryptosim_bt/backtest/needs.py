@@ -12,7 +12,7 @@ from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.config.keys import Keys
 from cryptosim_bt.config.settings import Settings, data_directory, load_keys, read_settings
 from cryptosim_bt.data.download import Downloader
-from cryptosim_bt.data.fetch import Access, SeriesSpan
+from cryptosim_bt.data.fetch import DataAccess, SeriesSpan
 from cryptosim_bt.data.store import Series, Store
 from cryptosim_bt.data.store.records import kept_instrument, kept_market
 from cryptosim_bt.data.timeframe import to_milliseconds
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def access_of(keys: Keys) -> Access:
+def access_of(keys: Keys) -> DataAccess:
     """Return the store and the venue that a configuration names."""
-    return Access(
+    return DataAccess(
         Store(data_directory(keys.data.directory)),
         keys.exchange.name,
         keys.exchange.rest_url,

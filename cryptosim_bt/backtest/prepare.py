@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +24,7 @@ from cryptosim_bt.backtest.matching_data import data_request, matching_bars
 from cryptosim_bt.backtest.strategy_mode import check_mode
 from cryptosim_bt.config.keys import VENUE_TIERS
 from cryptosim_bt.config.settings import Settings, data_directory
+from cryptosim_bt.config.simulation import SimulationSettings, simulation_settings
 from cryptosim_bt.data.bars import select_window
 from cryptosim_bt.data.feed import DataSource, Feed
 from cryptosim_bt.data.funding import (
@@ -42,8 +43,13 @@ from cryptosim_bt.plugins.analyzer import ReportAnalyzer
 from cryptosim_bt.plugins.failures import failures_of
 from cryptosim_bt.plugins.parameters import checked_parameters
 from cryptosim_bt.plugins.registry import Kind, Registry, is_plain
+from cryptosim_bt.results.result import FIRST_BAR_COLUMNS, LAST_BAR_COLUMNS
 from cryptosim_bt.strategy.indicators import IndicatorPanel, panels_of
 from cryptosim_bt.strategy.signal_strategy import SIGNALS, SignalStrategy
+from cryptosim_bt.strategy.volatility import average_true_range
+
+# Columns of a strategy's table that are not drawn: what it was given, and what it answers.
+_NO_INDICATORS = ("open", "high", "low", "close", "volume", "signal")
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +86,15 @@ class Prepared:
     analyzers: Mapping[str, type[ReportAnalyzer]]
     feed: type[Feed] | None = None
 
+    @cached_property
+    def simulation(self) -> SimulationSettings:
+        """The run's settings as numbers."""
+        return simulation_settings(self.settings, self.tiers)
+
+    def atr(self, period: int) -> list[float] | None:
+        """Return the average true range of each bar; None for a period of 0, where none is used."""
+        return average_true_range(self.bars, period) if period else None
+
     @property
     def window(self) -> pd.DataFrame:
         """The bars that may trade."""
@@ -113,9 +128,9 @@ def prepare(settings: Settings, registry: Registry) -> Prepared:
     plugins = resolve_plugins(settings, registry)
     feed = plugins.feed()
     request = data_request(settings, keys.data.timeframe, warmup_of(settings, plugins))
-    source = feed.describe(request)
+    table, source = feed.load_and_describe(request)
     bars, warmup = select_window(
-        feed.load(request),
+        table,
         start=settings.start,
         end=settings.end,
         warmup=request.warmup,
@@ -175,7 +190,7 @@ def prepare_bars(
 
 
 def warmup_of(settings: Settings, plugins: ResolvedPlugins) -> int:
-    """Return how many bars before the window a run needs."""
+    """Return how many bars before the window a run needs (R3; a plain strategy: R50)."""
     if is_plain(plugins.strategy):
         return settings.keys.strategy.warmup
     needed: int = plugins.strategy.warmup(plugins.params)
@@ -183,7 +198,7 @@ def warmup_of(settings: Settings, plugins: ResolvedPlugins) -> int:
 
 
 def _atr_warmup(settings: Settings) -> int:
-    """Return the bars that the ATRs of `trading.sizing` and `trading.stop` need."""
+    """Return the bars that the ATRs of `trading.sizing` and `trading.stop` need (R46)."""
     trading = settings.keys.trading
     return max(
         trading.sizing.atr_period if trading.sizing.method == "atr" else 0,
@@ -232,12 +247,14 @@ def _signals(
             f"strategy {name!r}: signal at {iso_utc(bars.index[row])} was {signal[row]}; allowed: "
             f"1, -1, 2, -2, 0 ({int(wrong.sum())} such bars)"
         )
-    reserved = {"open", "high", "low", "close", "volume"}
-    columns = {
-        column: table[column].to_numpy(np.float64)
-        for column in table.columns
-        if column != "signal" and column not in reserved
-    }
+    own = [column for column in table.columns if column not in _NO_INDICATORS]
+    for column in own:
+        if column in (*FIRST_BAR_COLUMNS, *LAST_BAR_COLUMNS) or own.count(column) > 1:
+            raise PluginError(
+                f"strategy {name!r}: generate_signals() gives a column {column!r}, which stands "
+                "in its table twice or is one of bars.csv itself; give it a name of its own"
+            )
+    columns = {column: table[column].to_numpy(np.float64) for column in own}
     return signal.astype(int).tolist(), panels_of(columns, strategy.plot_panels)
 
 

@@ -18,7 +18,7 @@ from cryptosim_bt.errors import OutputError
 from cryptosim_bt.plugins.analyzer import ReportAnalyzer
 from cryptosim_bt.plugins.registry import Kind, Registry, discover
 from cryptosim_bt.results import metrics
-from cryptosim_bt.results.performance import Market
+from cryptosim_bt.results.performance import FigureInputs
 from cryptosim_bt.results.result import Result
 from cryptosim_bt.results.run_directory import check_not_open
 
@@ -99,7 +99,7 @@ def rebuild_reports(
 
     ``progress_of`` gives the progress callback of an analyzer by its name. The files are written
     aside first and put in place one by one, each whole; if one cannot be made, all stay as they
-    were. Tables that do not go with summary.json are warned of: the reports tell both.
+    were. Tables that do not go with summary.json are warned of: the reports show both.
 
     Raises
     ------
@@ -137,9 +137,9 @@ def disagreement(result: Result) -> str | None:
 
     Compared to 1e-9, since another machine may add up in another order.
     """
-    market, bars = Market.of(result.settings), result.bars
+    market, bars = FigureInputs.of(result.settings), result.bars
     last = bars.iloc[-1]
-    reckoned = {
+    computed = {
         "bars_traded": len(bars),
         "fills": len(result.fills),
         **{f"final_{name}": float(last[name]) for name in ("balance", "equity")},
@@ -148,9 +148,9 @@ def disagreement(result: Result) -> str | None:
             bars, result.trades, market.initial, market.timeframe_ms, inverse=market.inverse
         ),
     }
-    names = ("trades", "wins", *reckoned)  # counts first: they say most
+    names = ("trades", "wins", *computed)  # counts first: they say most
     for name in names:
-        stated, now = result.summary.get(name), reckoned[name]
+        stated, now = result.summary.get(name), computed[name]
         if name in result.summary and not _same(stated, now):
             return f"{name} is {stated} in summary.json and {now} by the tables"
     return None

@@ -1,4 +1,4 @@
-"""Which strategies a configuration can run, and which of its keys they use.
+"""Which strategies a configuration can run, and which of its keys they use (R49).
 
 A `SignalStrategy` needs hedge mode. A plain backtrader strategy, which sends its orders itself,
 trades the net position, or legs that its orders name; it has no use for the keys of the book.

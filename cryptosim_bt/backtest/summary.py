@@ -86,7 +86,7 @@ def summarize(
 def _liquidation_distance(
     prepared: Prepared, bars: pd.DataFrame, liquidations: int
 ) -> float | None:
-    """Return how near the run came to a liquidation: a fraction of the price, 0 if it came to one.
+    """Return how near the run came to a liquidation, a fraction of the price; 0: to one (R33).
 
     The low and high of each bar (the mark's, where it has one of its own) against the liquidation
     prices that stood at the close before it, and each close against its own. None if nothing could
@@ -113,7 +113,7 @@ def _liquidation_distance(
 
 
 def _ambiguous_bars(found: list[tuple[int, str]]) -> dict[str, int]:
-    """Return how many bars could not say what came first, in all and by kind."""
+    """Return how many bars could not say what came first, in all and by kind (R43)."""
     by_kind = Counter(kind for _, kind in found)
     return {"total": len({time_ms for time_ms, _ in found}), **dict(sorted(by_kind.items()))}
 
@@ -121,7 +121,7 @@ def _ambiguous_bars(found: list[tuple[int, str]]) -> dict[str, int]:
 def _missing_funding(
     prepared: Prepared, exposure: Mapping[int, float], funding_paid: float
 ) -> dict[str, Any] | None:
-    """Return the share of funding times that were filled in, and what they could have cost.
+    """Return the share of funding times filled in, and what they could have cost (R48).
 
     ``funding_paid_worst`` and ``_best`` are the run's funding had each of them been the rate of
     the series that is worst or best for what was held: ``exposure``, the notional of the long less

@@ -154,7 +154,7 @@ def _short(digest: str | None) -> str:
 
 
 def _settings_difference(was: Result, now: Result) -> Difference | None:
-    """Return the first setting in which config.yaml and summary.json part: one was edited."""
+    """Return the first setting in which config.yaml and summary.json differ: one was edited."""
     before, after = flat(was.settings), flat(now.settings)
     for key in [*before, *(key for key in after if key not in before)]:
         if before.get(key) != after.get(key):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import backtrader as bt
 
+from cryptosim_bt.accounting.arithmetic import sum_floats
 from cryptosim_bt.accounting.contracts import (
     FirstCryptoSimContract,
     InverseContract,
@@ -24,6 +25,7 @@ from cryptosim_bt.accounting.contracts import (
 from cryptosim_bt.accounting.maintenance_tiers import MaintenanceTiers, liquidation_region
 from cryptosim_bt.accounting.money import MoneyScheme
 from cryptosim_bt.accounting.orders import Liquidity
+from cryptosim_bt.errors import InputError
 
 
 class FuturesCommission(bt.CommInfoBase):
@@ -37,7 +39,8 @@ class FuturesCommission(bt.CommInfoBase):
       - ``contract``: an ``InverseContract`` or ``LinearContract``
       - ``maker``, ``taker``: fee rates, fractions of notional
       - ``futures_leverage``: notional / initial margin
-      - ``tiers``: `MaintenanceTiers`, what a leg needs to be kept
+      - ``maintenance_margin_rate``: fraction of notional that a leg needs to be kept
+      - ``tiers``: `MaintenanceTiers` in place of that one rate
       - ``liquidation_fee_rate``: fraction of notional taken at a liquidation
     """
 
@@ -46,7 +49,8 @@ class FuturesCommission(bt.CommInfoBase):
         ("maker", 0.0),
         ("taker", 0.0),
         ("futures_leverage", 1.0),
-        ("tiers", MaintenanceTiers.single(0.0)),
+        ("maintenance_margin_rate", 0.0),
+        ("tiers", None),
         ("liquidation_fee_rate", 0.0),
         ("stocklike", False),
         ("commtype", bt.CommInfoBase.COMM_PERC),
@@ -56,6 +60,13 @@ class FuturesCommission(bt.CommInfoBase):
     def __init__(self) -> None:
         super().__init__()
         self._contract: InverseContract | LinearContract = self.p.contract
+        rate, tiers = self.p.maintenance_margin_rate, self.p.tiers
+        if tiers is not None and rate:
+            raise InputError(
+                f"FuturesCommission: maintenance_margin_rate was {rate} beside tiers, which have "
+                "rates of their own; give one of the two"
+            )
+        self._tiers: MaintenanceTiers = tiers or MaintenanceTiers.single(rate)
         # A hook that nobody overrode is answered by the contract at once.
         self._own_fee = type(self)._getcommission is FuturesCommission._getcommission
         self._own_pnl = type(self).profitandloss is FuturesCommission.profitandloss
@@ -124,7 +135,7 @@ class FuturesCommission(bt.CommInfoBase):
 
     def maintenance_margin(self, contracts: float, price: float) -> float:
         """Return what a leg needs to be kept, by its tier."""
-        return self.p.tiers.requirement(self._contract, contracts, price)
+        return self._tiers.requirement(self._contract, contracts, price)
 
     def liquidation_region(
         self, legs: Sequence[Leg], margin: float, price: float
@@ -132,7 +143,7 @@ class FuturesCommission(bt.CommInfoBase):
         """Return the prices of liquidation: closed form, or searched where PnL is overridden."""
         if self._own_pnl and self._own_fee:
             return liquidation_region(
-                self._contract, legs, margin, self.p.tiers, self.p.taker, price
+                self._contract, legs, margin, self._tiers, self.p.taker, price
             )
         return search_region(self, legs, margin, price)
 
@@ -189,7 +200,7 @@ class PlainScheme:
             # backtrader's percentage is of price, without the multiplier.
             taker = self._comminfo.p.commission / self._comminfo.p.mult
         else:
-            fixed = self._comminfo.p.commission * sum(leg.contracts for leg in legs)
+            fixed = self._comminfo.p.commission * sum_floats(leg.contracts for leg in legs)
         rate = self._maintenance_margin_rate
         return self._linear.liquidation_region(legs, margin - fixed, rate, taker)
 

@@ -1,6 +1,6 @@
 """FuturesBroker: the simulated exchange behind backtrader's broker interface.
 
-`exchange.py` decides what a bar does; this module turns it into backtrader orders, notifications,
+The exchange decides what a bar does; this module turns it into backtrader orders, notifications,
 cash and value, and tells a follower (`SignalStrategy`) at once, within the bar, so that its book
 can answer with orders before the bar is over (R13, R16).
 """
@@ -10,15 +10,16 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import backtrader as bt
 
 from cryptosim_bt.accounting.account import Account
+from cryptosim_bt.accounting.book_events import Forgiven, Funded
 from cryptosim_bt.accounting.contracts import Side
 from cryptosim_bt.accounting.instrument import Instrument
-from cryptosim_bt.accounting.orders import Execution, FundingPayment, OrderEnd, Role
+from cryptosim_bt.accounting.orders import Command, Execution, FundingPayment, OrderEnd
 from cryptosim_bt.broker.back_broker_calls import (
     PLAIN_INSTRUMENT,
     StockBrokerCalls,
@@ -27,24 +28,18 @@ from cryptosim_bt.broker.back_broker_calls import (
     traded_contracts,
 )
 from cryptosim_bt.broker.backtrader_time import epoch_ms
+from cryptosim_bt.broker.book_desk import BookDesk
 from cryptosim_bt.broker.commission import scheme_of
 from cryptosim_bt.broker.order_desk import OrderDesk
 from cryptosim_bt.broker.order_margin import OrderMargin
 from cryptosim_bt.broker.trading_broker import Follower, Ledger
-from cryptosim_bt.exchange.fill_rules import FillRules, Matcher
+from cryptosim_bt.exchange.fill_rules import FillRules
 from cryptosim_bt.exchange.matching_bars import MatchingBars
-from cryptosim_bt.exchange.order_book import WorkingOrder
+from cryptosim_bt.exchange.order_book import Order
 from cryptosim_bt.exchange.simulated_exchange import SimulatedExchange
 from cryptosim_bt.exchange.venue_limits import VenueRules
 
 logger = logging.getLogger(__name__)
-
-_EXECTYPES = {
-    Role.ENTRY: bt.Order.Limit,
-    Role.TAKE_PROFIT: bt.Order.Limit,
-    Role.SIGNAL_EXIT: bt.Order.Limit,
-    Role.STOP_LOSS: bt.Order.Stop,
-}
 
 
 class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
@@ -68,6 +63,8 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
       - ``margin_mode``: ``"cross"`` or ``"isolated"``
       - ``venue_rules``: `VenueRules`
       - ``funding``: sequence of (epoch ms, rate)
+      - ``fill_at_signal_close``: whether a book's entries fill as they are placed, at their limit
+      - ``close_at_end``: whether a recorded run closes what is open at its last bar
       - ``commission``: default scheme, usually a `FuturesCommission`; None = the instrument's
         contract without fees at leverage 1
     """
@@ -84,8 +81,12 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         ("margin_mode", "cross"),
         ("venue_rules", VenueRules()),
         ("funding", ()),
+        ("fill_at_signal_close", False),
+        ("close_at_end", False),
         ("commission", None),
     )
+
+    may_trade = True  # every bar of a backtest is one to act on
 
     def __init__(self) -> None:
         if self.p.commission is None:
@@ -93,12 +94,11 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         super().__init__()
         self.startingcash = self.p.cash
         self._notifications: deque[bt.Order | None] = deque()
-        self._orders: dict[int, tuple[bt.Order, WorkingOrder]] = {}
-        self._keys: dict[int, int] = {}
         self.follower: Follower | None = None
         self.ledger: Ledger | None = None
         self.traded_data: bt.feed.DataBase | None = None
         self._desk: OrderDesk | None = None
+        self._book_desk: BookDesk
         # Before the run there is the initial balance.
         self._equity: Callable[..., float] = self._initial_cash
         self._available: Callable[..., float] = self._initial_cash
@@ -118,9 +118,9 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self._lines = (lines.datetime, lines.open, lines.high, lines.low, lines.close)
         # A broker may run more than once (optstrategy).
         self._bars_seen = self.now_ms = 0
-        self.last_price = math.nan
-        for kept in (self._notifications, self._orders, self._keys):
-            kept.clear()
+        self.last_price = self.mark_price = math.nan
+        self.follower, self.notify_all = None, True
+        self._notifications.clear()
         instrument: Instrument = self.p.instrument or PLAIN_INSTRUMENT
         self._comminfo = self.getcommissioninfo(self._data)
         check_run(self._data, self._comminfo, self.p)
@@ -140,11 +140,19 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
             has_mark=self.p.has_mark,
         )
         self._margin = OrderMargin(self.account, self.exchange, self._comminfo)
+        self.exchange.use_money(self._margin)
         self._equity, self._available = self.account.equity, self._margin.cash
         self._desk = None
+        self._book_desk = BookDesk(
+            self, self._comminfo, self.p.cash, fill_at_close=self.p.fill_at_signal_close
+        )
+
+    def stop(self) -> None:
+        """End the run; the books are compared as the last bar left them (R21)."""
+        self._book_desk.bar_closed()
 
     def follow(self, follower: Follower) -> None:
-        """Tell a strategy of executions as they happen."""
+        """Tell a strategy with a book of everything as it happens."""
         self.follower = follower
 
     # ------------------------------------------------------------------ money
@@ -164,6 +172,14 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
 
     get_cash = getcash
     get_value = getvalue
+
+    def equity(self) -> float:
+        """Return the equity at the last mark price."""
+        return self._equity(self.mark_price)
+
+    def available_balance(self) -> float:
+        """Return the available balance at the last mark price (R20)."""
+        return self._available(self.mark_price)
 
     def add_cash(self, cash: float) -> bool:
         """Pay money in, or out if negative; return whether it was done.
@@ -216,126 +232,35 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         """Place an order to buy: of a book (with ``role``) or of a strategy without one."""
         if options.get("role") is None:
             return self._order_desk().submit(bt.BuyOrder, owner, data, size, **options)
-        return self._submit(bt.BuyOrder, owner, data, size, **options)
+        return self._book_desk.submit(bt.BuyOrder, owner, data, size, **options)
 
     def sell(self, owner: bt.Strategy, data: bt.feed.DataBase, size: float, **options: Any) -> Any:
         """Place an order to sell; see `buy`."""
         if options.get("role") is None:
             return self._order_desk().submit(bt.SellOrder, owner, data, size, **options)
-        return self._submit(bt.SellOrder, owner, data, size, **options)
+        return self._book_desk.submit(bt.SellOrder, owner, data, size, **options)
 
     def _order_desk(self) -> OrderDesk:
         if self._desk is None:
-            matcher = Matcher(self.p.instrument or PLAIN_INSTRUMENT, self.p.fill_rules)
-            self._desk = OrderDesk(self, matcher, self._margin, self._comminfo)
+            instrument = self.p.instrument or PLAIN_INSTRUMENT
+            self._desk = OrderDesk(self, instrument, self._margin, self._comminfo)
         return self._desk
-
-    def _submit(
-        self,
-        order_class: type[bt.Order],
-        owner: bt.Strategy,
-        data: bt.feed.DataBase,
-        size: float,
-        price: float | None = None,
-        plimit: float | None = None,
-        exectype: int | None = None,
-        tradeid: int = 0,
-        side: Side | None = None,
-        role: Role | None = None,
-        number: int | None = None,
-        expires_ms: int | None = None,
-        **others: Any,
-    ) -> bt.Order:
-        """Make a backtrader order of a book and put it into the exchange's.
-
-        An order without ``side``, or of a kind that the book does not know, is rejected through
-        ``notify_order`` with a warning that says why.
-        """
-        order = order_class(
-            owner=owner, data=data, size=size, price=price, pricelimit=plimit,
-            exectype=exectype, tradeid=tradeid,
-        )  # fmt: skip
-        order.addinfo(side=side, role=role, number=number)
-        order.addcomminfo(self._comminfo)
-        reason = self._refusal(order, side, role, exectype, price, others)
-        if reason is None and price is not None:
-            reason = self.exchange.refusal(
-                abs(size), price, self.mark_price, exectype == bt.Order.Stop
-            )
-        if reason is not None:
-            logger.warning("order %d rejected: %s", order.ref, reason)
-            order.addinfo(reason=reason)
-            order.reject(self)
-            self._notify(order)
-            if self.follower is not None and number is not None:
-                self.follower.on_order_end(number, OrderEnd.REJECTED, reason, self.now_ms)
-            return order
-        assert side is not None  # by _refusal
-        assert role is not None
-        assert price is not None
-        order.submit(self)
-        if self.notify_all:
-            self._notify(order)
-        order.accept(self)
-        if self.notify_all:
-            self._notify(order)
-        working = self.exchange.place(
-            role, side, abs(size), price, number=number, group=tradeid, expires_ms=expires_ms
-        )
-        self._orders[working.key] = (order, working)
-        self._keys[order.ref] = working.key
-        return order
-
-    @staticmethod
-    def _refusal(
-        order: bt.Order,
-        side: Side | None,
-        role: Role | None,
-        exectype: int | None,
-        price: float | None,
-        others: dict[str, Any],
-    ) -> str | None:
-        if side is None or role is None:
-            return "an order of a book needs to know the leg and the purpose: give side= and role="
-        if role not in _EXECTYPES or exectype != _EXECTYPES[role]:
-            return f"a {role} order must be of backtrader's type {_EXECTYPES.get(role)}"
-        if price is None or not price > 0.0:
-            return f"price was {price}; allowed: above 0"
-        if order.isbuy() != ((side == "long") == (role is Role.ENTRY)):
-            return f"a {role} of the {side} leg cannot {order.ordtypename().lower()}"
-        unknown = sorted(
-            name for name in ("oco", "trailamount", "trailpercent", "parent", "valid")
-            if others.get(name) is not None
-        )  # fmt: skip
-        if unknown:
-            return f"not available yet: {', '.join(unknown)}"
-        return None
 
     def cancel(self, order: bt.Order | None, reason: str = "cancelled by the strategy") -> bool:
         """Take an order out of the book; return False if it is none, or works no more."""
         if order is None:
             return False
-        key = self._keys.get(order.ref)
-        if key is None:
-            return self._desk is not None and self._desk.cancel(order, reason)
-        self.exchange.cancel(self._orders[key][1], reason)
-        return True
+        if self._book_desk.cancel(order, reason):
+            return True
+        return self._desk is not None and self._desk.cancel(order, reason)
 
-    def resize(self, order: bt.Order, contracts: float) -> None:
-        """Change the contracts of a working order (the venue's amend)."""
-        working = self._orders[self._keys[order.ref]][1]
-        self.exchange.resize(working, contracts)
-        signed = contracts if working.is_buy else -contracts
-        order.executed.remsize = signed
-        order.created.size = order.size = order.executed.size + signed
-
-    def fill_now(self, order: bt.Order) -> None:
-        """Fill an order in this bar at its limit (``entry_fill: signal_close``)."""
-        self.exchange.fill_now(self._orders[self._keys[order.ref]][1])
+    def carry_out(self, commands: Sequence[Command]) -> None:
+        """Carry out the whole answer of a book to one event, together."""
+        self._book_desk.carry_out(commands)
 
     def get_orders_open(self, safe: bool = False) -> list[bt.Order]:
         """Return the working orders, older first."""
-        orders = [self._orders[working.key][0] for working in self.exchange.working()]
+        orders = self._book_desk.open_orders()
         return orders if self._desk is None else [*orders, *self._desk.open_orders()]
 
     # ------------------------------------------------------------------ backtrader's clock
@@ -345,7 +270,8 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         if time.lencount == self._bars_seen:
             return  # another data's bar
         self._bars_seen = time.lencount
-        if self._desk is not None:
+        self._book_desk.bar_closed()
+        if self._desk is not None and self._desk.sent:
             self._desk.before_bar()
         # Read from the arrays: backtrader's line[0] is two calls for what is one look-up.
         row = time._idx
@@ -377,99 +303,58 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
 
     def notify(self, order: bt.Order) -> None:
         """Queue an order as it stands for backtrader to hear of; the ledger hears of it at once."""
-        self._notify(order)
+        self.queue(order)
         if self.ledger is not None:
             self.ledger.order_changed(order)
 
-    def _notify(self, order: bt.Order) -> None:
+    def queue(self, order: bt.Order) -> None:
+        """Queue an order as it stands for backtrader to hear of."""
         self._notifications.append(order.clone())
 
     # ------------------------------------------------------------------ ExchangeListener
-    def entry_group(self, order: WorkingOrder) -> int:
+    def entry_group(self, order: Order) -> int:
         """Return the tradeid of the Position that an entry joins as it fills."""
-        if self.follower is not None:
-            return self.follower.entry_group(order.side)
-        return order.group
+        return self._book_desk.entry_group(order)
 
-    def filled(self, working: WorkingOrder | None, execution: Execution) -> None:
-        """Turn a fill into a backtrader execution and tell the follower."""
-        if working is None and self._desk is not None and self._desk.owns(execution.group):
+    def filled(self, working: Order | None, executions: tuple[Execution, ...]) -> None:
+        """Hand a fill to the desk whose holding it is of."""
+        execution = executions[0]
+        if self._desk is None or not self._desk.owns(execution.group):
+            self._book_desk.filled(working, execution)
+        elif working is not None:
+            self._desk.filled(working, executions)
+        else:
             self._desk.liquidated(execution)
             if self.ledger is not None:
                 self.ledger.on_execution(execution)
-            return
-        if working is None:
-            order = self._exchange_order(execution)
-        elif working.alive:  # filled in part
-            order = self._orders[working.key][0]
+
+    def triggered(self, working: Order) -> None:
+        """Hand on that a stop goes on as a market order; only a book needs to know."""
+        self._book_desk.triggered(working)
+
+    def resized(self, working: Order) -> None:
+        """Let an order of a bracket show what its sibling has left of it."""
+        assert self._desk is not None  # a book's orders have no siblings
+        self._desk.resized(working)
+
+    def ended(self, working: Order, end: OrderEnd, reason: str) -> None:
+        """Hand an order that left the exchange's book to its desk."""
+        if working.role is None and self._desk is not None:
+            self._desk.ended(working, end, reason)
         else:
-            order = self._forget(working)
-        order.tradeid = execution.group
-        self._execute(order, execution)
-        self._notify(order)
-        if self.follower is not None:
-            self.follower.on_execution(execution)
-
-    def triggered(self, working: WorkingOrder) -> None:
-        """Tell the follower of a stop that goes on as a market order."""
-        if self.follower is not None and working.number is not None:
-            self.follower.on_trigger(working.number)
-
-    def ended(self, working: WorkingOrder, end: OrderEnd, reason: str) -> None:
-        """Turn a cancel or an expiry into a backtrader notification and tell the follower."""
-        order = self._forget(working)
-        order.addinfo(reason=reason)
-        order.cancel()
-        if end is OrderEnd.EXPIRED:
-            order.status = bt.Order.Expired
-        if self.notify_all:
-            self._notify(order)
-        if self.follower is not None and working.number is not None:
-            self.follower.on_order_end(working.number, end, reason, self.now_ms)
+            self._book_desk.ended(working, end, reason)
 
     def funded(self, funding: FundingPayment) -> None:
         """Tell the follower, or the ledger, of a funding cash flow."""
-        listener = self.ledger if self.follower is None else self.follower
-        if listener is not None:
-            listener.on_funding(funding)
+        if self.follower is not None:
+            self.follower.on_event(Funded(funding))
+        elif self.ledger is not None:
+            self.ledger.on_funding(funding)
 
     def forgiven(self, shortfall: float) -> None:
         """Tell the follower, or the ledger, of a shortfall."""
         logger.warning("the exchange forgave a shortfall of %.8f", shortfall)
-        listener = self.ledger if self.follower is None else self.follower
-        if listener is not None:
-            listener.on_shortfall(shortfall)
-
-    def _forget(self, working: WorkingOrder) -> bt.Order:
-        order, _ = self._orders.pop(working.key)
-        del self._keys[order.ref]
-        return order
-
-    def _exchange_order(self, execution: Execution) -> bt.Order:
-        """Return an order that the exchange made by itself, for backtrader to hear of."""
-        order_class = bt.SellOrder if execution.side == "long" else bt.BuyOrder
-        order = order_class(
-            owner=self.cerebro.runningstrats[0], data=self._data, size=execution.contracts,
-            price=execution.price, exectype=bt.Order.Market, tradeid=execution.group,
-        )  # fmt: skip
-        order.addinfo(side=execution.side, role=execution.role, number=None)
-        order.addcomminfo(self._comminfo)
-        order.submit(self)
-        order.accept(self)
-        return order
-
-    def _execute(self, order: bt.Order, execution: Execution) -> None:
-        """Book an execution on a backtrader order; its ``Trade`` is formed from this."""
-        size = execution.contracts if order.isbuy() else -execution.contracts
-        opens = execution.role is Role.ENTRY
-        value = self.account.scheme.notional(execution.contracts, execution.price)
-        held = self.account.groups.get(execution.group)
-        held_size = 0.0 if held is None else held.contracts
-        order.execute(
-            self._data.datetime[0], size, execution.price,
-            0.0 if opens else size, 0.0 if opens else value, 0.0 if opens else execution.fee,
-            size if opens else 0.0, value if opens else 0.0, execution.fee if opens else 0.0,
-            self._comminfo.get_margin(execution.price), execution.realized_pnl,
-            held_size if execution.side == "long" else -held_size,
-            0.0 if held is None else held.average,
-        )  # fmt: skip
+        if self.follower is not None:
+            self.follower.on_event(Forgiven(shortfall, self.now_ms))
+        elif self.ledger is not None:
+            self.ledger.on_shortfall(shortfall)

@@ -1,7 +1,7 @@
 """Orders of any backtrader strategy: from ``buy``, ``sell`` and ``close`` to the exchange and back.
 
-`order_types.py` says what a bar fills, `order_matching.py` keeps the working orders; here
-backtrader's orders are checked, sent and notified, `order_trades.py` executes them. An order
+The exchange keeps the working orders; here backtrader's orders are checked, sent and notified,
+`order_trades.py` executes them. An order
 without ``side`` trades the net position (one-way mode), one with ``side="long"`` or ``"short"``
 that leg (hedge mode).
 """
@@ -11,25 +11,45 @@ from __future__ import annotations
 import logging
 import math
 from collections import defaultdict, deque
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import backtrader as bt
 
+from cryptosim_bt.accounting.arithmetic import floor_to_step
 from cryptosim_bt.accounting.contracts import SIDES, Side
-from cryptosim_bt.accounting.instrument import floor_to_step
+from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.accounting.orders import Execution, OrderEnd
 from cryptosim_bt.broker.order_margin import OrderMargin
 from cryptosim_bt.broker.order_refusals import refusal, venue_refusal
-from cryptosim_bt.broker.order_trades import OrderTrades
-from cryptosim_bt.broker.order_translation import put_on_the_tick, terms_of, valid_until_ms
-from cryptosim_bt.exchange.fill_rules import Matcher
-from cryptosim_bt.exchange.order_matching import OrderMatcher
-from cryptosim_bt.exchange.strategy_orders import StrategyFill, StrategyOrder
-
-if TYPE_CHECKING:
-    from cryptosim_bt.broker.futures_broker import FuturesBroker
+from cryptosim_bt.broker.order_trades import NotifyingBroker, OrderTrades
+from cryptosim_bt.broker.order_translation import put_on_the_tick, working_order
+from cryptosim_bt.exchange.order_book import Order
+from cryptosim_bt.exchange.simulated_exchange import SimulatedExchange
 
 logger = logging.getLogger(__name__)
+
+
+class OrderBroker(NotifyingBroker, Protocol):
+    """What a broker is to its desk."""
+
+    p: Any  # its venue_rules
+
+    @property
+    def exchange(self) -> SimulatedExchange:
+        """Where the orders go."""
+
+    @property
+    def follower(self) -> object | None:
+        """A strategy with a book, whose orders do not come here."""
+
+    @property
+    def mark_price(self) -> float:
+        """The last mark price."""
+
+    @property
+    def check_margin(self) -> bool:
+        """Whether an order's margin is checked before it is accepted, too."""
 
 
 class OrderDesk:
@@ -39,32 +59,38 @@ class OrderDesk:
     ----------
     broker
         Its data, account, exchange and commission scheme are those of the run.
-    matcher
-        How bars fill orders.
+    instrument
+        Its grids and its smallest order.
     margin
-        Fees and margin.
+        Checks the money before an order is accepted.
     comminfo
         The data's commission scheme.
+
+    Attributes
+    ----------
+    sent
+        Orders that the next bar accepts.
     """
 
     def __init__(
         self,
-        broker: FuturesBroker,
-        matcher: Matcher,
+        broker: OrderBroker,
+        instrument: Instrument,
         margin: OrderMargin,
         comminfo: bt.CommInfoBase,
     ) -> None:
         self._broker = broker
-        self._instrument = matcher.instrument
+        self._exchange = broker.exchange
+        self._relations = broker.exchange.relations
+        self._instrument = instrument
         self._margin = margin
         self._comminfo = comminfo
-        self._matcher = OrderMatcher(broker.exchange, matcher, margin, self)
         self._trades = OrderTrades(broker, comminfo)
         self.before_delivery = self._trades.before_delivery
-        # Working orders by reference; orders of a bracket that waits for its last; orders sent.
+        # Working orders by reference, older first; orders of a bracket that waits for its last.
         self._orders: dict[int, bt.Order] = {}
         self._held: dict[int, list[bt.Order]] = defaultdict(list)
-        self._sent: deque[bt.Order] = deque()
+        self.sent: deque[bt.Order] = deque()
         # Names of holdings in the account: negative, so that no book's tradeid is among them.
         self._groups: dict[tuple[Side, Any], int] = {}
 
@@ -115,7 +141,7 @@ class OrderDesk:
                 for each in list(self._held.get(parent.ref, ())):
                     self._cancel_waiting(each, "an order of its bracket was rejected")
             return order
-        self._matcher.relations.add(
+        self._relations.add(
             order.ref,
             oco=None if oco is None else oco.ref,
             parent=None if parent is None else parent.ref,
@@ -125,11 +151,11 @@ class OrderDesk:
 
     def cancel(self, order: bt.Order, reason: str) -> bool:
         """End an order with all that hang on it; return False if it does not work any more."""
-        working = self._matcher.find(order.ref)
+        working = self._exchange.find(order.ref)
         if working is not None:
-            self._matcher.cancel(working, reason)
+            self._exchange.cancel(working, reason)
             return True
-        waiting = [*self._sent, *(each for held in self._held.values() for each in held)]
+        waiting = [*self.sent, *(each for held in self._held.values() for each in held)]
         if order not in waiting:
             return False
         self._cancel_waiting(next(each for each in waiting if each == order), reason)
@@ -137,8 +163,7 @@ class OrderDesk:
 
     def open_orders(self) -> list[bt.Order]:
         """Return the orders that are sent or work, older first."""
-        working = [self._orders[each.ref] for each in self._matcher.working()]
-        return [*working, *self._sent]
+        return [*self._orders.values(), *self.sent]
 
     def _refusal(self, order: bt.Order) -> str | None:
         if order.data is not self._broker.traded_data:
@@ -163,7 +188,7 @@ class OrderDesk:
 
     def _mode_refusal(self, side: Side | None) -> str | None:
         """Return why an account in one-way mode takes no side, or in hedge mode needs one."""
-        if self._broker.exchange.working():
+        if any(order.role is not None for order in self._exchange.working()):
             return "orders of a book are working: an order needs side= and role= beside them"
         in_use = self._trades.sides()
         in_use += [order.info.side for order in self.open_orders()]
@@ -175,7 +200,7 @@ class OrderDesk:
 
     def _known_refs(self) -> set[int]:
         held = (order.ref for orders in self._held.values() for order in orders)
-        return {*self._orders, *(order.ref for order in self._sent), *held}
+        return {*self._orders, *(order.ref for order in self.sent), *held}
 
     # ------------------------------------------------------------------ on the way
     def _transmit(self, order: bt.Order) -> None:
@@ -186,17 +211,15 @@ class OrderDesk:
             return
         for each in self._held.pop(bracket):
             each.submit(self._broker)
-            self._sent.append(each)
+            self.sent.append(each)
             if self._broker.check_margin:
                 self._broker.notify(each)
 
     def before_bar(self) -> None:
         """Accept what was sent since the last bar; the bar may then try it."""
-        if not self._sent:
-            return
         self._margin.begin_check(self._broker.mark_price)
-        while self._sent:
-            self._accept(self._sent.popleft())
+        while self.sent:
+            self._accept(self.sent.popleft())
 
     def _accept(self, order: bt.Order) -> None:
         parent = order.parent
@@ -204,29 +227,18 @@ class OrderDesk:
         if parent is not None and not wakes and parent.ref not in self._orders:
             self._reject(order, "its parent was refused")
             return
-        leader = self._matcher.relations.leader(order.ref)
+        leader = self._relations.leader(order.ref)
         # A child closes what its parent opened: the check of the parent is enough.
         if parent is None and self._broker.check_margin and not self._margin.check(order, leader):
             self._drop(order, OrderEnd.MARGIN, "not enough margin at its price")
             return
         order.accept(self._broker)
         self._orders[order.ref] = order
-        self._matcher.accept(self._working_order(order), asleep=not wakes)
+        # In one-way mode there is one holding, whatever the tradeid.
+        tradeid = order.tradeid if order.info.side is not None else None
+        groups = {each: self._group(each, tradeid) for each in SIDES}
+        self._exchange.place(working_order(order, groups), asleep=not wakes)
         self._broker.notify(order)
-
-    def _working_order(self, order: bt.Order) -> StrategyOrder:
-        side, reduce_only = order.info.side, order.info.reduce_only
-        group = order.tradeid if side is not None else None
-        self._broker.exchange.strategy_orders = self._matcher
-        return StrategyOrder(
-            ref=order.ref,
-            terms=terms_of(order),
-            contracts=abs(order.created.size),
-            side=side,
-            groups={each: self._group(each, group) for each in SIDES},
-            reduce_only=reduce_only,
-            valid_until_ms=valid_until_ms(order),
-        )
 
     def _group(self, side: Side, tradeid: Any) -> int:
         return self._groups.setdefault((side, tradeid), -len(self._groups) - 1)
@@ -236,13 +248,13 @@ class OrderDesk:
         logger.warning("order %d rejected: %s", order.ref, reason)
         order.addinfo(reason=reason)
         order.reject(self._broker)
-        self._matcher.relations.take_rivals(order.ref)
+        self._relations.take_rivals(order.ref)
         self._broker.notify(order)
 
     def _drop(self, order: bt.Order, end: OrderEnd, reason: str) -> None:
         """End an order that does not work yet, and its rivals; its children find it gone."""
         self._close(order, end, reason)
-        relations = self._matcher.relations
+        relations = self._relations
         for ref in relations.take_rivals(order.ref):
             self._drop_by_ref(ref, "another of its OCO group ended")
         if end is not OrderEnd.MARGIN:
@@ -250,18 +262,18 @@ class OrderDesk:
                 self._drop_by_ref(ref, "its bracket ended")
 
     def _drop_by_ref(self, ref: int, reason: str) -> None:
-        working = self._matcher.find(ref)
+        working = self._exchange.find(ref)
         if working is not None:
-            self._matcher.cancel(working, reason)
+            self._exchange.cancel(working, reason)
             return
-        for order in (*self._sent, *(each for held in self._held.values() for each in held)):
+        for order in (*self.sent, *(each for held in self._held.values() for each in held)):
             if order.ref == ref:
                 self._cancel_waiting(order, reason)
                 return
 
     def _cancel_waiting(self, order: bt.Order, reason: str) -> None:
-        if order in self._sent:
-            self._sent.remove(order)
+        if order in self.sent:
+            self.sent.remove(order)
         for held in self._held.values():
             if order in held:
                 held.remove(order)
@@ -278,21 +290,20 @@ class OrderDesk:
                 order.status = bt.Order.Expired
         self._broker.notify(order)
 
-    # ------------------------------------------------------------------ OrderListener
-    def order_ended(self, working: StrategyOrder, end: OrderEnd, reason: str) -> None:
+    # ------------------------------------------------------------------ from the exchange
+    def ended(self, working: Order, end: OrderEnd, reason: str) -> None:
         """Notify an order that ended with contracts left."""
-        self._close(self._orders.pop(working.ref), end, reason)
+        self._close(self._orders.pop(working.key), end, reason)
 
-    def order_filled(self, working: StrategyOrder, fill: StrategyFill) -> None:
+    def filled(self, working: Order, executions: Sequence[Execution]) -> None:
         """Execute backtrader's order; its Trade is formed from this."""
-        order = self._orders[working.ref] if working.alive else self._orders.pop(working.ref)
-        held = self._matcher.fills.signed_contracts(working)
-        self._trades.execute(order, working, fill, held)
+        order = self._orders[working.key] if working.alive else self._orders.pop(working.key)
+        self._trades.execute(order, working, executions)
         self._broker.notify(order)
 
-    def order_resized(self, working: StrategyOrder) -> None:
+    def resized(self, working: Order) -> None:
         """Change the contracts of backtrader's order; what was asked stays in its info."""
-        order = self._orders[working.ref]
+        order = self._orders[working.key]
         if "asked_size" not in order.info:
             order.addinfo(asked_size=abs(order.created.size))
         signed = math.copysign(working.contracts, order.created.size)

@@ -16,8 +16,8 @@ from cryptosim_bt.accounting.account import Account
 from cryptosim_bt.accounting.contracts import Side, sign
 from cryptosim_bt.accounting.orders import Liquidity
 from cryptosim_bt.broker.commission import FuturesCommission
+from cryptosim_bt.exchange.posting import MARGIN_TOLERANCE
 from cryptosim_bt.exchange.simulated_exchange import SimulatedExchange
-from cryptosim_bt.exchange.strategy_orders import MARGIN_TOLERANCE
 
 
 class OrderMargin:
@@ -47,7 +47,7 @@ class OrderMargin:
         self._sizes: dict[Side | None, float] = {}
         self._before: dict[int, tuple[float, dict[Side | None, float]]] = {}
 
-    # ------------------------------------------------------------------ MarginRule
+    # ------------------------------------------------------------------ FillMoney
     def fee(self, size: float, price: float, liquidity: Liquidity) -> float:
         """Return the cost of a fill; a backtrader scheme is asked with the signed size."""
         if self._ours:

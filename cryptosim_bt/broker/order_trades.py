@@ -6,22 +6,38 @@ what each tradeid holds is counted here, and closed by an order that the exchang
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Protocol
 
 import backtrader as bt
 
+from cryptosim_bt.accounting.account import Account
+from cryptosim_bt.accounting.arithmetic import sum_floats
 from cryptosim_bt.accounting.contracts import Side, sign
-from cryptosim_bt.accounting.orders import Execution, Liquidity
+from cryptosim_bt.accounting.orders import Execution, Role
 from cryptosim_bt.broker.backtrader_time import day_number, epoch_ms
 from cryptosim_bt.broker.commission import FuturesCommission
 from cryptosim_bt.broker.futures_trade import FuturesTrade
-from cryptosim_bt.exchange.strategy_orders import SIZE_TOLERANCE, StrategyFill, StrategyOrder
-
-if TYPE_CHECKING:
-    from cryptosim_bt.broker.futures_broker import FuturesBroker
+from cryptosim_bt.exchange.order_book import SIZE_TOLERANCE, Order
 
 # Whose contracts: the leg (None in one-way mode) and the tradeid.
 _Holding = tuple[Side | None, Any]
+
+
+class NotifyingBroker(Protocol):
+    """What a broker is to those who keep its orders."""
+
+    @property
+    def account(self) -> Account:
+        """What is held."""
+
+    @property
+    def traded_data(self) -> bt.feed.DataBase | None:
+        """The data whose market it is."""
+
+    def notify(self, order: bt.Order) -> None:
+        """Queue an order as it stands for backtrader."""
 
 
 class OrderTrades:
@@ -35,7 +51,7 @@ class OrderTrades:
         The data's commission scheme.
     """
 
-    def __init__(self, broker: FuturesBroker, comminfo: bt.CommInfoBase) -> None:
+    def __init__(self, broker: NotifyingBroker, comminfo: bt.CommInfoBase) -> None:
         self._broker = broker
         self._comminfo = comminfo
         self._averages = isinstance(comminfo, FuturesCommission)
@@ -47,16 +63,15 @@ class OrderTrades:
         """Return the legs in which something is held, None for the net position."""
         return [key[0] for key, size in self._sizes.items() if size]
 
-    def execute(
-        self,
-        order: bt.Order,
-        working: StrategyOrder,
-        fill: StrategyFill,
-        held: tuple[float, float],
-    ) -> None:
-        """Execute an order; ``held`` is the signed size and the average that the fill leaves."""
+    def execute(self, order: bt.Order, working: Order, executions: Sequence[Execution]) -> None:
+        """Execute an order: what a fill closed, and what it opened."""
         direction = 1.0 if order.isbuy() else -1.0
-        opened, closed = direction * fill.opened, direction * fill.closed
+        opened = closed = 0.0
+        for execution in executions:
+            if execution.role is Role.ENTRY:
+                opened = direction * execution.contracts
+            else:
+                closed = direction * execution.contracts
         key = (order.info.side, order.tradeid)
         size = self._sizes.get(key, 0.0) + opened + closed
         self._sizes[key] = size if abs(size) > SIZE_TOLERANCE * abs(opened + closed) else 0.0
@@ -66,24 +81,41 @@ class OrderTrades:
         if not working.alive:
             # Exactly what was left, whatever dust the parts have.
             opened, closed = _exact(order.executed.remsize, opened, closed)
-        self._execute(order, fill, opened, closed, held)
+        self._execute(order, executions, opened, closed, self._held(working))
+
+    def _held(self, working: Order) -> tuple[float, float]:
+        """Return the signed size that an order's holding has now, and its average entry."""
+        for side, group in working.groups.items():
+            held = self._broker.account.groups.get(group)
+            if held is not None and working.side in (None, side):
+                return sign(side) * held.contracts, held.average
+        return 0.0, 0.0
 
     def _execute(
         self,
         order: bt.Order,
-        fill: StrategyFill,
+        executions: Sequence[Execution],
         opened: float,
         closed: float,
         held: tuple[float, float],
     ) -> None:
         comminfo, bar = self._comminfo, order.data.datetime[0]
-        order.addinfo(liquidity=fill.liquidity)
-        time = bar if epoch_ms(bar) == fill.time_ms else day_number(fill.time_ms)
+        first = executions[0]
+        price = first.price
+        closed_fee = opened_fee = entry = realized = 0.0
+        for execution in executions:
+            if execution.role is Role.ENTRY:
+                opened_fee = execution.fee
+            else:
+                closed_fee, entry = execution.fee, execution.entry
+                realized = execution.realized_pnl
+        order.addinfo(liquidity=first.liquidity)
+        time = bar if epoch_ms(bar) == first.time_ms else day_number(first.time_ms)
         order.execute(
-            time, opened + closed, fill.price,
-            closed, comminfo.getvaluesize(-closed, fill.entry) if closed else 0.0, fill.closed_fee,
-            opened, comminfo.getvaluesize(opened, fill.price) if opened else 0.0, fill.opened_fee,
-            comminfo.get_margin(fill.price), fill.realized_pnl, *held,
+            time, opened + closed, price,
+            closed, comminfo.getvaluesize(-closed, entry) if closed else 0.0, closed_fee,
+            opened, comminfo.getvaluesize(opened, price) if opened else 0.0, opened_fee,
+            comminfo.get_margin(price), realized, *held,
         )  # fmt: skip
 
     # ------------------------------------------------------------------ liquidation
@@ -93,7 +125,7 @@ class OrderTrades:
             key for key, size in self._sizes.items()
             if size and (key[0] is None if tradeid is None else key == (side, tradeid))
         ]  # fmt: skip
-        total = sum(abs(self._sizes[key]) for key in keys)
+        total = sum_floats(abs(self._sizes[key]) for key in keys)
         for key in keys:
             size = self._sizes.pop(key)
             self._close_trade(key, size, abs(size) / total, execution)
@@ -110,13 +142,14 @@ class OrderTrades:
         order.addcomminfo(self._comminfo)
         order.submit(broker)
         order.accept(broker)
-        pnl = execution.realized_pnl * size * sign(execution.side) / execution.contracts
-        fill = StrategyFill(
-            time_ms=execution.time_ms, price=execution.price, liquidity=Liquidity.TAKER,
-            closed=abs(size), opened=0.0, closed_fee=execution.fee * share, opened_fee=0.0,
-            entry=execution.price, realized_pnl=pnl,
-        )  # fmt: skip
-        self._execute(order, fill, 0.0, -size, (0.0, 0.0))
+        part = replace(
+            execution,
+            contracts=abs(size),
+            fee=execution.fee * share,
+            realized_pnl=execution.realized_pnl * size * sign(execution.side) / execution.contracts,
+            entry=execution.price,
+        )
+        self._execute(order, (part,), 0.0, -size, (0.0, 0.0))
         broker.notify(order)
 
     # ------------------------------------------------------------------ trades

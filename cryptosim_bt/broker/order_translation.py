@@ -1,4 +1,4 @@
-"""From backtrader's orders to the terms that the exchange matches."""
+"""From backtrader's orders to those that the exchange matches."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import math
 
 import backtrader as bt
 
+from cryptosim_bt.accounting.contracts import Side
 from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.broker.backtrader_time import epoch_ms, float_ms
 from cryptosim_bt.broker.order_refusals import ORDER_TYPES, uses_price
+from cryptosim_bt.exchange.order_book import Order
 from cryptosim_bt.exchange.order_types import (
     TRAILING,
     WITH_LIMIT,
     WITH_TRIGGER,
-    OrderTerms,
     OrderType,
+    Trail,
     rounded_limit,
     rounded_trigger,
 )
@@ -37,29 +39,35 @@ def put_on_the_tick(order: bt.Order, instrument: Instrument) -> None:
         order.addinfo(asked_price=asked[0], asked_limit=asked[1])
 
 
-def terms_of(order: bt.Order) -> OrderTerms:
-    """Return what a backtrader order asks for; its created prices are on the tick already."""
+def working_order(order: bt.Order, groups: dict[Side, int]) -> Order:
+    """Return what the exchange works on; the order's created prices are on the tick already."""
     kind = ORDER_TYPES[order.exectype]
     created = order.created
-    limit = math.nan
+    limit, trail = math.nan, None
     if kind in WITH_LIMIT:
         limit = created.price if kind is OrderType.LIMIT else created.pricelimit
-    return OrderTerms(
+    if kind in TRAILING:
+        trail = Trail(order.trailamount or 0.0, order.trailpercent or 0.0, order._limitoffset)
+    return Order(
+        key=order.ref,
         kind=kind,
         is_buy=order.isbuy(),
+        contracts=abs(created.size),
+        side=order.info.side,
         trigger=created.price if kind in WITH_TRIGGER else math.nan,
         limit=limit,
-        trail_amount=(order.trailamount or 0.0) if kind in TRAILING else 0.0,
-        trail_fraction=(order.trailpercent or 0.0) if kind in TRAILING else 0.0,
-        limit_offset=order._limitoffset,
+        groups=groups,
+        expires_ms=_expires_ms(order),
+        reduce_only=order.info.reduce_only,
+        post_only=bool(order.info.post_only),
+        trail=trail,
         # Not rounded: a session ends a few microseconds before midnight.
         session_end_ms=float_ms(order.dteos) if kind is OrderType.CLOSE else math.inf,
-        post_only=bool(order.info.post_only),
     )
 
 
-def valid_until_ms(order: bt.Order) -> int | None:
-    """Return the last opening time of a bar that may fill an order; None = no end."""
+def _expires_ms(order: bt.Order) -> int | None:
+    """Return the first opening time of a bar that may not fill an order; None = no end."""
     if order.valid is None or order.exectype == bt.Order.Market:
         return None
-    return epoch_ms(order.valid)
+    return epoch_ms(order.valid) + 1  # the moment until which it is valid may still open a bar

@@ -1,35 +1,65 @@
-"""Who `FuturesBroker` tells of what happens, beside backtrader's own notifications."""
+"""The seam between a strategy and its broker, and who a broker tells of what happens."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import backtrader as bt
 
-from cryptosim_bt.accounting.contracts import Side
-from cryptosim_bt.accounting.orders import Execution, FundingPayment, OrderEnd
+from cryptosim_bt.accounting.book_events import BookEvent
+from cryptosim_bt.accounting.orders import Command, Execution, FundingPayment
+from cryptosim_bt.accounting.position_book import PositionBook
 
 
 class Follower(Protocol):
-    """Hears of executions as they happen; a strategy with a book of its own."""
+    """A strategy with a book of its own: everything that its broker reports comes to it here."""
 
-    def entry_group(self, side: Side) -> int:
-        """Return the tradeid that an entry of a side takes as it fills."""
+    @property
+    def book(self) -> PositionBook:
+        """The strategy's book, the other half of R21."""
 
-    def on_execution(self, execution: Execution) -> None:
-        """Hear of a fill."""
+    def on_event(self, event: BookEvent) -> None:
+        """Take in what happened, and answer with `TradingBroker.carry_out` at once."""
 
-    def on_order_end(self, number: int, end: OrderEnd, reason: str, time_ms: int) -> None:
-        """Hear of an order that left the book."""
 
-    def on_trigger(self, number: int) -> None:
-        """Hear of a stop that goes on as a market order."""
+class TradingBroker(Protocol):
+    """All that a `SignalStrategy` uses of a broker, simulated or live.
 
-    def on_funding(self, funding: FundingPayment) -> None:
-        """Hear of a funding cash flow."""
+    Whatever the strategy asks for comes back as events to its follower: nothing is done because it
+    was asked. backtrader itself asks any broker for more (``getcommissioninfo``, ``getcash``).
+    """
 
-    def on_shortfall(self, amount: float) -> None:
-        """Hear of money that the exchange forgave."""
+    @property
+    def now_ms(self) -> int:
+        """Open of the bar that has just closed; within a bar's events, of the matching bar."""
+
+    @property
+    def last_price(self) -> float:
+        """The last trade's price: the close of the bar."""
+
+    @property
+    def mark_price(self) -> float:
+        """What positions are valued at (R38)."""
+
+    @property
+    def may_trade(self) -> bool:
+        """Whether signals are acted on; false while bars of the past are filled in."""
+
+    def follow(self, follower: Follower) -> None:
+        """Report everything to a strategy from now on."""
+
+    def equity(self) -> float:
+        """Return balance plus unrealised PnL at the mark, in settlement currency."""
+
+    def available_balance(self) -> float:
+        """Return what new entries may use (R20)."""
+
+    def initial_margin(self, contracts: float, price: float) -> float:
+        """Return the initial margin that an order needs (R20)."""
+
+    def carry_out(self, commands: Sequence[Command]) -> None:
+        """Carry out the whole answer of the book to one event, together."""
 
 
 class Ledger(Protocol):

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import yaml
 from rich.console import Console
 
 from cryptosim_bt import __version__
@@ -24,6 +23,7 @@ from cryptosim_bt.cli.console import plugin_table, progress_bar, summary_table, 
 from cryptosim_bt.cli.finished_runs import add_report_commands, plot_result
 from cryptosim_bt.cli.logs import close_file, log_to_console, log_to_file
 from cryptosim_bt.cli.scaffold import write_config, write_strategy
+from cryptosim_bt.config.document import yaml_text
 from cryptosim_bt.config.settings import Settings
 from cryptosim_bt.errors import InputError, PluginError, PluginFailed
 from cryptosim_bt.plugins.registry import Kind, Registry, discover
@@ -54,7 +54,7 @@ data.register(commands)
 @click.option("--output", type=click.Path(path_type=Path), help="Write to exactly this folder.")
 @click.option("--force", is_flag=True, help="Replace an earlier run in the --output folder.")
 @click.option(
-    "--ambiguity", is_flag=True, help="Also run the best and the worst order of events in a bar."
+    "--ambiguity", is_flag=True, help="Also run the other orders of events in a bar."
 )
 @click.option("--plot", is_flag=True, help="Show backtrader's own plot, or write it to plot.png.")
 @SET_OPTION
@@ -92,8 +92,8 @@ def run(
         directory.abandon()
         raise error
     except BaseException as error:
-        told = {"file_only": isinstance(error, PluginFailed)}
-        logger.critical("unexpected failure", exc_info=True, extra=told)
+        mark = {"file_only": isinstance(error, PluginFailed)}
+        logger.critical("unexpected failure", exc_info=True, extra=mark)
         close_file(log)
         click.echo(f"the log is kept in {directory.keep_failed()}", err=True)
         raise
@@ -116,7 +116,7 @@ def _run_into(
     registry = plugins_for(settings)
     with progress_bar(errors) as progress:
         result, analyzers = run_backtest(settings, registry, progress, ambiguity=ambiguity)
-        (directory / "config.yaml").write_text(as_yaml(settings), encoding="utf-8")
+        (directory / "config.yaml").write_text(yaml_text(settings.resolved()), encoding="utf-8")
         result.write_summary(directory)
         names = dict.fromkeys(settings.keys.report.analyzers)
         for name, analyzer in zip(names, analyzers, strict=True):
@@ -152,7 +152,7 @@ def check(config: Path, overrides: Sequence[str]) -> None:
     log_to_console(Console(stderr=True), settings.keys.logging.level)
     _say_doubts(settings)
     resolve_plugins(settings, plugins_for(settings))
-    click.echo(as_yaml(settings), nl=False)
+    click.echo(yaml_text(settings.resolved()), nl=False)
 
 
 @commands.command("new-strategy")
@@ -184,11 +184,6 @@ def plugins_for(settings: Settings) -> Registry:
 def _say_doubts(settings: Settings) -> None:
     for doubt in settings.doubts():
         logger.warning("%s", doubt)
-
-
-def as_yaml(settings: Settings) -> str:
-    """Return the settings as resolved, as YAML that can be run again."""
-    return yaml.safe_dump(settings.resolved(), sort_keys=False, allow_unicode=True)
 
 
 add_report_commands(commands)

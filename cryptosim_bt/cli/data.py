@@ -35,7 +35,7 @@ from cryptosim_bt.errors import ConfigError, VenueRefused
 from cryptosim_bt.plugins.registry import discover
 
 if TYPE_CHECKING:
-    from cryptosim_bt.data.fetch import Access
+    from cryptosim_bt.data.fetch import DataAccess
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def download(
 
     Name SYMBOLS such as BTC/USD:BTC with --from, or give --config: exactly what that run needs.
     """
-    from cryptosim_bt.data.fetch import Access
+    from cryptosim_bt.data.fetch import DataAccess
 
     errors = Console(stderr=True)
     log_to_console(errors, "INFO")
@@ -113,7 +113,7 @@ def download(
     ]
     if not no_funding:
         wanted += [(Series.funding(exchange, symbol), start_ms, end_ms) for symbol in symbols]
-    access = Access(Store(data_directory(_text(directory))), exchange, rest_url)
+    access = DataAccess(Store(data_directory(_text(directory))), exchange, rest_url)
     _download(access, wanted, errors)
 
 
@@ -135,12 +135,14 @@ def _download_for(config: Path, overrides: Sequence[str], errors: Console) -> No
     _download(access_of(keys), needs, errors)
 
 
-def _download(access: Access, wanted: Sequence[tuple[Series, int, int]], errors: Console) -> None:
-    from cryptosim_bt.data.download import Downloader, Outcome
+def _download(
+    access: DataAccess, wanted: Sequence[tuple[Series, int, int]], errors: Console
+) -> None:
+    from cryptosim_bt.data.download import Downloader, DownloadOutcome
     from cryptosim_bt.data.fetch import report
     from cryptosim_bt.data.venue import Venue
 
-    outcomes: list[Outcome] = []
+    outcomes: list[DownloadOutcome] = []
     with closing(Venue(access.exchange, access.rest_url)) as venue:
         downloader = Downloader(access.store, venue)
         for symbol in dict.fromkeys(series.symbol for series, _, _ in wanted):
@@ -235,8 +237,8 @@ def export_data(
 def verify_data(
     repair: bool, ask_again: bool, offline: bool, directory: Path | None, rest_url: str | None
 ) -> None:
-    """Check every file that is kept; with --repair, mend what is damaged."""
-    from cryptosim_bt.data.fetch import Access, refill
+    """Check every file that is kept; with --repair, fix what is damaged."""
+    from cryptosim_bt.data.fetch import DataAccess, refill
     from cryptosim_bt.data.store.verify import verify
 
     log_to_console(Console(stderr=True), "INFO")
@@ -246,11 +248,11 @@ def verify_data(
         click.echo(str(finding))
     if (repair or ask_again) and not offline:
         for series in store.list_series():
-            refill(Access(store, series.venue, rest_url), series, ask_again=ask_again)
-    wrong = [finding for finding in findings if finding.cure is not None and not finding.mended]
+            refill(DataAccess(store, series.venue, rest_url), series, ask_again=ask_again)
+    wrong = [finding for finding in findings if finding.cure is not None and not finding.fixed]
     click.echo(f"{len(store.list_series())} series, {len(findings)} findings")
     if wrong:
-        click.echo("`cryptosim-bt verify-data --repair` mends them", err=True)
+        click.echo("`cryptosim-bt verify-data --repair` fixes them", err=True)
         sys.exit(1)
 
 

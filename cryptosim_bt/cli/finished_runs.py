@@ -64,7 +64,7 @@ def report(run_dir: Path) -> None:
     help="Run A again with each difference alone, to tell what it does.",
 )  # fmt: skip
 def compare(run_a: Path, run_b: Path, html: Path | None, effects: bool) -> None:
-    """Tell two finished runs apart: settings, where they part, what each difference did."""
+    """Tell two finished runs apart: settings, where they first differ, what each difference did."""
     from cryptosim_bt.backtest import comparison
     from cryptosim_bt.backtest.stored_run import read_run, run_again
     from cryptosim_bt.reports import comparison_page

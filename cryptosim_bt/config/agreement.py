@@ -1,4 +1,4 @@
-"""How keys of a configuration must agree with one another. Each check names the key to mend."""
+"""How keys of a configuration must agree with one another. Each check names the key to fix."""
 
 from __future__ import annotations
 

@@ -184,9 +184,10 @@ class FillSection(_Section):
     price_improvement: bool = True
     limit_fill: Literal["touch", "through"] = "touch"
     slippage: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    slippage_range: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    slippage_range: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the bar's range (R47)
     max_volume_share: Annotated[float, Field(gt=0, le=1)] | None = None
     latency_ms: Annotated[int, Field(ge=0, le=10**12)] = 0
+    event_order: Literal["rules", "path", "best", "worst"] = "rules"
 
 
 class BacktestSection(_Section):

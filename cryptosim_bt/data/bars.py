@@ -2,7 +2,7 @@
 
 A bar table is a ``DataFrame`` with the columns open, high, low, close, volume (float64) and the
 index ``time``: the UTC time at which each bar opens (R1), datetime64[ms, UTC], ascending. What is
-wrong with one is a `DataError` that names the first offending time; nothing is mended in silence.
+wrong with one is a `DataError` that names the first offending time; nothing is fixed in silence.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def fill_gaps(
 
 
 def as_bar_table(table: pd.DataFrame, source: str) -> pd.DataFrame:
-    """Bring what a feed returned into the form of a bar table, or say what it lacks.
+    """Bring what a feed returned into the form of a bar table, or say what is missing.
 
     Columns are ordered and cast to float64, extra ones dropped, times converted to UTC. Order and
     values are not checked: see `check_bars`.
@@ -208,7 +208,7 @@ def as_bar_table(table: pd.DataFrame, source: str) -> pd.DataFrame:
         found = ", ".join(map(str, table.columns))
         needed = ", ".join(COLUMNS)
         raise DataError(
-            f"{source}: bars lack {', '.join(missing)}; found: {found}; needed: {needed}"
+            f"{source}: {', '.join(missing)} missing; found: {found}; needed: {needed}"
         )
     index = table.index
     if not isinstance(index, pd.DatetimeIndex) or index.tz is None:
@@ -274,16 +274,16 @@ def _check_grid(times_ms: _IntArray, timeframe: str, source: str) -> None:
 
 def _check_gaps(times_ms: _IntArray, timeframe: str, gaps: Gaps, source: str) -> None:
     step_ms = milliseconds(timeframe)
-    lacking = np.diff(times_ms) // step_ms - 1
-    holes = lacking > 0
+    missing = np.diff(times_ms) // step_ms - 1
+    holes = missing > 0
     if not holes.any():
         return
-    count = int(lacking[holes].sum())
+    count = int(missing[holes].sum())
     first = iso_utc(int(times_ms[:-1][holes][0]) + step_ms)
     verb = "is" if count == 1 else "are"
     found = f"{count} {timeframe} {_plural('bar', count)} {verb} missing, the first at {first}"
     if gaps == "error":
-        raise DataError(f"{source}: {found}; mend the data, or set data.gaps to fill or keep")
+        raise DataError(f"{source}: {found}; fix the data, or set data.gaps to fill or keep")
     if gaps == "keep":
         logger.warning("%s: %s; data.gaps: keep leaves the holes", source, found)
 
@@ -304,7 +304,7 @@ def _check_values(bars: pd.DataFrame, source: str) -> None:
     for fault, where in faults:
         if where.any():
             place = _place(_times(bars), where)
-            raise DataError(f"{source}: {fault} at {place}; mend or remove what is wrong")
+            raise DataError(f"{source}: {fault} at {place}; fix or remove what is wrong")
 
 
 def _fill_window(bars: pd.DataFrame, stop: int, window: _Window) -> pd.DataFrame:

@@ -1,9 +1,10 @@
 """Downloads that prove their own completeness: every expected bar is there, or a hole of the venue.
 
-A page is asked with both its ends. What it lacks is asked again; only what several well-formed
-answers lack is taken for a hole, and an answer speaks only for times that it can have meant: those
-between its rows, or its whole span if it has no row in it. An answer that was cut short thus says
-nothing of what it left out. No page's end stops a download; it walks the whole span.
+A page is asked with both its ends. What is missing is asked again; only what is missing from
+several well-formed answers is taken for a hole, and an answer speaks only for times that it can
+have meant: those between its rows, or its whole span if it has no row in it. An answer that was cut
+short thus says nothing of what it left out. No page's end stops a download; it walks the whole
+span.
 
 Rows are written every few seconds with the span they settle, so a download that is stopped or
 killed goes on where it was.
@@ -22,6 +23,7 @@ from typing import Final
 
 import numpy as np
 
+from cryptosim_bt.data.market import Candle, Market
 from cryptosim_bt.data.store import Series, Store
 from cryptosim_bt.data.store.files import locked
 from cryptosim_bt.data.store.parts import Columns
@@ -29,7 +31,7 @@ from cryptosim_bt.data.store.records import keep_market, keep_tiers
 from cryptosim_bt.data.store.series import grid
 from cryptosim_bt.data.store.spans import Span, Spans, clip, length, subtract, union
 from cryptosim_bt.data.timeframe import iso_utc
-from cryptosim_bt.data.venue import Candle, Market, Venue
+from cryptosim_bt.data.venue import Venue
 from cryptosim_bt.errors import VenueRefused
 
 # A bar that has just closed may still be settled by the venue.
@@ -40,14 +42,14 @@ _FRESH_MS: Final = 3_600_000
 # No venue lets funding wait for longer.
 _FUNDING_MS: Final = 28_800_000
 
-Advance = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 """Called with (bars settled, bars in all); for funding, with milliseconds."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DownloadOutcome:
     """What a download brought.
 
     Attributes
@@ -88,7 +90,7 @@ class Downloader:
     store, venue
         Where to, and from where.
     confirmations : int
-        How many well-formed answers must lack a bar before it is a hole.
+        How many well-formed answers a bar must be missing from before it is a hole.
     pause_s : float
         Pause before what is missing is asked again, longer each time.
     flush_s : float
@@ -131,7 +133,9 @@ class Downloader:
             keep_tiers(self._store, self._venue.name, symbol, tiers, now)
         return market
 
-    def fetch(self, series: Series, start_ms: int, end_ms: int, advance: Advance) -> Outcome:
+    def fetch(
+        self, series: Series, start_ms: int, end_ms: int, advance: ProgressCallback
+    ) -> DownloadOutcome:
         """Bring everything of ``start <= time < end`` that the store does not know yet.
 
         Another process that downloads the same is waited for.
@@ -151,13 +155,13 @@ class Downloader:
 
     # ------------------------------------------------------------------ bars
     def _bars(
-        self, series: Series, step: int, start_ms: int, end_ms: int, advance: Advance
-    ) -> Outcome:
+        self, series: Series, step: int, start_ms: int, end_ms: int, advance: ProgressCallback
+    ) -> DownloadOutcome:
         now = self._venue.now_ms()
         end_ms = min(-(-end_ms // step) * step, (now - _SETTLING_MS) // step * step)
         todo = self._store.unknown(series, -(-start_ms // step) * step, end_ms)
         if not todo:
-            return Outcome(series, 0)
+            return DownloadOutcome(series, 0)
         total, done = length(todo) // step, 0
         page_ms = self._venue.page_size(series.symbol, series.price) * step
         rows = holes = unsettled = 0
@@ -185,7 +189,7 @@ class Downloader:
                     self._flush(series, buffer)
         finally:  # a Ctrl-C or a failing venue keeps what came before
             self._flush(series, buffer)
-        return Outcome(series, rows, holes, first_hole, unsettled)
+        return DownloadOutcome(series, rows, holes, first_hole, unsettled)
 
     def _flush(self, series: Series, buffer: _Buffer) -> None:
         if buffer.known:
@@ -211,7 +215,7 @@ class Downloader:
     def _prove(
         self, series: Series, step: int, span: Span
     ) -> tuple[dict[int, Candle], list[int]]:
-        """Ask for a span until each of its bars is found, or lacks in enough answers.
+        """Ask for a span until each of its bars is found, or missing from enough answers.
 
         Returns
         -------
@@ -270,11 +274,13 @@ class Downloader:
         return [group for group in groups if group]
 
     # ------------------------------------------------------------------ funding
-    def _funding(self, series: Series, start_ms: int, end_ms: int, advance: Advance) -> Outcome:
+    def _funding(
+        self, series: Series, start_ms: int, end_ms: int, advance: ProgressCallback
+    ) -> DownloadOutcome:
         now = self._venue.now_ms()
         todo = self._store.unknown(series, start_ms, min(end_ms, now))
         if not todo:
-            return Outcome(series, 0)
+            return DownloadOutcome(series, 0)
         start_ms, end_ms = todo[0][0], todo[-1][1]
         rates: dict[int, float] = {}
         total = end_ms - start_ms
@@ -305,7 +311,7 @@ class Downloader:
         inside = {name: values[columns["time"] < until] for name, values in columns.items()}
         rows = self._store.write(series, inside, clip([(start_ms, end_ms)], start_ms, until))
         advance(total, total)
-        return Outcome(series, rows)
+        return DownloadOutcome(series, rows)
 
     def _funding_pages(self, symbol: str, span: Span) -> Iterator[dict[int, float]]:
         """Walk through a span of funding rates, from the end at which the venue's pages begin."""

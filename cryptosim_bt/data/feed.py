@@ -91,7 +91,8 @@ class DataSource:
         The file that was read, or the folder, or the files with ``; `` between them; None where
         bars do not come from a file.
     sha256 : str, optional
-        Checksum of that file, in hexadecimal; of several, that of their names and checksums.
+        Checksum of that file, or of the bars that were read, in hexadecimal; of several files, that
+        of their names and checksums.
     synthetic : bool
         True where no market ever traded at these prices.
     """
@@ -120,6 +121,11 @@ class Feed(ABC):
     def describe(self, request: DataRequest) -> DataSource:
         """Return where the bars of `load` come from; by default: a market, by way of this class."""
         return DataSource(source=type(self).__name__)
+
+    def load_and_describe(self, request: DataRequest) -> tuple[pd.DataFrame, DataSource]:
+        """Return what `load` and `describe` do; a feed that describes what it read overrides it."""
+        source = self.describe(request)
+        return self.load(request), source
 
     def funding(self, request: DataRequest) -> pd.Series[float] | None:
         """Return the funding rates of ``start <= time < end``, or None: by default there are none.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from cryptosim_bt.data.download import Downloader, Outcome
+from cryptosim_bt.data.download import Downloader, DownloadOutcome
 from cryptosim_bt.data.store import Series, Store
 from cryptosim_bt.data.store.series import FOR_EVER_MS
 from cryptosim_bt.data.store.spans import Spans, length, union
@@ -34,7 +34,7 @@ class SeriesSpan:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class DataAccess:
     """The store, and the way to the venue."""
 
     store: Store
@@ -43,30 +43,31 @@ class Access:
     offline: bool = False
 
 
-def require(access: Access, needs: Sequence[SeriesSpan]) -> None:
-    """See to it that the store holds what is needed; download what it lacks, and say so.
+def require(access: DataAccess, needs: Sequence[SeriesSpan]) -> None:
+    """See to it that the store holds what is needed; download what is missing, and say so.
 
     Raises
     ------
     DataError
-        If something lacks and nothing may be asked of a network.
+        If something is missing and nothing may be asked of a network.
     VenueError
         If the venue does not give it.
     """
-    lacking = [(need, spans) for need in needs if (spans := _lacking(access, need))]
-    if not lacking:
+    missing = [(need, spans) for need in needs if (spans := _missing(access, need))]
+    if not missing:
         return
     if access.offline:
-        raise DataError("\n".join(_missing_text(need, spans) for need, spans in lacking))
+        raise DataError("\n".join(_missing_text(need, spans) for need, spans in missing))
     with closing(Venue(access.exchange, access.rest_url)) as venue:
         downloader = Downloader(access.store, venue)
-        for need, spans in lacking:
+        for need, spans in missing:
             logger.info("downloading %s from %s to %s", need.series,
                         iso_utc(spans[0][0]), iso_utc(spans[-1][1]))  # fmt: skip
-            report(downloader.fetch(need.series, need.start_ms, need.end_ms, _SayNow(need.series)))
+            progress = _ProgressLog(need.series)
+            report(downloader.fetch(need.series, need.start_ms, need.end_ms, progress))
 
 
-def report(outcome: Outcome) -> None:
+def report(outcome: DownloadOutcome) -> None:
     """Say what a download brought, holes as a WARNING."""
     logger.info("%s: %s new rows", outcome.series, f"{outcome.rows:,}")
     if outcome.holes and outcome.first_hole_ms is not None:
@@ -81,7 +82,7 @@ def report(outcome: Outcome) -> None:
         )  # fmt: skip
 
 
-def _lacking(access: Access, need: SeriesSpan) -> Spans:
+def _missing(access: DataAccess, need: SeriesSpan) -> Spans:
     """Return the spans of a need that were never asked and can be there by now."""
     step = need.series.step_ms or 1
     now = int(time.time() * 1000) // step * step
@@ -110,7 +111,7 @@ def _missing_text(need: SeriesSpan, spans: Spans) -> str:
     )
 
 
-class _SayNow:
+class _ProgressLog:
     """Log how far a download is, from time to time."""
 
     def __init__(self, series: Series) -> None:
@@ -124,8 +125,8 @@ class _SayNow:
 
 
 
-def refill(access: Access, series: Series, *, ask_again: bool) -> None:
-    """Ask for what lacks between the first and the last known time of a series.
+def refill(access: DataAccess, series: Series, *, ask_again: bool) -> None:
+    """Ask for what is missing between the first and the last known time of a series.
 
     With `ask_again`, holes are forgotten first, so that the venue is asked for them once more.
     """

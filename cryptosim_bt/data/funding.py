@@ -56,7 +56,7 @@ class FundingSchedule:
     expected : int
         How many funding times lie in the window, missing ones included: the length of both arrays.
     missing : int
-        How many of them the series lacks.
+        How many of them are missing from the series.
     first_missing : pandas.Timestamp or None
         The first of those; None where none is missing.
     missing_ms : numpy.ndarray of int64
@@ -157,7 +157,7 @@ def series_funding(
     missing: Missing,
     source: str = "funding",
 ) -> FundingSchedule:
-    """Cut the funding times of ``start <= time < end`` out of a series, and mend its holes.
+    """Cut the funding times of ``start <= time < end`` out of a series, and fill its holes.
 
     A hole is a step longer than the usual ones around it, or a part of the window before the first
     or behind the last rate (R22). Usual is the series' most common step, and where a venue changed
@@ -259,7 +259,7 @@ def venue_funding(
 def _expected_times(
     times_ms: npt.NDArray[np.int64], start_ms: int, end_ms: int
 ) -> npt.NDArray[np.int64]:
-    """Return the funding times in the window: those of the series, and those that it lacks."""
+    """Return the funding times in the window: those of the series, and those missing from it."""
     usual = usual_step(times_ms)
     if usual is None:
         raise DataError("funding: one rate tells no funding interval; give two or more")

@@ -14,20 +14,23 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
+from cryptosim_bt.data.market import (
+    Candle,
+    Market,
+    Price,
+    Tiers,
+    candle_of,
+    market_of,
+    tier_of,
+)
 from cryptosim_bt.data.timeframe import milliseconds
 from cryptosim_bt.errors import VenueError, VenueRefused, VenueUnavailable
-
-Price = Literal["trade", "mark"]
-"""Which price candles tell: of trades, or the mark price that liquidation and funding go by."""
-
-Candle = tuple[int, float, float, float, float, float]
-"""Opening time in ms, open, high, low, close, volume (NaN where the venue gives none)."""
 
 # One exchange under several names (regions); the host is the difference.
 _OKX_FAMILY: Final = ("okx", "okxus", "myokx")
@@ -64,54 +67,6 @@ class Retries:
         """Return the pause before a repetition; ``draw`` lies in [0, 1)."""
         full = min(self.longest_s, self.first_s * 2.0**repetition)
         return full * (1.0 - 0.5 * draw)
-
-
-@dataclass(frozen=True, slots=True)
-class Market:
-    """What a venue says of one market today.
-
-    Attributes
-    ----------
-    symbol, native : str
-        ccxt's unified symbol, and the venue's own name.
-    contract_size, lot, tick, min_contracts : float
-        As in `Instrument`; 0 where the venue does not say, except ``contract_size``, then 1.
-    maker, taker : float or None
-        Base fee rates, fractions.
-    max_leverage : float or None
-        The highest leverage of the first tier.
-    listed_ms : int or None
-        When it was listed; None where the venue does not say.
-    """
-
-    symbol: str
-    native: str
-    contract_size: float
-    lot: float
-    tick: float
-    min_contracts: float
-    maker: float | None
-    taker: float | None
-    max_leverage: float | None
-    listed_ms: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """One margin tier: from ``above`` up to ``up_to``, in the tiers' unit."""
-
-    above: float
-    up_to: float | None
-    maintenance_margin_rate: float
-    max_leverage: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Tiers:
-    """A market's margin tiers, lowest first; ``unit`` is what their bounds count."""
-
-    unit: Literal["contracts", "notional"]
-    tiers: tuple[Tier, ...]
 
 
 class Venue:
@@ -195,22 +150,7 @@ class Venue:
         self._load_markets()
         if symbol not in self._api.markets:
             raise VenueRefused(self._unknown_symbol(symbol))
-        raw = self._api.markets[symbol]
-        precision, limits = raw.get("precision") or {}, raw.get("limits") or {}
-        amount, leverage = limits.get("amount") or {}, limits.get("leverage") or {}
-        lot = _number(precision.get("amount")) or 0.0
-        return Market(
-            symbol=symbol,
-            native=str(raw["id"]),
-            contract_size=_number(raw.get("contractSize")) or 1.0,
-            lot=lot,
-            tick=_number(precision.get("price")) or 0.0,
-            min_contracts=_number(amount.get("min")) or lot,
-            maker=_number(raw.get("maker")),
-            taker=_number(raw.get("taker")),
-            max_leverage=_number(leverage.get("max")),
-            listed_ms=None if raw.get("created") is None else int(raw["created"]),
-        )
+        return market_of(self._api.markets[symbol])
 
     def page_size(self, symbol: str, price: Price) -> int:
         """Return how many candles the venue gives at once, as far as ccxt knows."""
@@ -228,7 +168,7 @@ class Venue:
         """Ask for the candles of ``start <= open < end``; at most a page of them comes back.
 
         They come ascending, each time once, prices and volumes as the venue gave them. An answer
-        may hold candles outside the question, and lack some inside.
+        may hold candles outside the question, and miss some inside.
         """
         self._load_markets()
         ask = self._api.fetch_ohlcv
@@ -244,7 +184,7 @@ class Venue:
             f"{timeframe} candles of {symbol}",
             lambda: ask(symbol, timeframe, since=start_ms, limit=limit),
         )
-        found = {int(row[0]): _candle(row) for row in rows}
+        found = {int(row[0]): candle_of(row) for row in rows}
         return [found[time_ms] for time_ms in sorted(found)]
 
     def funding_rates(
@@ -281,7 +221,7 @@ class Venue:
         return self.name in _OKX_FAMILY
 
     def tiers(self, symbol: str) -> Tiers | None:
-        """Return a market's margin tiers, None where the venue does not tell them."""
+        """Return a market's margin tiers, None where the venue does not report them."""
         self._load_markets()
         question = f"margin tiers of {symbol}"
         if self._api.has.get("fetchMarketLeverageTiers") is True:
@@ -294,7 +234,7 @@ class Venue:
             rows = every.get(symbol) or []
         else:
             return None
-        found = [_tier(row) for row in rows]
+        found = [tier_of(row) for row in rows]
         kept = sorted((tier for tier in found if tier is not None), key=lambda tier: tier.above)
         if not kept:
             return None
@@ -442,25 +382,3 @@ def _reason(name: str, error: Exception) -> str:
                 cause = type(error.__cause__).__name__
                 text = f"no connection to {address.partition('?')[0]} ({cause})"
     return text.splitlines()[0][:160] if text else type(error).__name__
-
-
-def _number(value: object) -> float | None:
-    return None if value is None else float(str(value))
-
-
-def _candle(row: Sequence[Any]) -> Candle:
-    values = [float("nan") if value is None else float(value) for value in row[1:6]]
-    values += [float("nan")] * (5 - len(values))
-    return (int(row[0]), values[0], values[1], values[2], values[3], values[4])
-
-
-def _tier(row: dict[str, Any]) -> Tier | None:
-    rate = _number(row.get("maintenanceMarginRate"))
-    if rate is None:
-        return None
-    return Tier(
-        above=_number(row.get("minNotional")) or 0.0,
-        up_to=_number(row.get("maxNotional")),
-        maintenance_margin_rate=rate,
-        max_leverage=_number(row.get("maxLeverage")),
-    )

@@ -1,4 +1,4 @@
-"""Bars that alone cannot say what came first.
+"""Bars that alone cannot say what came first (R43).
 
 What a bar decides by rule (R13) is a guess where two things happened within it whose order
 matters. The run counts and lists such bars; finer bars (`data.fill_timeframe`) resolve them.
@@ -6,51 +6,127 @@ matters. The run counts and lists such bars; finer bars (`data.fill_timeframe`) 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from cryptosim_bt.accounting.account import LiquidationUnit
 from cryptosim_bt.accounting.contracts import Side
+from cryptosim_bt.accounting.orders import Role
 from cryptosim_bt.exchange.fill_rules import Bar
-from cryptosim_bt.exchange.order_book import WorkingOrder
+from cryptosim_bt.exchange.order_book import SIZE_TOLERANCE, Order
 
 ENTRY_AND_EXIT = "entry_and_exit"
 TAKE_PROFIT_AND_STOP = "take_profit_and_stop"
 EXIT_AND_LIQUIDATION = "exit_and_liquidation"
 
 
+class Purpose(NamedTuple):
+    """The side that an order exits, and the side that it enters; None where it does not."""
+
+    exits: Side | None
+    enters: Side | None
+
+
+class Reached(NamedTuple):
+    """An order that a bar would fill if it were alone; ``at_open``: as the bar's first event."""
+
+    order: Order
+    at_open: bool = False
+
+
+def purpose(order: Order, held: Mapping[Side, float]) -> Purpose:
+    """Return what an order is for, given the contracts held on each side.
+
+    The role of a book's order says it. One without a role is an exit of a side where it closes
+    contracts that are held, or may do nothing else; it is an entry where it opens some.
+    """
+    if order.role is not None:
+        enters = order.role is Role.ENTRY
+        return Purpose(None if enters else order.side, order.side if enters else None)
+    if order.side is not None:
+        opening = order.side == order.opens
+        return Purpose(None if opening else order.side, order.side if opening else None)
+    closable = held[order.closes]
+    if order.reduce_only:
+        return Purpose(order.closes, None)
+    rest = order.contracts - closable
+    opens = order.opens if rest > SIZE_TOLERANCE * order.contracts else None
+    return Purpose(order.closes if closable else None, opens)
+
+
 def ambiguities(
-    exits: Sequence[WorkingOrder],
-    entries: Sequence[WorkingOrder],
-    stops: Sequence[WorkingOrder],
+    reached: Sequence[Reached],
+    held: Mapping[Side, float],
     units: Iterable[LiquidationUnit],
     bar: Bar,
 ) -> Iterator[str]:
-    """Yield what a bar leaves open, given the limit exits and entries that it touches.
+    """Yield what a bar leaves open.
 
-    - an entry and a limit exit of the same side are both touched: the exit may close the entry's
-      own Position, or be replaced because it grew;
-    - a limit exit and the stop of the same group are both touched;
-    - a limit exit is touched and the liquidation price is reached.
+    - An entry and an exit of the same side: the exit may close the entry's own Position, or be
+      replaced because it grew.
+    - A limit exit and a stop of the same holding.
+    - A limit exit and the liquidation price of its side.
+
+    What fills at the open surely comes first, and is no part of the question; it decides what
+    the others find. Nor is what lies on one walk, down or up from the open: price orders it.
+
+    Parameters
+    ----------
+    reached
+        Orders that the bar fills, older first.
+    held
+        Contracts held then, on each side.
+    units
+        What is liquidated together, and where.
+    bar
+        The bar.
     """
-    exit_sides = {order.side for order in exits}
-    if any(order.side in exit_sides for order in entries):
+    held = _after_open(reached, held)
+    limits: set[tuple[Side, int]] = set()
+    stops: set[tuple[Side, int]] = set()
+    entered: set[tuple[Side, bool]] = set()
+    left: set[tuple[Side, bool]] = set()
+    for order, at_open in reached:
+        if at_open:
+            continue
+        exits, enters = purpose(order, held)
+        by_stop = order.waits_for_trigger or order.role is Role.STOP_LOSS
+        below = order.is_buy != by_stop
+        if enters is not None:
+            entered.add((enters, not below))
+        if exits is not None:
+            (stops if by_stop else limits).add((exits, order.groups[exits]))
+            left.add((exits, below))
+    if entered & left:
         yield ENTRY_AND_EXIT
-    groups = {order.group for order in exits}
-    if any(order.group in groups and _triggered(order, bar) for order in stops):
+    if limits & stops:
         yield TAKE_PROFIT_AND_STOP
-    if exit_sides.intersection(liquidated_sides(units, bar)):
+    if liquidated_sides(units, bar).intersection(side for side, _ in limits):
         yield EXIT_AND_LIQUIDATION
 
 
 def liquidated_sides(units: Iterable[LiquidationUnit], bar: Bar) -> set[Side]:
-    """Return the sides whose liquidation price a bar's mark reaches."""
-    return {
-        side
-        for unit in units
-        if bar.mark_low <= unit.region.lower or bar.mark_high >= unit.region.upper
-        for side in unit.sides
-    }
+    """Return the sides whose liquidation price a bar's mark reaches on the way against them."""
+    sides: set[Side] = set()
+    for unit in units:
+        if "long" in unit.sides and bar.mark_low <= unit.region.lower:
+            sides.add("long")
+        if "short" in unit.sides and bar.mark_high >= unit.region.upper:
+            sides.add("short")
+    return sides
 
 
-def _triggered(stop: WorkingOrder, bar: Bar) -> bool:
-    return bar.high >= stop.price if stop.is_buy else bar.low <= stop.price
+def _after_open(reached: Sequence[Reached], held: Mapping[Side, float]) -> Mapping[Side, float]:
+    """Return the contracts of each side once what fills at the open has filled whole."""
+    after = dict(held)
+    for order, at_open in reached:
+        if not at_open:
+            continue
+        exits, enters = purpose(order, after)
+        closed = 0.0
+        if exits is not None:
+            closed = min(order.contracts, after[exits])
+            after[exits] -= closed
+        if enters is not None:
+            after[enters] += order.contracts - closed
+    return after

@@ -6,11 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-from cryptosim_bt.accounting.instrument import Instrument, floor_to_step
-from cryptosim_bt.accounting.orders import Liquidity
-from cryptosim_bt.exchange.order_book import WorkingOrder
+from cryptosim_bt.accounting import arithmetic
+from cryptosim_bt.accounting.instrument import Instrument
 
-EventOrder = Literal["rules", "best", "worst"]
+EventOrder = Literal["rules", "path", "best", "worst"]
 
 
 # A bar's values in the order of `Bar`: cheaper to make, for the many bars that change nothing.
@@ -51,7 +50,8 @@ class FillRules:
     latency_ms
         Time from placing an order until it can fill.
     event_order
-        ``"rules"`` is R13; ``"best"`` and ``"worst"`` bound what the bar cannot tell.
+        ``"rules"`` is R13; ``"best"`` and ``"worst"`` bound what the bar cannot tell, ``"path"``
+        assumes a way through the bar (R42).
     """
 
     price_improvement: bool = True
@@ -75,51 +75,31 @@ class Matcher:
     def __init__(self, instrument: Instrument, rules: FillRules) -> None:
         self.instrument = instrument
         self.rules = rules
-        self._margin = instrument.tick if rules.through else 0.0
 
-    def touched(self, order: WorkingOrder, bar: Bar) -> bool:
-        """Tell whether a limit order fills in a bar (R14)."""
-        return self.reaches(order.price, bar, is_buy=order.is_buy)
+    def edge(self, limit: float, *, is_buy: bool) -> float:
+        """Return where price meets a limit: at it, or with `through` a tick beyond (R13)."""
+        return arithmetic.limit_edge(is_buy, limit, self.rules.through, self.instrument.tick)
 
-    def reaches(self, price: float, bar: Bar, *, is_buy: bool) -> bool:
-        """Tell whether a bar fills a limit at a price (R14)."""
-        if is_buy:
-            reached, limit = bar.low, price - self._margin
-        else:
-            reached, limit = -bar.high, -(price + self._margin)
-        if self.rules.through and self._margin == 0.0:
-            return reached < limit
-        return reached <= (round(limit, 10) if self._margin else limit)
+    def touches(self, price: float, limit: float, *, is_buy: bool) -> bool:
+        """Tell whether a price is at or beyond a limit, as far as it fills it (R14)."""
+        through, tick = self.rules.through, self.instrument.tick
+        return arithmetic.touched(is_buy, limit, price, price, through, tick)
 
-    def limit_price(
-        self, order: WorkingOrder, bar: Bar, previous_ms: int
-    ) -> tuple[float, Liquidity]:
-        """Return the price and the liquidity of a limit order's fill (R15).
-
-        ``previous_ms`` is the open of the bar before: an order that was not yet active then has
-        its first bar now.
-        """
-        improves = (
-            self.rules.price_improvement
-            and order.from_signal
-            and previous_ms < order.active_ms
-            and (bar.open < order.price if order.is_buy else bar.open > order.price)
-        )
-        return (bar.open, Liquidity.TAKER) if improves else (order.price, Liquidity.MAKER)
+    def reaches(self, limit: float, bar: Bar, *, is_buy: bool) -> bool:
+        """Tell whether a bar fills a limit (R14)."""
+        return self.touches(bar.low if is_buy else bar.high, limit, is_buy=is_buy)
 
     def slipped(self, price: float, bar: Bar, *, is_buy: bool) -> float:
         """Return a market price moved against the trader and to the tick against him (R16)."""
-        moved = price * self.rules.slippage
-        if self.rules.slippage_range:
-            moved += (bar.high - bar.low) * self.rules.slippage_range
-        if is_buy:
-            return self.instrument.price_up(price + moved)
-        return self.instrument.price_down(price - moved)
+        rules, tick = self.rules, self.instrument.tick
+        return arithmetic.slipped(
+            is_buy, price, bar.low, bar.high, rules.slippage, rules.slippage_range, tick
+        )
 
     def quantity(self, order: Unfilled, bar: Bar) -> float:
         """Return the contracts of an order that a bar can fill (R34)."""
         share = self.rules.max_volume_share
         if share is None:
             return order.contracts
-        available = floor_to_step(share * bar.volume, self.instrument.lot)
-        return min(order.contracts, available)
+        lot = self.instrument.lot
+        return min(order.contracts, arithmetic.available_volume(bar.volume, share, lot))

@@ -1,106 +1,248 @@
-"""The exchange's working orders, older first, and what a bar must reach to matter to them."""
+"""Working orders: the one `Order` of all strategies, and the exchange's book of them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptosim_bt.accounting.contracts import Side
 from cryptosim_bt.accounting.orders import Role
+from cryptosim_bt.exchange.order_types import STOPS, TRAILING, WITH_TRIGGER, OrderType, Trail
 
 NEVER_MS = 1 << 62
+# Contracts that differ by less than this share are the same: no dust is left open.
+SIZE_TOLERANCE = 1e-9
+# Bounds of what no bar leaves alone.
+_NEVER_QUIET = (math.inf, -math.inf)
 
 
 @dataclass(slots=True, eq=False)
-class WorkingOrder:
-    """An order in the exchange's book.
+class Order:
+    """A working order.
 
-    ``price`` is the limit, or the trigger when ``is_stop``. It takes part in bars that open at
-    ``active_ms`` or later (R12); ``expires_ms`` is None for an order without an end. ``contracts``
-    are what is left to fill; ``triggered`` marks a stop that has become a market order.
+    Parameters
+    ----------
+    key
+        The sender's number of it; of equal orders the one with the lower key is older.
+    kind
+        How it is filled.
+    is_buy
+        Whether it buys.
+    contracts
+        What is left to fill.
+    side
+        The leg that it opens or closes; None in one-way mode, where it first closes what is held
+        against it and opens the rest.
+    role
+        What a strategy's book sent it for; None for a strategy without a book, whose orders do
+        not say.
+    trigger
+        Price that sets a stop in motion; NaN for other types.
+    limit
+        Worst price of a limit; NaN for types without one.
+    groups
+        The holding of the account that it belongs to, per side: a token of the sender.
+    number
+        The number of an order of a book.
+    active_ms
+        The first opening time of a bar that may fill it (R12, R41); `NEVER_MS` while it sleeps.
+    expires_ms
+        The first one of a bar that may not any more (R10); None = no end.
+    reduce_only
+        Whether it only closes.
+    post_only
+        Whether it must not take liquidity.
+    trail
+        How a trailing stop follows.
+    session_end_ms
+        When the session ends in which a close order was made; compared with open times of bars.
+
+    Attributes
+    ----------
+    alive
+        Whether it works.
+    triggered
+        Whether a stop was met: it goes on as what it has become (R37).
+    opened
+        The contracts that its fills have opened.
+    filled_ms
+        The last bar that filled it, or had no volume for it; None before the first.
+    made_ms, made_in, made_at
+        The bar and its step in which it came to be, and where price stood then.
     """
 
     key: int
-    number: int | None
-    role: Role
-    side: Side
+    kind: OrderType
     is_buy: bool
-    is_stop: bool
-    price: float
     contracts: float
-    group: int
-    active_ms: int
-    expires_ms: int | None
-    alive: bool = True
-    triggered: bool = False
+    side: Side | None = None
+    role: Role | None = None
+    trigger: float = math.nan
+    limit: float = math.nan
+    groups: dict[Side, int] = field(default_factory=dict)
+    number: int | None = None
+    active_ms: int = 0
+    expires_ms: int | None = None
+    reduce_only: bool = False
+    post_only: bool = False
+    trail: Trail | None = None
+    session_end_ms: float = math.inf
+    alive: bool = field(default=True, init=False)
+    triggered: bool = field(default=False, init=False)
+    opened: float = field(default=0.0, init=False)
+    filled_ms: int | None = field(default=None, init=False)
+    made_ms: int = field(default=-1, init=False)
+    made_in: int = field(default=0, init=False)
+    made_at: float = field(default=math.nan, init=False)
 
     @property
-    def from_signal(self) -> bool:
-        """Whether a signal placed it: only such orders may be filled at the open (R15)."""
-        return self.role in (Role.ENTRY, Role.SIGNAL_EXIT)
+    def opens(self) -> Side:
+        """The leg that the order's contracts open once nothing is left to close."""
+        return "long" if self.is_buy else "short"
+
+    @property
+    def closes(self) -> Side:
+        """The leg that they close."""
+        return "short" if self.is_buy else "long"
+
+    @property
+    def is_stop(self) -> bool:
+        """Whether it waits to be triggered and then takes at any price: what walks meet."""
+        return self.kind in STOPS
+
+    @property
+    def waits_for_trigger(self) -> bool:
+        """Whether it is a stop, of any kind, that was not triggered yet."""
+        return self.kind in WITH_TRIGGER and not self.triggered
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it waits for the parent of its bracket."""
+        return self.active_ms == NEVER_MS
+
+    def met_by(self, price: float) -> bool:
+        """Tell whether a price sets a stop in motion: from its trigger on up (buy) or down."""
+        return price >= self.trigger if self.is_buy else price <= self.trigger
+
+    def go_on(self) -> None:
+        """Become what is left of an order that a bar has filled in part, or had no volume for.
+
+        R37: a stop that was triggered, and a close order after its session, go on as market
+        orders, and those do not expire; a stop limit goes on as the limit that it has become.
+        """
+        if self.kind in WITH_TRIGGER:
+            self.triggered = True
+        if self.kind is not OrderType.LIMIT and self.kind not in _WITH_OWN_LIMIT:
+            self.kind = OrderType.MARKET
+            self.expires_ms = None
+
+    def quiet_between(self) -> tuple[float, float]:
+        """Return the prices between which, exclusively, a bar leaves the order as it is.
+
+        Beside time, which `OrderBook.due_ms` keeps.
+        """
+        if self.asleep or self.kind is OrderType.CLOSE:
+            return -math.inf, math.inf
+        if self.kind is OrderType.MARKET:
+            return _NEVER_QUIET
+        if not self.waits_for_trigger:
+            return (self.limit, math.inf) if self.is_buy else (-math.inf, self.limit)
+        floor, ceiling = (-math.inf, self.trigger) if self.is_buy else (self.trigger, math.inf)
+        if self.kind in TRAILING and self.trail is not None:
+            follows = self.trail.follows_beyond(self.trigger, is_buy=self.is_buy)
+            return (follows, ceiling) if self.is_buy else (floor, follows)
+        return floor, ceiling
+
+
+_WITH_OWN_LIMIT = frozenset({OrderType.STOP_LIMIT, OrderType.TRAILING_STOP_LIMIT})
+Shelf = dict[int, Order]
 
 
 class OrderBook:
-    """Working orders on three shelves: entries, limit exits, stops."""
+    """Working orders on shelves: a book's entries, limit exits and stops; orders without a role.
+
+    Attributes
+    ----------
+    due_ms
+        Before this time no order expires and no session of a close order ends.
+    """
 
     def __init__(self) -> None:
-        self._keys = 0
-        self.entries: dict[int, WorkingOrder] = {}
-        self.exits: dict[int, WorkingOrder] = {}
-        self.stops: dict[int, WorkingOrder] = {}
-        # No order expires before this time.
-        self.first_expiry_ms = NEVER_MS
+        self.entries: Shelf = {}
+        self.exits: Shelf = {}
+        self.stops: Shelf = {}
+        # In the order of their acceptance: what decides a bar by the rules.
+        self.unnamed: Shelf = {}
+        self.due_ms: float = NEVER_MS
 
     def __len__(self) -> int:
-        return len(self.entries) + len(self.exits) + len(self.stops)
+        return len(self.entries) + len(self.exits) + len(self.stops) + len(self.unnamed)
 
-    def new_key(self) -> int:
-        """Return the next key; keys tell the age of orders."""
-        self._keys += 1
-        return self._keys
-
-    def add(self, order: WorkingOrder) -> None:
+    def add(self, order: Order) -> None:
         """Put an order on its shelf."""
         self._shelf(order)[order.key] = order
-        if order.expires_ms is not None:
-            self.first_expiry_ms = min(self.first_expiry_ms, order.expires_ms)
+        self.heed_time(order)
 
-    def remove(self, order: WorkingOrder) -> None:
+    def remove(self, order: Order) -> None:
         """Take an order off its shelf."""
         order.alive = False
         del self._shelf(order)[order.key]
 
-    def working(self) -> list[WorkingOrder]:
-        """Return all orders, older first."""
+    def named(self) -> list[Order]:
+        """Return the orders that have a role, older first."""
         everything = [*self.entries.values(), *self.exits.values(), *self.stops.values()]
         return sorted(everything, key=lambda order: order.key)
 
-    def take_expired(self, time_ms: int) -> Iterator[WorkingOrder]:
-        """Take off and yield the orders whose time has passed (R10), older first."""
-        for order in self.working():
+    def working(self) -> list[Order]:
+        """Return all orders, sleeping ones among them, older first."""
+        return [*self.named(), *self.unnamed.values()]
+
+    def expired(self, time_ms: int) -> Iterator[Order]:
+        """Yield the orders with a role whose time has passed (R10), older first."""
+        for order in self.named():
             if order.alive and order.expires_ms is not None and time_ms >= order.expires_ms:
-                self.remove(order)
                 yield order
-        self.first_expiry_ms = min(
-            (order.expires_ms for order in self.working() if order.expires_ms is not None),
-            default=NEVER_MS,
-        )
+
+    def heed_time(self, order: Order) -> None:
+        """Let `due_ms` be no later than an order needs."""
+        if order.expires_ms is not None and order.expires_ms < self.due_ms:
+            self.due_ms = order.expires_ms
+        if order.kind is OrderType.CLOSE and not order.asleep:
+            self.due_ms = min(self.due_ms, order.session_end_ms)
+
+    def find_due(self) -> None:
+        """Find `due_ms` anew, after a bar that reached it."""
+        self.due_ms = NEVER_MS
+        for order in self.working():
+            self.heed_time(order)
 
     def bounds(self) -> tuple[float, float]:
         """Return the prices between which, exclusively, no order is touched."""
-        floor, ceiling = float("-inf"), float("inf")
-        for shelf in (self.entries, self.exits, self.stops):
+        floor, ceiling = -math.inf, math.inf
+        # Buy limits and sell stops lie below the market, sell limits and buy stops above.
+        for shelf in (self.entries, self.exits):
             for order in shelf.values():
-                if order.triggered:
-                    return float("inf"), float("-inf")
-                # Buy limits and sell stops lie below the market, sell limits and buy stops above.
-                if order.is_buy != order.is_stop:
-                    floor = max(floor, order.price)
+                if order.is_buy:
+                    floor = max(floor, order.limit)
                 else:
-                    ceiling = min(ceiling, order.price)
+                    ceiling = min(ceiling, order.limit)
+        for order in self.stops.values():
+            if order.triggered:
+                return _NEVER_QUIET
+            if order.is_buy:
+                ceiling = min(ceiling, order.trigger)
+            else:
+                floor = max(floor, order.trigger)
+        for order in self.unnamed.values():
+            below, above = order.quiet_between()
+            floor, ceiling = max(floor, below), min(ceiling, above)
         return floor, ceiling
 
-    def _shelf(self, order: WorkingOrder) -> dict[int, WorkingOrder]:
-        if order.is_stop:
+    def _shelf(self, order: Order) -> Shelf:
+        role = order.role
+        if role is None:
+            return self.unnamed
+        if role is Role.STOP_LOSS:
             return self.stops
-        return self.entries if order.role is Role.ENTRY else self.exits
+        return self.entries if role is Role.ENTRY else self.exits

@@ -28,7 +28,7 @@ class ReportAnalyzer(bt.Analyzer):
 
     @classmethod
     def without_run(cls) -> Self:
-        """Return an analyzer that heard nothing, with its parameters: it can only `write`.
+        """Return an analyzer that received nothing, with its parameters: it can only `write`.
 
         backtrader makes analyzers inside of a strategy; for a run that was read back there is
         none.

@@ -1,4 +1,4 @@
-"""Failures of a user's strategy, told with the strategy's name and the line that failed."""
+"""Failures of a user's strategy, reported with the strategy's name and the line that failed."""
 
 from __future__ import annotations
 

@@ -12,46 +12,10 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from cryptosim_bt.backtest.comparison import TOLD, Comparison, Effect, Pair, Parting
+from cryptosim_bt.backtest.comparison import REPORTED, Comparison, Effect, FirstDifference, Pair
+from cryptosim_bt.reports.words import Words
 from cryptosim_bt.results.result import Result
 
-_WORDS: dict[str, tuple[str, str]] = {
-    "title": ("Comparison of two runs", "두 실행의 비교"),
-    "settings": ("Settings that differ", "다른 설정"),
-    "same_settings": ("none: all settings are the same", "없음: 모든 설정이 같습니다"),
-    "origins": ("Code and data that differ", "다른 코드와 데이터"),
-    "parting": ("Where the runs part", "두 실행이 갈라지는 곳"),
-    "no_parting": ("nowhere: every bar and fill is the same", "없음: 모든 봉과 체결이 같습니다"),
-    "figures": ("Results", "결과"),
-    "effects": ("What each difference did to A", "각 차이가 A의 결과에 준 영향"),
-    "effects_note": (
-        "Each row: run A again with these settings of B in it, less A. All figures as differences.",
-        "각 행은 B의 해당 설정만 바꿔 A를 다시 실행한 결과와 A의 차이입니다.",
-    ),
-    "key": ("key", "설정"),
-    "what": ("what", "항목"),
-    "first": ("first", "처음"),
-    "change": ("B - A", "B - A"),
-    "difference": ("changed", "바꾼 것"),
-    "refused": ("not possible alone: {why}", "단독 실행 불가: {why}"),
-    "together": ("together, beyond their sum", "함께 바꿀 때의 나머지"),
-    "whole": ("all: B - A", "전체: B - A"),
-    "market": ("market", "시장"),
-    "data": ("data", "데이터"),
-    "strategy": ("strategy", "전략"),
-    "trading_period": ("trading period", "거래 기간"),
-    "fees": ("fees", "수수료"),
-    "funding": ("funding", "펀딩"),
-    "sizing": ("sizing", "수량 결정"),
-    "stop": ("stop", "손절"),
-    "window": ("bar (window)", "봉 (기간)"),
-    "prices": ("bar: prices", "봉: 가격"),
-    "indicators": ("bar: indicators", "봉: 지표"),
-    "signal": ("bar: signal", "봉: 신호"),
-    "account": ("bar: account", "봉: 계좌"),
-    "fill": ("fill", "체결"),
-    "equity": ("Return on the initial balance", "시작 잔고 대비 수익률"),
-}
 _FRACTIONS = {
     "total_return", "total_return_usd", "annual_return", "buy_and_hold_return", "max_drawdown",
     "win_rate",
@@ -80,28 +44,34 @@ class Section:
 
 def sections(comparison: Comparison, language: str) -> Iterator[Section]:
     """Yield the tables of a comparison in a language, ``"ko"`` or ``"en"``."""
-    words = {name: texts[int(language == "ko")] for name, texts in _WORDS.items()}
+    words = Words(language)
     rows = tuple((pair.name, _value(pair.a), _value(pair.b)) for pair in comparison.settings)
-    yield Section(words["settings"], (words["key"], "A", "B"), rows, empty=words["same_settings"])
+    yield Section(
+        words("comparison.settings"),
+        (words("comparison.key"), "A", "B"),
+        rows,
+        empty=words("comparison.same_settings"),
+    )
     origins = tuple((pair.name, _value(pair.a), _value(pair.b)) for pair in comparison.origins)
     if origins:
-        yield Section(words["origins"], (words["what"], "A", "B"), origins)
-    partings = [*comparison.bars, *([comparison.fill] if comparison.fill else [])]
+        yield Section(words("comparison.origins"), (words("comparison.what"), "A", "B"), origins)
+    differences = [*comparison.bars, *([comparison.fill] if comparison.fill else [])]
     yield Section(
-        words["parting"],
-        (words["what"], words["first"], "A", "B"),
-        tuple(_parting(each, words) for each in partings),
-        empty=words["no_parting"],
+        words("comparison.parting"),
+        (words("comparison.what"), words("comparison.first"), "A", "B"),
+        tuple(_first_difference(each, words) for each in differences),
+        empty=words("comparison.no_parting"),
     )
     if comparison.effects:
         yield Section(
-            words["effects"],
-            (words["difference"], *TOLD),
+            words("comparison.effects"),
+            (words("comparison.difference"), *REPORTED),
             tuple(_effect(effect, words) for effect in comparison.effects),
-            note=words["effects_note"] if len(comparison.effects) > 1 else "",
+            note=words("comparison.effects_note") if len(comparison.effects) > 1 else "",
         )
     figures = tuple(_figure(pair) for pair in comparison.figures)
-    yield Section(words["figures"], (words["what"], "A", "B", words["change"]), figures)
+    headings = (words("comparison.what"), "A", "B", words("comparison.change"))
+    yield Section(words("comparison.figures"), headings, figures)
 
 
 def _value(value: Any) -> str:
@@ -128,11 +98,11 @@ def _number(
     return f"{value:{sign},.{digits}g}"
 
 
-def _parting(parting: Parting, words: dict[str, str]) -> tuple[str, ...]:
-    shown: tuple[Pair, ...] = parting.cells[:_CELLS]
-    if parting.stage == "fill":
-        shown = tuple(cell for cell in parting.cells if cell.a != cell.b or cell.name in _WHICH)
-    more = ", …" if parting.stage != "fill" and len(shown) < len(parting.cells) else ""
+def _first_difference(difference: FirstDifference, words: Words) -> tuple[str, ...]:
+    shown: tuple[Pair, ...] = difference.cells[:_CELLS]
+    if difference.stage == "fill":
+        shown = tuple(cell for cell in difference.cells if cell.a != cell.b or cell.name in _WHICH)
+    more = ", …" if difference.stage != "fill" and len(shown) < len(difference.cells) else ""
 
     def cells(side: str) -> str:
         values = [(pair.name, getattr(pair, side)) for pair in shown]
@@ -140,16 +110,16 @@ def _parting(parting: Parting, words: dict[str, str]) -> tuple[str, ...]:
             return _NOTHING
         return ", ".join(f"{name} {_value(value)}" for name, value in values) + more
 
-    place = f"#{parting.place}" if parting.stage == "fill" else parting.place
-    return words[parting.stage], place, cells("a"), cells("b")
+    place = f"#{difference.place}" if difference.stage == "fill" else difference.place
+    return words(f"comparison.stage.{difference.stage}"), place, cells("a"), cells("b")
 
 
-def _effect(effect: Effect, words: dict[str, str]) -> tuple[str, ...]:
-    name = words.get(effect.group, effect.group)
+def _effect(effect: Effect, words: Words) -> tuple[str, ...]:
+    name = words.get(f"comparison.group.{effect.group}", effect.group)
     if effect.refusal is not None:
-        text = f"{name} ({words['refused'].format(why=effect.refusal)})"
-        return (text, *[_NOTHING] * len(TOLD))
-    changes = (_number(each, effect.changes.get(each), change=True, digits=5) for each in TOLD)
+        text = f"{name} ({words('comparison.refused', why=effect.refusal)})"
+        return (text, *[_NOTHING] * len(REPORTED))
+    changes = (_number(each, effect.changes.get(each), change=True, digits=5) for each in REPORTED)
     return (name, *changes)
 
 
@@ -165,7 +135,7 @@ def _figure(pair: Pair) -> tuple[str, ...]:
 # ---------------------------------------------------------------------- terminal
 def tables(comparison: Comparison, language: str) -> Iterator[Table]:
     """Yield the comparison as tables for a terminal."""
-    head = Table(show_header=False, title=_WORDS["title"][language == "ko"], title_justify="left")
+    head = Table(show_header=False, title=Words(language)("comparison.title"), title_justify="left")
     for letter, run in (("A", comparison.a), ("B", comparison.b)):
         head.add_row(letter, Text(str(run.directory), overflow="fold"))
     yield head
@@ -210,12 +180,13 @@ text { fill: currentColor; font-size: 12px; } polyline { fill: none; stroke-widt
 
 def page(comparison: Comparison, language: str) -> str:
     """Return the comparison as one HTML page that needs nothing else."""
-    title = escape(_WORDS["title"][language == "ko"])
+    words = Words(language)
+    title = escape(words("comparison.title"))
     body = [f"<h1>{title}</h1>"]
     for letter, run in (("A", comparison.a), ("B", comparison.b)):
         path = escape(str(run.directory))
         body.append(f'<p><span class="key-{letter.lower()}">{letter}</span> {path}</p>')
-    body.append(f"<h2>{escape(_WORDS['equity'][language == 'ko'])}</h2>")
+    body.append(f"<h2>{escape(words('comparison.equity'))}</h2>")
     body.append(_equity_picture(comparison.a.result, comparison.b.result))
     for section in sections(comparison, language):
         body.append(f"<h2>{escape(section.title)}</h2>")

@@ -17,6 +17,7 @@ import pandas as pd
 from cryptosim_bt.accounting.contracts import InverseContract, LinearContract
 from cryptosim_bt.accounting.instrument import Instrument, kind_of
 from cryptosim_bt.data.timeframe import milliseconds
+from cryptosim_bt.reports.words import Words
 from cryptosim_bt.results.result import Result
 
 # A coin's smallest unit (satoshi); of dollars, what shows a fee of a small order.
@@ -85,6 +86,18 @@ class RunFacts:
             strategy=f"{name} ({given})" if given else name,
             synthetic=bool(result.summary["data"]["synthetic"]),
             first_price=float(result.bars["open"].iloc[0]),
+        )
+
+    def words(self, language: str | None = None) -> Words:
+        """Return the words for the run, in its own language if no other is asked for."""
+        instrument = self.instrument
+        pair = instrument.symbol.partition(":")[0]
+        return Words(
+            language or self.language,
+            currency=instrument.currency,
+            base=instrument.base,
+            quote=pair.partition("/")[2],
+            zone=self.zone.key,
         )
 
     @property

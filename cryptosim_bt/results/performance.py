@@ -28,7 +28,7 @@ from cryptosim_bt.results.result import Result
 
 
 @dataclass(frozen=True)
-class Market:
+class FigureInputs:
     """What the figures need to know beside the tables.
 
     Attributes
@@ -51,7 +51,7 @@ class Market:
         return kind_of(self.symbol) == "inverse"
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> Market:
+    def of(cls, settings: Mapping[str, Any]) -> FigureInputs:
         """Gather it from a run's resolved settings."""
         symbol = settings["trading"]["symbol"]
         kinds: dict[str, type[InverseContract | LinearContract]] = {
@@ -71,11 +71,11 @@ class Market:
 
 def performance_of(result: Result) -> dict[str, Any]:
     """Return all figures of a finished run."""
-    return performance(result.bars, result.trades, result.sets, Market.of(result.settings))
+    return performance(result.bars, result.trades, result.sets, FigureInputs.of(result.settings))
 
 
 def performance(
-    bars: pd.DataFrame, trades: pd.DataFrame, sets: pd.DataFrame, market: Market
+    bars: pd.DataFrame, trades: pd.DataFrame, sets: pd.DataFrame, market: FigureInputs
 ) -> dict[str, Any]:
     """Return all figures; {} before the first bar.
 
@@ -123,7 +123,7 @@ def performance(
 
 
 def _both_moneys(
-    bars: pd.DataFrame, market: Market
+    bars: pd.DataFrame, market: FigureInputs
 ) -> tuple[dict[str, float], dict[str, Array]]:
     """Return initial balance and equity in coin and in quote currency.
 
@@ -145,7 +145,7 @@ def _both_moneys(
 def _by_month(
     bars: pd.DataFrame,
     trades: pd.DataFrame,
-    market: Market,
+    market: FigureInputs,
     initials: Mapping[str, float],
     paths: Mapping[str, Array],
 ) -> dict[str, dict[str, Any]]:

@@ -29,7 +29,7 @@ _TIMES = {
     "funding": ("time", "due"),
     "ambiguous": ("time",),
 }
-# What figures and reports are reckoned from: columns of numbers, blanks among them or not.
+# What figures and reports are computed from: columns of numbers, blanks among them or not.
 _NUMBERS = {
     "fills": ("price", "contracts", "fee", "realized_pnl", "group_pnl", "balance"),
     "trades": (

@@ -17,16 +17,15 @@ from zoneinfo import ZoneInfo
 
 import backtrader as bt
 
-from cryptosim_bt.accounting.contracts import SIDES
-from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.accounting.orders import Execution, FundingPayment, OrderEnd, Role
 from cryptosim_bt.accounting.round_trips import RoundTrips
+from cryptosim_bt.broker.book_check import BookCheck
 from cryptosim_bt.broker.order_refusals import ORDER_TYPES
+from cryptosim_bt.config.simulation import SimulationSettings
 from cryptosim_bt.data.timeframe import iso_utc
-from cryptosim_bt.errors import BooksDisagree, PluginError
+from cryptosim_bt.errors import PluginError
 from cryptosim_bt.exchange.order_types import WITH_LIMIT, OrderType
 from cryptosim_bt.strategy.run_record import Fill, OrderLife
-from cryptosim_bt.strategy.signal_strategy import BOOKS_TOLERANCE
 
 if TYPE_CHECKING:
     from cryptosim_bt.broker.futures_broker import FuturesBroker
@@ -47,21 +46,16 @@ _FLIP, _NET = "flip", "net"
 
 
 @dataclass(frozen=True)
-class PlainContext:
+class PlainContext(SimulationSettings):
     """What the ledger needs to know of a run.
 
     ``warmup`` bars come before the first bar that may trade, which opens at ``start_ms``.
     """
 
     strategy: str
-    instrument: Instrument
-    initial_balance: float
-    timeframe_ms: int
     zone: ZoneInfo
     warmup: int
     start_ms: int
-    one_way: bool
-    close_at_end: bool
 
 
 @dataclass(slots=True)
@@ -95,23 +89,28 @@ class PlainLedger:
 
     def __init__(self, broker: FuturesBroker, context: PlainContext) -> None:
         self.context = context
-        self.fills: list[Fill] = []
-        self.funding: list[FundingPayment] = []
-        self.order_lives: dict[int, OrderLife] = {}
-        self.refused: Counter[str] = Counter()
-        self.book: RoundTrips
         self._broker = broker
         self._configured = (broker.p.cash, broker.p.commission, broker.p.fill_rules)
-        self._numbers: dict[int, int] = {}
-        self._executions: Counter[int] = Counter()
-        self._compared = -1
+        self.book: RoundTrips
+        self._comparison: BookCheck
+        self._clear()
         broker.ledger = self
 
     def begin(self) -> None:
         """Open the record, once the strategy has been made and before it starts."""
         self._check_broker()
-        scheme = self._broker.account.scheme
-        self.book = RoundTrips(scheme, self.context.initial_balance)
+        self._clear()  # a broker may run more than once
+        account, initial = self._broker.account, self.context.initial_balance
+        self.book = RoundTrips(account.scheme, initial)
+        self._comparison = BookCheck(account, self.book, initial)
+
+    def _clear(self) -> None:
+        self.fills: list[Fill] = []
+        self.funding: list[FundingPayment] = []
+        self.order_lives: dict[int, OrderLife] = {}
+        self.refused: Counter[str] = Counter()
+        self._numbers: dict[int, int] = {}
+        self._executions: Counter[int] = Counter()
 
     def _check_broker(self) -> None:
         """Refuse a run whose strategy changes the money that the configuration gives."""
@@ -173,7 +172,7 @@ class PlainLedger:
 
     # ------------------------------------------------------------------ at the close of a bar
     def at_close(self, *, last_bar: bool) -> None:
-        """Close what is open at the end of the run (R24), and compare the money (R21).
+        """Compare the money (R21).
 
         Raises
         ------
@@ -185,25 +184,7 @@ class PlainLedger:
         broker = self._broker
         if last_bar:
             self._check_broker()
-        if last_bar and self.context.close_at_end:
-            broker.exchange.close_everything(Role.CLOSE_AT_END, broker.last_price)
-        account, mark = broker.account, broker.mark_price
-        if account.version == self._compared:
-            return
-        self._compared = account.version
-        equity, own = account.equity(mark), self.book.equity(mark)
-        if abs(equity - own) > BOOKS_TOLERANCE * max(self.context.initial_balance, abs(equity)):
-            raise BooksDisagree(
-                f"bar {iso_utc(broker.now_ms)}: the exchange's account has equity {equity!r}, the "
-                f"fills make {own!r}"
-            )
-        for side in SIDES:
-            held, contracts = account.legs[side].contracts, self.book.contracts(side)
-            if abs(held - contracts) > BOOKS_TOLERANCE * max(1.0, contracts):
-                raise BooksDisagree(
-                    f"bar {iso_utc(broker.now_ms)}: the {side} leg has {held!r} contracts, the "
-                    f"fills make {contracts!r}"
-                )
+        self._comparison.at_close(broker.mark_price, broker.now_ms)
 
     # ------------------------------------------------------------------ orders
     def _begin_life(self, order: bt.Order) -> int:
@@ -283,10 +264,10 @@ class PlainLedger:
         life.role = role if life.role in (None, role) else _FLIP
 
     def _book(self, execution: Execution, reason: str) -> str:
-        outcome = self.book.apply_fill(execution, reason)
+        booked = self.book.apply_fill(execution, reason)
         # Fills of one order are told together: the exchange's balance is already the last one's.
-        self.fills.append(Fill.of(execution, outcome, self.book.balance))
-        return outcome.group
+        self.fills.append(Fill.of(booked, self.book.balance))
+        return booked.group
 
 
 def _role(*, opens: bool) -> str:

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from cryptosim_bt.accounting.book_events import (
+    Answer,
+    BookedFill,
+    BookEvent,
+    Forgiven,
+    Funded,
+    OrderEnded,
+    OrderRejected,
+    OrderResized,
+)
 from cryptosim_bt.accounting.contracts import Side
-from cryptosim_bt.accounting.exit_orders import CONTRACT_TOLERANCE
-from cryptosim_bt.accounting.orders import Execution, FundingPayment, OrderEnd, PlaceOrder
-from cryptosim_bt.accounting.position_book import FillOutcome
-from cryptosim_bt.accounting.position_sets import PositionSet, Trade
+from cryptosim_bt.accounting.orders import (
+    CONTRACT_TOLERANCE,
+    Command,
+    Execution,
+    FundingPayment,
+    OrderEnd,
+    PlaceOrder,
+    Role,
+)
+from cryptosim_bt.accounting.position_sets import PositionMath, PositionSet, Trade
 
 if TYPE_CHECKING:
     import backtrader as bt
@@ -40,8 +57,9 @@ class Fill:
     shortfall: float = 0.0
 
     @classmethod
-    def of(cls, execution: Execution, outcome: FillOutcome, balance: float) -> Fill:
-        """Join the exchange's report with its balance and the book's answer."""
+    def of(cls, booked: BookedFill, balance: float) -> Fill:
+        """Join the exchange's report with its balance and what the book booked."""
+        execution = booked.execution
         return cls(
             time_ms=execution.time_ms,
             order_id=execution.number,
@@ -51,10 +69,10 @@ class Fill:
             contracts=execution.contracts,
             fee=execution.fee,
             liquidity=execution.liquidity.value,
-            group=outcome.group,
+            group=booked.group,
             realized_pnl=execution.realized_pnl,
-            group_pnl=outcome.group_pnl,
-            transaction=outcome.transaction,
+            group_pnl=booked.group_pnl,
+            transaction=booked.transaction,
             balance=balance,
         )
 
@@ -79,8 +97,9 @@ class OrderLife:
     fill_price: float | None = None
 
     @classmethod
-    def of(cls, order: PlaceOrder, is_buy: bool, created_ms: int) -> OrderLife:
-        """Begin the life of an order."""
+    def of(cls, order: PlaceOrder, created_ms: int) -> OrderLife:
+        """Begin the life of an order of a book."""
+        is_buy = (order.side == "long") == (order.role is Role.ENTRY)
         return cls(
             order_id=order.number,
             role=order.role.value,
@@ -102,6 +121,66 @@ class OrderLife:
     def ended(self, end: OrderEnd, reason: str, time_ms: int) -> None:
         """Note the end of an order that was not filled, or not to its end."""
         self.status, self.ended_ms, self.reason = end.value, time_ms, reason
+
+
+class BookRecord:
+    """What a `SignalStrategy`'s run writes down of what happened, and of what the book made of it.
+
+    Parameters
+    ----------
+    money
+        The average of an order's fills.
+    """
+
+    def __init__(self, money: PositionMath) -> None:
+        self._money = money
+        self.fills: list[Fill] = []
+        self.funding: list[FundingPayment] = []
+        self.order_lives: dict[int, OrderLife] = {}
+
+    def sent(self, commands: Sequence[Command], time_ms: int) -> None:
+        """Begin the lives of the orders among commands that go out."""
+        for command in commands:
+            if isinstance(command, PlaceOrder):
+                self.order_lives[command.number] = OrderLife.of(command, time_ms)
+
+    def note(self, event: BookEvent, answer: Answer, balance: float) -> None:
+        """Write an event down; ``balance`` is the book's, for where the exchange tells none."""
+        for booked in answer.fills:
+            reported = booked.execution.balance
+            self.fills.append(Fill.of(booked, balance if reported is None else reported))
+            self._note_fill(booked)
+        if isinstance(event, OrderEnded):
+            self._note_end(event.number, event.end, event.reason, event.time_ms)
+        elif isinstance(event, OrderRejected):
+            self._note_end(event.number, OrderEnd.REJECTED, event.reason, event.time_ms)
+        elif isinstance(event, OrderResized) and event.number in self.order_lives:
+            life = self.order_lives[event.number]
+            life.contracts = life.filled_contracts + event.contracts
+        elif isinstance(event, Funded):
+            self.funding.append(event.funding)
+        elif isinstance(event, Forgiven):
+            # R23: beside the fill that called for it.
+            last, amount = self.fills[-1], event.amount
+            self.fills[-1] = replace(
+                last, shortfall=last.shortfall + amount, balance=last.balance + amount
+            )
+
+    def _note_fill(self, booked: BookedFill) -> None:
+        execution = booked.execution
+        life = self.order_lives.get(execution.number or 0)
+        if life is None:
+            return  # what the exchange did by itself
+        price = execution.price
+        if life.fill_price is not None:
+            parts = [(life.filled_contracts, life.fill_price), (execution.contracts, price)]
+            price = self._money.average_entry(parts)
+        life.filled(execution, booked.group, price)
+
+    def _note_end(self, number: int, end: OrderEnd, reason: str, time_ms: int) -> None:
+        life = self.order_lives.get(number)
+        if life is not None and life.status == "working":
+            life.ended(end, reason, time_ms)
 
 
 class BookTables(Protocol):

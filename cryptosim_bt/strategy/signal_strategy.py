@@ -2,14 +2,15 @@
 
 A plugin says *when*: `generate_signals` over the whole table of bars, or `signal` bar by bar. This
 class does the rest the same in a backtest, on paper and live: it checks the limits (R9), sizes the
-entry (R7), keeps the strategy's book (R18-R21) and carries out what the book wants.
+entry (R7), keeps the strategy's book (R18-R21) and has the broker carry out what the book wants.
+All that it asks of a broker is `TradingBroker`.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
@@ -17,28 +18,25 @@ from zoneinfo import ZoneInfo
 import backtrader as bt
 import pandas as pd
 
-from cryptosim_bt.accounting.account import Account
-from cryptosim_bt.accounting.contracts import SIDES, Side
-from cryptosim_bt.accounting.exit_orders import BookRules
-from cryptosim_bt.accounting.instrument import Instrument
-from cryptosim_bt.accounting.orders import (
-    CancelOrder,
-    Command,
-    Execution,
-    FundingPayment,
-    OrderEnd,
-    PlaceOrder,
-    ResizeOrder,
-    Role,
+from cryptosim_bt.accounting.book_events import (
+    REPEATED,
+    Answer,
+    BookEvent,
+    EntryWanted,
+    SignalExitWanted,
+    StopGiven,
 )
+from cryptosim_bt.accounting.contracts import SIDES, Side
 from cryptosim_bt.accounting.position_book import PositionBook
 from cryptosim_bt.accounting.position_sets import Group
 from cryptosim_bt.broker.commission import scheme_of
 from cryptosim_bt.broker.futures_trade import FuturesTrade
-from cryptosim_bt.errors import BooksDisagree, PluginError
+from cryptosim_bt.broker.trading_broker import TradingBroker
+from cryptosim_bt.config.simulation import SimulationSettings
+from cryptosim_bt.errors import PluginError
 from cryptosim_bt.strategy.daily_loss import DailyLossLimit
 from cryptosim_bt.strategy.indicators import IndicatorPanel, panel_indicator
-from cryptosim_bt.strategy.run_record import Fill, OrderLife
+from cryptosim_bt.strategy.run_record import BookRecord
 from cryptosim_bt.strategy.sizers import entry_limit
 
 logger = logging.getLogger(__name__)
@@ -46,34 +44,23 @@ logger = logging.getLogger(__name__)
 ENTER_LONG, ENTER_SHORT, EXIT_LONG, EXIT_SHORT, NOTHING = 1, -1, 2, -2, 0
 SIGNALS = frozenset({ENTER_LONG, ENTER_SHORT, EXIT_LONG, EXIT_SHORT, NOTHING})
 
-# R21: the books agree to this share of the account.
-BOOKS_TOLERANCE = 1e-9
-
 
 @dataclass(frozen=True)
-class StrategyContext:
+class StrategyContext(SimulationSettings):
     """What the framework hands to a strategy; a plugin has nothing to do with it.
 
     ``signals`` holds one signal per bar (None for a strategy that overrides `signal`), ``panels``
-    the indicator columns. ``warmup`` bars come before the first bar that may trade.
+    the indicator columns. ``warmup`` bars come before the first bar that may trade. ``journal`` is
+    given every event before the book is.
     """
 
-    instrument: Instrument
-    book_rules: BookRules
-    daily_loss: DailyLossLimit
-    initial_balance: float
-    timeframe_ms: int
-    order_timeout_ms: int
-    max_concurrent_sets: int | None
     warmup: int
     zone: ZoneInfo
     signals: Sequence[int] | None = None
     panels: tuple[IndicatorPanel, ...] = ()
     size_atr: Sequence[float] | None = None
     stop_atr: Sequence[float] | None = None
-    stop_atr_multiple: float = 0.0
-    fill_at_signal_close: bool = False
-    close_at_end: bool = False
+    journal: Callable[[BookEvent], None] | None = None
 
 
 class SignalStrategy(bt.Strategy):
@@ -159,26 +146,30 @@ class SignalStrategy(bt.Strategy):
                 "historical bars; leave both out"
             )
         self._context = context
+        self._daily_loss = DailyLossLimit(
+            context.daily_loss_limit_pct, context.zone, context.initial_balance
+        )
         self._signals = context.signals
-        self._tolerance = BOOKS_TOLERANCE * context.initial_balance
         # The book asks the data's own commission scheme, as the exchange does (R21).
+        money = scheme_of(self.broker.getcommissioninfo(self.data))
+        own_stops = type(self).stop_price is not SignalStrategy.stop_price
         self.book = PositionBook(
-            scheme_of(self.broker.getcommissioninfo(self.data)),
+            money,
             context.instrument,
-            replace(context.book_rules, stop_price=self.stop_price),
+            replace(context.book_rules, asks_stops=own_stops or context.stop_atr is not None),
             context.initial_balance,
         )
         self.refused: Counter[str] = Counter()
         self.last_signal = NOTHING
-        self.fills: list[Fill] = []
-        self.funding: list[FundingPayment] = []
-        self.order_lives: dict[int, OrderLife] = {}
-        self._working: dict[int, bt.Order] = {}
+        self._record = record = BookRecord(money)
+        self.fills, self.funding, self.order_lives = (
+            record.fills, record.funding, record.order_lives
+        )  # fmt: skip
         self._row = context.warmup - 1  # of the bar that next() stands on
         self._bar_ms = 0
-        self._compared = -1
         self._panels = [panel_indicator(panel)(self.data) for panel in context.panels]
-        self.broker.follow(self)
+        self._trading: TradingBroker = self.broker
+        self._trading.follow(self)
 
     _minperiods: list[int]
 
@@ -195,24 +186,17 @@ class SignalStrategy(bt.Strategy):
         self._minperiods = [first for _ in self._minperiods]
 
     def next(self) -> None:
-        """Act at the close of a bar (R1): signal, entry or exit, then compare the books."""
-        context, broker = self._context, self.broker
-        account: Account = broker.account
+        """Act at the close of a bar (R1): signal, then entry or exit."""
+        loss, broker = self._daily_loss, self._trading
         self._row += 1
         self._bar_ms = broker.now_ms
-        equity = broker.getvalue()
-        context.daily_loss.check(self._bar_ms, equity)
-        before = account.version
+        equity = broker.equity()
+        loss.check(self._bar_ms, equity)
         signal = self.last_signal = self.signal()
-        if signal:
+        if signal and broker.may_trade:
             self._act(signal, broker.last_price)
-        if context.close_at_end and len(self.data) == self.data.buflen():
-            broker.exchange.close_everything(Role.CLOSE_AT_END, broker.last_price)
-        if account.version != before:
-            equity = broker.getvalue()
-        if account.version != self._compared:
-            self._compare_books(account, broker.mark_price)
-        context.daily_loss.settle(equity)
+            equity = broker.equity()
+        loss.settle(equity)
 
     def clear(self) -> None:
         """Forget the notifications of a bar; backtrader would keep every order for good."""
@@ -266,7 +250,7 @@ class SignalStrategy(bt.Strategy):
             # A price below one tick has no limit to stand on: nothing can be ordered there.
             if limit <= 0.0 or contracts <= 0.0 or contracts < instrument.min_contracts:
                 reason = "min_size"
-            elif self.broker.initial_margin(contracts, limit) > self.broker.getcash():
+            elif self._trading.initial_margin(contracts, limit) > self._trading.available_balance():
                 reason = "margin"
         if reason is not None:
             self.refused[reason] += 1
@@ -274,10 +258,7 @@ class SignalStrategy(bt.Strategy):
                 "entry %s at %s refused: %s", side, close, reason, extra={"once": reason}
             )
             return
-        order = self.book.want_entry(side, contracts, limit)
-        self._carry_out([order])
-        if self._context.fill_at_signal_close and order.number in self._working:
-            self.broker.fill_now(self._working[order.number])
+        self.on_event(EntryWanted(side, contracts, limit, self._expires_ms()))
 
     def _entry_refusal(self, side: Side) -> str | None:
         """Return the first reason of R9 that needs neither size nor money, None if none holds."""
@@ -286,7 +267,7 @@ class SignalStrategy(bt.Strategy):
             return "sets_full"
         if limit is not None and sum(self.book.count_sets(each) for each in SIDES) >= limit:
             return "max_concurrent"
-        if self._context.daily_loss.hit:
+        if self._daily_loss.hit:
             return "daily_loss"
         return None
 
@@ -294,108 +275,29 @@ class SignalStrategy(bt.Strategy):
         # R8, R11: closing a long sells, so the limit is rounded up; closing a short buys.
         instrument = self._context.instrument
         limit = instrument.price_up(close) if side == "long" else instrument.price_down(close)
-        self._carry_out(self.book.want_signal_exit(side, limit))
+        self.on_event(SignalExitWanted(side, limit, self._expires_ms()))
 
-    # ------------------------------------------------------------------ carrying out
-    def _carry_out(self, commands: Sequence[Command]) -> None:
-        for command in commands:
-            if isinstance(command, PlaceOrder):
-                self._place(command)
-            elif isinstance(command, CancelOrder):
-                self.broker.cancel(self._working[command.number], command.reason)
-            elif isinstance(command, ResizeOrder):
-                self.broker.resize(self._working[command.number], command.contracts)
-                life = self.order_lives[command.number]
-                life.contracts = life.filled_contracts + command.contracts
-
-    def _place(self, order: PlaceOrder) -> None:
-        is_buy = (order.side == "long") == (order.role is Role.ENTRY)
-        expires_ms = None
-        if order.role in (Role.ENTRY, Role.SIGNAL_EXIT):
-            # R10: placed at the close of the signal's bar.
-            placed_ms = self._bar_ms + self._context.timeframe_ms
-            expires_ms = placed_ms + self._context.order_timeout_ms
-        self.order_lives[order.number] = OrderLife.of(order, is_buy, self.broker.now_ms)
-        submit = self.buy if is_buy else self.sell
-        placed = submit(
-            size=order.contracts,
-            price=order.price,
-            exectype=bt.Order.Stop if order.role is Role.STOP_LOSS else bt.Order.Limit,
-            tradeid=order.group,
-            side=order.side,
-            role=order.role,
-            number=order.number,
-            expires_ms=expires_ms,
-        )
-        if placed.alive():
-            self._working[order.number] = placed
+    def _expires_ms(self) -> int:
+        # R10: placed at the close of the signal's bar.
+        return self._bar_ms + self._context.timeframe_ms + self._context.order_timeout_ms
 
     # ------------------------------------------------------------------ Follower
-    def entry_group(self, side: Side) -> int:
-        """Return the tradeid of the side's open Position."""
-        return self.book.position(side).tradeid
+    def on_event(self, event: BookEvent) -> None:
+        """Take what happened into the book and the record; have the answer carried out."""
+        answer = self._applied(event)
+        commands = answer.commands
+        group = answer.asks_stop
+        if group is not None:
+            given = StopGiven(group.side, group.tradeid, self.stop_price(group))
+            commands = [*commands, *self._applied(given).commands]
+        if commands:
+            self._record.sent(commands, self._trading.now_ms)
+            self._trading.carry_out(commands)
 
-    def on_execution(self, execution: Execution) -> None:
-        """Take a fill into the book, record it, carry out what the book wants."""
-        outcome = self.book.apply_fill(execution)
-        if outcome is None:
-            return
-        self.fills.append(Fill.of(execution, outcome, self.broker.account.balance))
-        if execution.number is not None:
-            self._note_fill(self.order_lives[execution.number], execution, outcome.group)
-        self._carry_out(outcome.commands)
-
-    def _note_fill(self, life: OrderLife, execution: Execution, group: str) -> None:
-        price = execution.price
-        if life.fill_price is not None:
-            parts = [(life.filled_contracts, life.fill_price), (execution.contracts, price)]
-            price = self.broker.account.scheme.average_entry(parts)
-        life.filled(execution, group, price)
-        if life.status == "filled":
-            self._working.pop(life.order_id, None)
-
-    def on_order_end(self, number: int, end: OrderEnd, reason: str, time_ms: int) -> None:
-        """Take the end of an order into the book and the record."""
-        self._working.pop(number, None)
-        self.order_lives[number].ended(end, reason, time_ms)
-        self._carry_out(self.book.order_ended(number, end, time_ms))
-
-    def on_trigger(self, number: int) -> None:
-        """Take into the book that a stop goes on as a market order (R37)."""
-        self.book.stop_triggered(number)
-
-    def on_funding(self, funding: FundingPayment) -> None:
-        """Share a funding cash flow among the leg's Transactions (R22)."""
-        self.book.fund(funding.side, funding.payment)
-        self.funding.append(funding)
-
-    def on_shortfall(self, amount: float) -> None:
-        """Book what the exchange forgave (R23), beside the fill that called for it."""
-        self.book.forgive(amount)
-        last = self.fills[-1]
-        self.fills[-1] = replace(
-            last, shortfall=last.shortfall + amount, balance=last.balance + amount
-        )
-
-    # ------------------------------------------------------------------ R21
-    def _compare_books(self, account: Account, mark: float) -> None:
-        """Raise if the two books give different equity or contracts.
-
-        Where the contracts of each leg are the sum over its groups, a move of the price changes
-        both equities by the same amount: while neither book changes, they go on agreeing.
-        """
-        self._compared = account.version
-        equity: float = account.equity(mark)
-        difference = abs(equity - self.book.equity(mark))
-        if difference > self._tolerance and difference > BOOKS_TOLERANCE * abs(equity):
-            raise BooksDisagree(
-                f"bar {self._bar_ms}: the exchange's book has equity {equity!r}, the "
-                f"strategy's {self.book.equity(mark)!r}"
-            )
-        for side, leg in account.legs.items():
-            contracts = self.book.contracts(side)
-            if abs(leg.contracts - contracts) > BOOKS_TOLERANCE * max(1.0, contracts):
-                raise BooksDisagree(
-                    f"bar {self._bar_ms}: the {side} leg has {leg.contracts!r} contracts, "
-                    f"its groups {contracts!r}"
-                )
+    def _applied(self, event: BookEvent) -> Answer:
+        if self._context.journal is not None:
+            self._context.journal(event)
+        answer = self.book.apply(event)
+        if answer is not REPEATED:
+            self._record.note(event, answer, self.book.balance)
+        return answer

@@ -1,4 +1,4 @@
-"""Sizers: from an amount of the base coin to contracts on the lot grid (R7)."""
+"""Sizers: from an amount of the base coin (R45) to contracts on the lot grid (R7)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class EntrySizer(bt.Sizer):
 
     def equity_in_base(self, price: float) -> float:
         """Return the account's equity in the base coin."""
-        equity: float = self.broker.getvalue()
+        equity: float = self.broker.equity()
         return equity if self.p.instrument.kind == "inverse" else equity / price
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from cryptosim_bt.accounting.arithmetic import ceil_to_step, floor_to_step
 from cryptosim_bt.accounting.instrument import (
     Instrument,
-    ceil_to_step,
-    floor_to_step,
     kind_of,
     known_instrument,
     known_symbols,

@@ -46,6 +46,7 @@ BTCUSD = MaintenanceTiers.by_notional([(0.0, 0.011), (40.0, 0.025), (50.0, 0.05)
 def test_requirement_by_contracts_takes_the_tiers_rate_for_the_whole_leg(
     contracts: float, rate: float
 ) -> None:
+    # R31: by contracts, one tier's rate for the whole leg.
     expected = contracts * 100.0 / 50_000.0 * rate
     assert BY_CONTRACTS.requirement(INVERSE_100, contracts, 50_000.0) == pytest.approx(expected)
 
@@ -79,6 +80,7 @@ def test_deduction_of_btcusd_level_5_is_as_published() -> None:
 def test_requirement_by_notional_is_continuous_at_every_edge(
     steps: list[tuple[float, float]],
 ) -> None:
+    # R31: deductions make it continuous.
     floors = sorted(floor for floor, _ in steps)
     rates = sorted(rate for _, rate in steps)
     tiers = MaintenanceTiers.by_notional([(0.0, 0.001), *zip(floors, rates, strict=True)])
@@ -153,6 +155,7 @@ def test_deduction_of_a_single_tier_counts_in_requirement_and_price_alike(basis:
 
 # ---------------------------------------------------------------------- solved again
 def test_price_that_lands_in_a_higher_tier_is_solved_again_there() -> None:
+    # R32.
     # An inverse long: the notional grows as the price falls, 9 BTC at 50,000, 12 BTC at 37,500.
     tiers = MaintenanceTiers.by_notional([(0.0, 0.004), (10.0, 0.05)])
     legs = [Leg("long", 4500.0, 50_000.0)]
@@ -264,6 +267,7 @@ def test_liquidation_prices_are_those_of_a_scan_of_the_condition(
     price: float,
     data: st.DataObject,
 ) -> None:
+    # R32: the closed form against a search step by step.
     kept = [Leg(*leg) for leg in legs]
     values = [contract.notional(leg.contracts, leg.entry) for leg in kept]
     unit = max(values) if basis == "notional" else max(leg.contracts for leg in kept)

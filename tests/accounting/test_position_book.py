@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from cryptosim_bt.accounting.book_events import REPEATED, Forgiven, Funded
 from cryptosim_bt.accounting.contracts import InverseContract
 from cryptosim_bt.accounting.orders import (
     Execution,
@@ -17,7 +18,20 @@ from cryptosim_bt.accounting.orders import (
 )
 from cryptosim_bt.accounting.position_book import BookRules, PositionBook
 from cryptosim_bt.accounting.position_sets import PositionSet
-from tests.books import HOUR_MS, cancelled, enter, fill_of, instrument, new_book, placed, resized
+from tests.books import (
+    HOUR_MS,
+    cancelled,
+    ended,
+    enter,
+    fill_of,
+    funding,
+    instrument,
+    new_book,
+    placed,
+    resized,
+    want_entry,
+    want_signal_exit,
+)
 
 
 # ---------------------------------------------------------------------- whole fills
@@ -48,10 +62,9 @@ def test_exit_filled_closes_every_transaction_and_shares_its_fee_by_contracts() 
     book = new_book()
     enter(book, 100.0, contracts=2.0)
     exits = enter(book, 100.0, contracts=4.0)
-    outcome = book.apply_fill(fill_of(placed(exits, Role.TAKE_PROFIT), fee=3.0, hour=5))
-    assert outcome is not None
-    assert outcome.group == "P-long"
-    assert outcome.group_pnl == 6 * (102.0 - 100.0)
+    outcome = book.apply(fill_of(placed(exits, Role.TAKE_PROFIT), fee=3.0, hour=5))
+    assert outcome.fills[0].group == "P-long"
+    assert outcome.fills[0].group_pnl == 6 * (102.0 - 100.0)
     assert cancelled(outcome.commands) == {placed(exits, Role.STOP_LOSS).number}
     assert [(trade.contracts, trade.fees) for trade in book.trades] == [(2.0, 1.0), (4.0, 2.0)]
     assert [trade.net_pnl for trade in book.trades] == [2 * 2.0 - 1.0, 4 * 2.0 - 2.0]
@@ -109,10 +122,9 @@ def test_sets_are_numbered_over_both_sides_and_closed_in_order_of_birth() -> Non
 # ---------------------------------------------------------------------- fills twice and late
 def test_fill_reported_twice_is_booked_once() -> None:
     book = new_book()
-    order = book.want_entry("long", 2.0, 100.0)
-    once = book.apply_fill(fill_of(order, fee=1.0, fill_id="a"))
-    assert once is not None
-    assert book.apply_fill(fill_of(order, fee=1.0, fill_id="a")) is None
+    order = want_entry(book, 2.0, 100.0)
+    assert len(book.apply(fill_of(order, fee=1.0, fill_id="a")).fills) == 1
+    assert book.apply(fill_of(order, fee=1.0, fill_id="a")) is REPEATED
     assert book.contracts("long") == 2.0
     assert book.balance == 999.0
 
@@ -122,9 +134,8 @@ def test_replaced_take_profit_that_fills_late_closes_its_part() -> None:
     book = new_book()
     first = enter(book, 100.0)
     second = enter(book, 110.0)
-    outcome = book.apply_fill(fill_of(placed(first, Role.TAKE_PROFIT)))
-    assert outcome is not None
-    assert outcome.group_pnl == 2 * (102.0 - 105.0)
+    outcome = book.apply(fill_of(placed(first, Role.TAKE_PROFIT)))
+    assert outcome.fills[0].group_pnl == 2 * (102.0 - 105.0)
     assert book.contracts("long") == 2.0
     assert resized(outcome.commands) == {
         placed(second, Role.TAKE_PROFIT).number: 2.0,
@@ -139,32 +150,13 @@ def test_take_profit_of_a_position_that_became_a_set_fills_late_closes_part_of_t
     first = enter(book, 100.0)
     enter(book, 110.0)
     third = enter(book, 120.0)
-    outcome = book.apply_fill(fill_of(placed(first, Role.TAKE_PROFIT)))
-    assert outcome is not None
-    assert outcome.group == "S1"
+    outcome = book.apply(fill_of(placed(first, Role.TAKE_PROFIT)))
+    assert outcome.fills[0].group == "S1"
     (made,) = book.open_sets("long")
     assert made.contracts == 2.0
     assert book.position("long").contracts == 2.0
     assert placed(third, Role.TAKE_PROFIT).number not in cancelled(outcome.commands)
     assert book.equity(110.0) == 1000.0 + 2 * (102.0 - 105.0) + 2 * (110 - 105) + 2 * (110 - 120)
-
-
-def test_stop_that_fills_after_the_take_profit_closed_its_group_is_no_fill_of_the_next() -> None:
-    # Both filled at the venue: what the second closes is not in the book, and must be said.
-    book = new_book()
-    exits = enter(book, 100.0)
-    book.apply_fill(fill_of(placed(exits, Role.TAKE_PROFIT)))
-    enter(book, 100.0)
-    with pytest.raises(KeyError, match="closed already"):
-        book.apply_fill(fill_of(placed(exits, Role.STOP_LOSS)))
-    assert book.contracts("long") == 2.0
-
-
-def test_fill_of_an_unknown_order_is_an_error() -> None:
-    book = new_book()
-    stranger = PlaceOrder(77, Role.ENTRY, "long", 1.0, 100.0)
-    with pytest.raises(KeyError, match="77"):
-        book.apply_fill(fill_of(stranger))
 
 
 @pytest.mark.parametrize("role", [Role.TAKE_PROFIT, Role.STOP_LOSS])
@@ -173,10 +165,10 @@ def test_end_of_an_exit_in_any_sequence_wants_nothing(role: Role) -> None:
     book = new_book()
     exits = enter(book, 100.0)
     other = Role.STOP_LOSS if role is Role.TAKE_PROFIT else Role.TAKE_PROFIT
-    book.apply_fill(fill_of(placed(exits, other)))
+    book.apply(fill_of(placed(exits, other)))
     number = placed(exits, role).number
-    assert book.order_ended(number, OrderEnd.CANCELLED) == []
-    assert book.order_ended(number, OrderEnd.CANCELLED) == []
+    assert book.apply(ended(number, OrderEnd.CANCELLED)).commands == ()
+    assert book.apply(ended(number, OrderEnd.CANCELLED)).commands == ()
     assert book.contracts("long") == 0.0
 
 
@@ -185,7 +177,7 @@ def test_signal_exit_takes_the_place_of_the_take_profit_and_leaves_the_stop() ->
     # R11
     book = new_book()
     exits = enter(book, 100.0)
-    commands = book.want_signal_exit("long", 101.0)
+    commands = want_signal_exit(book, 101.0)
     assert cancelled(commands) == {placed(exits, Role.TAKE_PROFIT).number}
     assert placed(commands, Role.SIGNAL_EXIT).price == 101.0
 
@@ -194,8 +186,8 @@ def test_signal_exit_that_ends_gives_its_place_back() -> None:
     # R11
     book = new_book()
     enter(book, 100.0)
-    order = placed(book.want_signal_exit("long", 101.0), Role.SIGNAL_EXIT)
-    commands = book.order_ended(order.number, OrderEnd.EXPIRED)
+    order = placed(want_signal_exit(book, 101.0), Role.SIGNAL_EXIT)
+    commands = book.apply(ended(order.number, OrderEnd.EXPIRED)).commands
     assert [each.price for each in commands if isinstance(each, PlaceOrder)] == [102.0]
 
 
@@ -203,7 +195,7 @@ def test_signal_exit_grows_with_its_position() -> None:
     # R11: it closes whatever the Position holds when it fills.
     book = new_book()
     enter(book, 100.0)
-    order = placed(book.want_signal_exit("long", 101.0), Role.SIGNAL_EXIT)
+    order = placed(want_signal_exit(book, 101.0), Role.SIGNAL_EXIT)
     commands = enter(book, 100.0)
     assert resized(commands) == {order.number: 4.0}
     assert not [each for each in commands
@@ -214,17 +206,17 @@ def test_signal_exit_is_replaced_by_a_newer_one_and_cancelled_by_a_set() -> None
     # R11
     book = new_book(position_set_size=2)
     enter(book, 100.0)
-    older = placed(book.want_signal_exit("long", 101.0), Role.SIGNAL_EXIT)
-    commands = book.want_signal_exit("long", 100.5)
+    older = placed(want_signal_exit(book, 101.0), Role.SIGNAL_EXIT)
+    commands = want_signal_exit(book, 100.5)
     newer = placed(commands, Role.SIGNAL_EXIT)
     assert cancelled(commands) == {older.number}
     assert newer.number in cancelled(enter(book, 100.0))
-    assert book.want_signal_exit("long", 100.0) == []
+    assert not want_signal_exit(book, 100.0)
 
 
 def test_signal_exit_of_an_empty_position_wants_nothing() -> None:
     # R11
-    assert new_book().want_signal_exit("long", 100.0) == []
+    assert not want_signal_exit(new_book(), 100.0)
 
 
 # ---------------------------------------------------------------------- what the exchange does
@@ -233,12 +225,11 @@ def test_liquidation_fill_names_its_group_by_tradeid() -> None:
     book = new_book(position_set_size=1)
     enter(book, 100.0)
     (made,) = book.open_sets("long")
-    outcome = book.apply_fill(
+    outcome = book.apply(
         Execution(0, None, Role.LIQUIDATION, "long", made.tradeid, 80.0, 2.0, 1.0,
                   Liquidity.TAKER, -40.0)
     )  # fmt: skip
-    assert outcome is not None
-    assert (outcome.group, outcome.group_pnl) == ("S1", -40.0)
+    assert (outcome.fills[0].group, outcome.fills[0].group_pnl) == ("S1", -40.0)
     assert book.balance == 1000.0 - 40.0 - 1.0
     assert book.open_sets() == []
 
@@ -248,7 +239,7 @@ def test_funding_is_shared_by_contracts_and_kept_by_sets() -> None:
     book = new_book(position_set_size=1, max_sets={"long": 1, "short": 1})
     enter(book, 100.0, contracts=2.0)
     enter(book, 100.0, contracts=4.0)
-    book.fund("long", -6.0)
+    book.apply(Funded(funding(-6.0)))
     (made,) = book.open_sets("long")
     assert isinstance(made, PositionSet)
     assert made.funding_paid == 2.0
@@ -261,5 +252,5 @@ def test_forgiven_shortfall_brings_the_balance_back() -> None:
     # R23
     book = new_book()
     book.balance = -3.0
-    book.forgive(3.0)
+    book.apply(Forgiven(3.0, 0))
     assert book.balance == 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import yaml
+from ruamel.yaml import YAML
 
 from cryptosim_bt import ConfigError
 from cryptosim_bt.accounting.instrument import known_instrument, known_symbols
@@ -47,7 +47,7 @@ def test_shipped_lists_are_those_of_known_markets_and_name_their_source() -> Non
     assert sorted(path for path in found if path) == files
     assert [each.symbol for each in known if each and built_in_tiers("okx", each)] == LISTED
     for path in files:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
         assert "api/v5/public/position-tiers" in document["source"]
         assert document["date"].year == 2026
 

@@ -14,10 +14,10 @@ from cryptosim_bt import Result
 from cryptosim_bt.backtest.comparison import (
     Comparison,
     Pair,
-    bar_partings,
+    bar_differences,
     compare,
     differing,
-    fill_parting,
+    fill_difference,
     groups_of,
 )
 from cryptosim_bt.backtest.stored_run import StoredRun, read_run, run_again
@@ -95,7 +95,7 @@ def test_stages_come_in_the_order_of_time(runs: dict[str, StoredRun]) -> None:
     bars.loc[40, "signal"] = 2
     bars.loc[50, "close"] += 1.0
     other = Result(**{**vars(plain), "bars": bars})
-    found = bar_partings(plain, other)
+    found = bar_differences(plain, other)
     assert [parting.stage for parting in found] == ["signal", "prices", "indicators"]
     assert found[0].place < found[1].place == found[2].place
 
@@ -109,11 +109,11 @@ def test_other_windows_part_at_the_first_bar_that_one_lacks(runs: dict[str, Stor
 
 def test_fill_that_one_run_lacks_is_where_they_part(runs: dict[str, StoredRun]) -> None:
     fills = runs["plain"].result.fills
-    found = fill_parting(fills, fills.iloc[:-1])
+    found = fill_difference(fills, fills.iloc[:-1])
     assert found is not None
     assert found.place == str(len(fills))
     assert all(pair.b is None for pair in found.cells)
-    assert fill_parting(fills, fills) is None
+    assert fill_difference(fills, fills) is None
 
 
 def test_effects_are_those_of_runs_with_one_change(costly: Comparison) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import gc
+from dataclasses import replace
 from typing import Any
 
 import backtrader as bt
@@ -10,9 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cryptosim_bt import Result
+from cryptosim_bt import FuturesBroker, Result
+from cryptosim_bt.backtest.gather import gather
 from cryptosim_bt.backtest.lean_loop import ArrayData, LeanCerebro
-from cryptosim_bt.backtest.run import Prepared, execute
+from cryptosim_bt.backtest.run import Prepared, cerebro_for, execute
+from cryptosim_bt.exchange.matching_bars import MatchingBars
+from cryptosim_bt.results.result import TABLES
 from tests.helpers import (
     PLAIN,
     bar_table,
@@ -63,6 +68,54 @@ def test_run_in_any_loop_gives_the_same_tables(
     for name in ("bars", "fills", "trades", "orders", "sets"):
         pd.testing.assert_frame_equal(getattr(lean, name), getattr(other, name), check_exact=True)
     assert lean.summary == other.summary
+
+
+# What a run may leave behind: a lost day, liquidated legs, a plain strategy's orders, funding paid,
+# bars passed over, expired and replaced orders.
+TWICE = {
+    "daily loss": ("risk.daily_loss_limit_pct=0.01",),
+    "isolated": (
+        "trading.leverage=50", "trading.margin_mode=isolated", "trading.position_size=0.2",
+    ),
+    "stops": SET_OF_DEALS,
+    "bar by bar": ("strategy.name=rsi_dip",),
+    "plain": ("strategy.name=SmaCross", "trading.position_mode=net", "backtest.close_at_end=true"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("finer", [False, True])
+@pytest.mark.parametrize("case", TWICE)
+def test_second_run_of_a_cerebro_is_the_first_again(case: str, finer: bool) -> None:
+    prepared = sample_run("simple_ma", *TWICE[case])
+    if finer:
+        prepared = replace(prepared, matching=MatchingBars(prepared.window, None, None))
+    cerebro = cerebro_for(prepared)
+    first, *others = [
+        gather(prepared, cerebro.run(**options)[0]) for options in ({}, {}, {"runonce": False})
+    ]
+    assert len(first.fills) >= 5
+    if case == "daily loss":
+        assert first.summary["entries_refused"]["daily_loss"] > 0
+    for other in others:
+        for name in TABLES:
+            table = getattr(first, name)
+            pd.testing.assert_frame_equal(table, getattr(other, name), check_exact=True)
+        assert first.summary == other.summary
+
+
+def test_timer_of_a_strategy_ends_with_its_run() -> None:
+    class BuysAtSix(bt.Strategy):
+        def __init__(self) -> None:
+            self.add_timer(when=datetime.time(6))
+
+        def notify_timer(self, *_: Any, **__: Any) -> None:
+            self.buy(size=1)
+
+    cerebro = LeanCerebro()
+    cerebro.adddata(ArrayData(dataname=bar_table(flat_hours(72, 100.0)), bar="1h"))
+    cerebro.broker = FuturesBroker(cash=1000.0)
+    cerebro.addstrategy(BuysAtSix)
+    assert [cerebro.run()[0].position.size for _ in range(3)] == [3.0] * 3
 
 
 def test_progress_of_the_lean_loop_ends_with_all_bars() -> None:

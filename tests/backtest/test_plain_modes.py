@@ -35,6 +35,7 @@ class Hedged(bt.Strategy):
 
 
 def test_hedge_mode_keeps_the_legs_apart(tmp_path):
+    # R49: in hedge mode each order names its leg.
     # Long 2 at 100, out at 110: +20. Short 1 at 100, back at 120: -20.
     prices = [(each,) * 4 for each in (100.0, 100.0, 110.0, 120.0)]
     result = run_config(write_run(tmp_path, hourly(*prices), "Hedged", HEDGED, mode="hedge"))
@@ -64,6 +65,7 @@ class {name}(bt.Strategy):
 
 
 def test_minimum_period_is_taken_from_the_window(tmp_path):
+    # R50.
     # As in backtrader: bars 1 and 2 have no mean of three; the order of bar 3 fills in bar 4.
     bars = hourly(*[(100.0 + hour,) * 4 for hour in range(6)])
     result = run_config(write_run(tmp_path, bars, "Early", EARLY.format(name="Early")))

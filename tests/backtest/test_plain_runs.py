@@ -114,6 +114,7 @@ def test_tables_add_up_with_fees_funding_and_leverage(kind, inverse, tmp_path):
 
 
 def test_flip_is_an_exit_and_an_entry_and_ends_a_trade(tmp_path):
+    # R51.
     # In 2 at 100, out by selling 5 at 110: +20; short 3 at 110, bought back at 104: +18.
     code = """
 import backtrader as bt
@@ -153,6 +154,7 @@ class Turn(bt.Strategy):
     ids=["linear", "inverse"],
 )
 def test_trade_is_a_position_from_flat_to_flat(inverse, entry, exit, gross, tmp_path):
+    # R51.
     code = """
 import backtrader as bt
 

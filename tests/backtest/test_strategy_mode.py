@@ -69,6 +69,7 @@ def test_plain_strategy_without_a_mode_is_told_to_give_one(
 def test_first_order_of_the_other_mode_ends_the_run_with_the_cure(
     mode: str, code: str, parts: tuple[str, ...], tmp_path: Path, bars: pd.DataFrame
 ) -> None:
+    # R49.
     sentence = complaint(write_run(tmp_path, bars, "Mine", code, mode=mode))
     for part in ("trading.position_mode", "strategy Mine", *parts):
         assert part in sentence
@@ -125,6 +126,7 @@ def test_shipped_values_of_the_book_mislead_nobody() -> None:
 def test_window_shorter_than_the_indicators_need_is_told(
     tmp_path: Path, bars: pd.DataFrame
 ) -> None:
+    # R50: too short for one next.
     path = write_run(tmp_path, bars, "Mine", ONE_WAY)
     sentence = complaint(path, "strategy.Mine.period=20")
     for part in ("strategy Mine", "need 20 bars and there are 8", "strategy.warmup: 19"):
@@ -132,7 +134,7 @@ def test_window_shorter_than_the_indicators_need_is_told(
 
 
 def test_order_in_the_warmup_is_refused(tmp_path: Path, bars: pd.DataFrame) -> None:
-    # R3: trading does not exist before the start.
+    # R3, R50: trading does not exist before the start.
     code = ONE_WAY + "    def prenext(self): self.buy()\n"
     path = write_run(tmp_path, bars, "Mine", code)
     start = "backtest.trading_period.start_date=2024-01-01 04:00"

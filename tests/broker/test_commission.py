@@ -9,7 +9,7 @@ from typing import Any
 import backtrader as bt
 import pytest
 
-from cryptosim_bt import FuturesCommission, InverseContract, LinearContract, Result
+from cryptosim_bt import FuturesCommission, InputError, InverseContract, LinearContract, Result
 from cryptosim_bt.accounting.contracts import FirstCryptoSimContract, Leg
 from cryptosim_bt.accounting.maintenance_tiers import MaintenanceTiers
 from cryptosim_bt.accounting.orders import Liquidity
@@ -42,6 +42,17 @@ def test_maker_and_taker_pay_their_own_rates() -> None:
     assert INVERSE.fee(4, 80.0, Liquidity.TAKER) == pytest.approx(5 * 0.0005, abs=1e-15)
     assert INVERSE.liquidation_fee(4, 80.0) == pytest.approx(5 * 0.01, abs=1e-15)
     assert INVERSE.initial_margin(4, 80.0) == pytest.approx(1.0, abs=1e-15)
+
+
+def test_one_maintenance_rate_is_one_tier() -> None:
+    rate = FuturesCommission(contract=LinearContract(1.0), maintenance_margin_rate=0.004)
+    tier = FuturesCommission(contract=LinearContract(1.0), tiers=MaintenanceTiers.single(0.004))
+    legs = [Leg("long", 3.0, 100.0)]
+    for scheme in (rate, tier):
+        assert scheme.maintenance_margin(3.0, 50.0) == 3.0 * 50.0 * 0.004
+    assert rate.liquidation_region(legs, 60.0, 100.0) == tier.liquidation_region(legs, 60.0, 100.0)
+    with pytest.raises(InputError, match=r"maintenance_margin_rate was 0\.01 beside tiers"):
+        FuturesCommission(maintenance_margin_rate=0.01, tiers=MaintenanceTiers.single(0.004))
 
 
 def test_only_cryptosim_pnl_is_summed_by_group() -> None:

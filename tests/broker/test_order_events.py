@@ -9,9 +9,9 @@ from cryptosim_bt.exchange.simulated_exchange import FillRules
 from tests.broker.order_script import keep, make_bars, play
 
 LIMIT, STOP, MARKET = bt.Order.Limit, bt.Order.Stop, bt.Order.Market
-ORDERS = ("rules", "best", "worst")
+ORDERS = ("rules", "path", "best", "worst")
 
-# Opens and closes at 100, between 95 and 105.
+# Opens and closes at 100, between 95 and 105; its path is down, up and back (R42).
 WIDE = (100.0, 105.0, 95.0, 100.0)
 
 
@@ -39,7 +39,7 @@ def test_stop_and_target_of_one_bar(stop_first, by_age):
     steps = {1: lambda s: s.buy(size=10), 2: lambda s: both(s, stop_first=stop_first)}
     money, listed = outcomes(make_bars(100.0, 100.0, WIDE, 100.0), steps)
     # By the rules the order that was accepted first, as with backtrader's broker.
-    assert money == {"rules": by_age, "best": 30.0, "worst": -30.0}
+    assert money == {"rules": by_age, "best": 30.0, "worst": -30.0, "path": -30.0}
     assert listed[0] == [(3, "take_profit_and_stop")]
 
 
@@ -49,7 +49,7 @@ def test_stop_and_target_of_a_leg():
         2: lambda s: both(s, stop_first=True, oco=False, side="long"),
     }
     money, listed = outcomes(make_bars(100.0, 100.0, WIDE, 100.0), steps)
-    assert money == {"rules": -30.0, "best": 30.0, "worst": -30.0}
+    assert money == {"rules": -30.0, "best": 30.0, "worst": -30.0, "path": -30.0}
     assert listed[0] == [(3, "take_profit_and_stop")]
 
 
@@ -64,22 +64,22 @@ def test_other_stops_are_stops(kind):
 
     steps = {1: lambda s: s.buy(size=10), 2: exits}
     money, listed = outcomes(make_bars(100.0, 100.0, WIDE, 100.0), steps)
-    assert money == {"rules": 30.0, "best": 30.0, "worst": -30.0}
+    assert money == {"rules": 30.0, "best": 30.0, "worst": -30.0, "path": -30.0}
     assert listed[0] == [(3, "take_profit_and_stop")]
 
 
 def test_target_that_fills_at_the_open_is_certain():
     steps = {1: lambda s: s.buy(size=10), 2: lambda s: both(s, stop_first=False)}
     money, listed = outcomes(make_bars(100.0, 100.0, (104.0, 105.0, 95.0, 100.0)), steps)
-    assert money == {"rules": 40.0, "best": 40.0, "worst": 40.0}
-    assert listed == [[]] * 3
+    assert money == dict.fromkeys(ORDERS, 40.0)
+    assert listed == [[]] * len(ORDERS)
 
 
 def test_bar_that_reaches_one_of_them_is_certain():
     steps = {1: lambda s: s.buy(size=10), 2: lambda s: both(s, stop_first=False)}
     money, listed = outcomes(make_bars(100.0, 100.0, (100.0, 102.0, 95.0, 100.0)), steps)
     assert set(money.values()) == {-30.0}
-    assert listed == [[]] * 3
+    assert listed == [[]] * len(ORDERS)
 
 
 # ---------------------------------------------------------------------- entry against exit
@@ -92,7 +92,10 @@ def test_entry_and_target_of_one_side():
     steps = {1: lambda s: s.buy(size=10, side="long"), 2: orders}
     money, listed = outcomes(make_bars(100.0, 100.0, WIDE, 100.0), steps)
     # Exit first: ten at 103, and ten from 96 at the close of 100. Entry first: twenty at 103.
-    assert money == {"rules": 30.0 + 40.0, "best": 30.0 + 40.0, "worst": 30.0 + 70.0}
+    exit_first, entry_first = 30.0 + 40.0, 30.0 + 70.0
+    assert money == {
+        "rules": exit_first, "best": exit_first, "worst": entry_first, "path": entry_first,
+    }  # fmt: skip
     assert listed[0] == [(3, "entry_and_exit")]
 
 
@@ -102,8 +105,75 @@ def test_entry_and_stop_of_one_side():
         strategy.sell(size=10, exectype=STOP, price=97.0)
 
     steps = {1: lambda s: s.buy(size=10), 2: orders}
+    money, listed = outcomes(make_bars(100.0, 100.0, WIDE, 100.0), steps)
+    # The fall meets the stop first; ten from 96 are left either way.
+    assert set(money.values()) == {-30.0 + 40.0}
+    assert listed == [[]] * len(ORDERS)
+
+
+def test_entry_by_a_stop_and_stop_of_one_side():
+    # One lies above the open, one below it.
+    def orders(strategy):
+        strategy.buy(size=10, exectype=STOP, price=103.0)
+        strategy.sell(size=10, exectype=STOP, price=97.0)
+
+    steps = {1: lambda s: s.buy(size=10), 2: orders}
     _, listed = outcomes(make_bars(100.0, 100.0, WIDE, 100.0), steps)
-    assert listed == [[(3, "entry_and_exit")]] * 3
+    assert listed == [[(3, "entry_and_exit")]] * len(ORDERS)
+
+
+# ---------------------------------------------------------------------- what the bar tells
+def test_rival_that_the_open_is_beyond_goes_before_an_older_one():
+    # The bar opens at 96, below the stop of 97; the older target of 103 comes later.
+    steps = {1: lambda s: s.buy(size=10), 2: lambda s: both(s, stop_first=False)}
+    money, listed = outcomes(make_bars(100.0, 100.0, (96.0, 105.0, 95.0, 100.0)), steps)
+    assert set(money.values()) == {-40.0}
+    assert listed == [[]] * len(ORDERS)
+
+
+def test_rival_that_a_walk_meets_first_goes_before_an_older_one():
+    def orders(strategy):
+        deep = strategy.buy(size=10, exectype=LIMIT, price=96.0)
+        strategy.buy(size=10, exectype=LIMIT, price=98.0, oco=deep)
+
+    money, listed = outcomes(make_bars(100.0, WIDE), {1: orders})
+    assert set(money.values()) == {20.0}
+    assert listed == [[]] * len(ORDERS)
+
+
+def test_stop_of_a_leg_closes_what_price_entered_on_its_way():
+    # Ten from 100, ten more at 98, and a stop of twenty at 97, sent first.
+    def orders(strategy):
+        strategy.sell(size=20, exectype=STOP, price=97.0, side="long")
+        strategy.buy(size=10, exectype=LIMIT, price=98.0, side="long")
+
+    steps = {1: lambda s: s.buy(size=10, side="long"), 2: orders}
+    money, listed = outcomes(make_bars(100.0, 100.0, (100.0, 100.0, 95.0, 100.0), 100.0), steps)
+    assert set(money.values()) == {-30.0 - 10.0}
+    assert listed == [[]] * len(ORDERS)
+
+
+def test_own_stop_that_price_meets_before_liquidation_saves_the_position():
+    # 50 from the open of 100 with 1,000: gone at 80. The bracket's stop lies at 85.
+    bars = make_bars(100.0, (100.0, 105.0, 79.0, 100.0), 100.0)
+    steps = {1: lambda s: s.buy_bracket(size=50, exectype=MARKET, stopprice=85.0, limitprice=150.0)}
+    for name in ORDERS:
+        run = play(bars, steps, fill_rules=FillRules(event_order=name))
+        assert run.broker.exchange.liquidations == 0
+        assert run.equity[-1] == 1_000.0 - 750.0
+
+
+def test_limit_that_price_meets_before_liquidation_fills_before_it():
+    # 50 from 100 with 1,000: gone at 80. Ten at 98 join them, and all are gone at 4,980 / 60 = 83.
+    bars = make_bars(100.0, 100.0, (100.0, 100.0, 79.0, 100.0), 100.0)
+    steps = {
+        1: lambda s: s.buy(size=50),
+        2: lambda s: s.buy(size=10, exectype=LIMIT, price=98.0),
+    }
+    for name in ORDERS:
+        run = play(bars, steps, fill_rules=FillRules(event_order=name))
+        assert run.broker.exchange.liquidations == 1
+        assert [size for _, _, size, *_ in run.fills][:2] == [50.0, 10.0]
 
 
 def test_entry_at_the_open_decides_what_the_others_are():
@@ -113,7 +183,7 @@ def test_entry_at_the_open_decides_what_the_others_are():
         both(strategy, stop_first=True)
 
     money, listed = outcomes(make_bars(100.0, WIDE, 100.0), {1: orders})
-    assert money == {"rules": -30.0, "best": 30.0, "worst": -30.0}
+    assert money == {"rules": -30.0, "best": 30.0, "worst": -30.0, "path": -30.0}
     assert listed[0] == [(2, "take_profit_and_stop")]
 
 
@@ -129,8 +199,8 @@ def test_children_that_the_bar_of_the_entry_reaches(options):
     steps = {1: lambda s: bracket(s, **options)}
     money, listed = outcomes(make_bars(100.0, WIDE, 101.0, 101.0), steps)
     # By the rules children wake with the next bar (R12), and nothing is reached there.
-    assert money == {"rules": 10.0, "best": 30.0, "worst": -30.0}
-    assert listed == [[(2, "entry_and_exit")]] * 3
+    assert money == {"rules": 10.0, "best": 30.0, "worst": -30.0, "path": -30.0}
+    assert listed == [[(2, "entry_and_exit")]] * len(ORDERS)
 
 
 @pytest.mark.parametrize(
@@ -170,8 +240,8 @@ def test_stop_of_an_entry_by_a_stop_is_met_at_worst():
     # In at 102 within the bar; whether 95 came before nobody knows.
     steps = {1: lambda s: bracket(s, exectype=STOP, price=102.0)}
     money, listed = outcomes(make_bars(100.0, WIDE, 101.0, 101.0), steps)
-    assert money == {"rules": -10.0, "best": 10.0, "worst": -50.0}
-    assert listed == [[(2, "entry_and_exit")]] * 3
+    assert money == {"rules": -10.0, "best": 10.0, "worst": -50.0, "path": 10.0}
+    assert listed == [[(2, "entry_and_exit")]] * len(ORDERS)
 
 
 def test_liquidation_after_an_entry_by_a_stop_is_met_at_worst():
@@ -192,7 +262,7 @@ def test_target_and_liquidation():
         2: lambda s: s.sell(size=50, exectype=LIMIT, price=103.0),
     }
     money, listed = outcomes(make_bars(100.0, 100.0, (100.0, 105.0, 79.0, 100.0), 100.0), steps)
-    assert money == {"rules": -1_000.0, "best": 150.0, "worst": -1_000.0}
+    assert money == {"rules": -1_000.0, "best": 150.0, "worst": -1_000.0, "path": 150.0}
     assert listed[0] == [(3, "exit_and_liquidation")]
 
 
@@ -203,7 +273,7 @@ def test_stop_and_liquidation_come_in_the_order_of_price():
     }
     money, listed = outcomes(make_bars(100.0, 100.0, (100.0, 105.0, 79.0, 100.0), 100.0), steps)
     assert set(money.values()) == {-750.0}
-    assert listed == [[]] * 3
+    assert listed == [[]] * len(ORDERS)
 
 
 # ---------------------------------------------------------------------- what stays the same

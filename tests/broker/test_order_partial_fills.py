@@ -123,6 +123,7 @@ def test_parts_are_cut_down_to_the_lot():
      ("inverse", "quote", 0.2), ("inverse", "base", 20.0)],
 )  # fmt: skip
 def test_volume_of_the_data_is_counted_in_contracts(kind, unit, filled):
+    # R34: the same share for strategies without a book.
     orders = []
     instrument = replace(PLAIN_INSTRUMENT, kind=kind, contract_size=10.0)
     run(make_bars(100.0, 100.0), [4, 4], {1: keep(orders, lambda s: s.buy(size=30))},

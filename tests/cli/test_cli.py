@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
+from ruamel.yaml import YAML
 
 from tests.exchange_files import cryptosim
 from tests.helpers import ROOT
@@ -272,7 +272,7 @@ def test_new_strategy_of_a_wrong_name_is_told(tmp_path: Path, name: str) -> None
 def test_new_config_is_a_config_that_checks(tmp_path: Path) -> None:
     cryptosim(tmp_path, "new-config", "mine.yaml")
     done = cryptosim(tmp_path, "check", "mine.yaml")
-    assert yaml.safe_load(done.stdout)["trading"]["symbol"] == "BTC/USD:BTC"
+    assert YAML(typ="safe", pure=True).load(done.stdout)["trading"]["symbol"] == "BTC/USD:BTC"
     again = cryptosim(tmp_path, "new-config", "mine.yaml", code=2)
     assert "exists already" in again.stderr
 
@@ -280,7 +280,7 @@ def test_new_config_is_a_config_that_checks(tmp_path: Path) -> None:
 def test_check_prints_the_resolved_configuration_and_computes_nothing(folder: Path) -> None:
     before = everything(folder)
     done = cryptosim(folder, "check", "config.yaml", "--set", "trading.leverage=9")
-    resolved = yaml.safe_load(done.stdout)
+    resolved = YAML(typ="safe", pure=True).load(done.stdout)
     assert resolved["trading"]["leverage"] == 9
     assert resolved["data"]["path"] == str(folder / "bars.csv")
     assert everything(folder) == before

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
+from ruamel.yaml import YAML
 
 from cryptosim_bt import Result
 from tests.broker import stock_strategies as stock
@@ -75,7 +75,7 @@ def test_run_leaves_the_same_folder_as_any_other(folder: Path) -> None:
 
 
 def test_config_of_the_run_holds_what_it_takes_to_run_it_again(folder: Path) -> None:
-    values = yaml.safe_load((folder / "a" / "config.yaml").read_text())
+    values = YAML(typ="safe", pure=True).load((folder / "a" / "config.yaml").read_text())
     assert values["trading"]["position_mode"] == "net"
     assert values["strategy"] == {"name": "MyCross", "MyCross": {"fast": 6}}
 

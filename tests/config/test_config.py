@@ -7,10 +7,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
 from cryptosim_bt import SHIPPED_CONFIGS, ConfigError, Settings, load_settings
-from cryptosim_bt.cli.commands import as_yaml
+from cryptosim_bt.config.document import read_document, yaml_text
 from tests.helpers import ROOT
 
 SHIPPED = ROOT / "config" / "config.yaml"
@@ -73,7 +72,7 @@ def test_resolved_settings_load_again_to_the_same(
     tmp_path: Path, changes: tuple[str, ...]
 ) -> None:
     first = load_settings(SHIPPED, changes)
-    again = load_settings(written(tmp_path, as_yaml(first)))
+    again = load_settings(written(tmp_path, yaml_text(first.resolved())))
     assert again.resolved() == first.resolved()
     for name in ("instrument", "maker", "taker", "start", "end", "zone"):
         assert getattr(again, name) == getattr(first, name), name
@@ -239,14 +238,38 @@ def test_every_wrong_key_has_a_sentence_of_its_own() -> None:
         (SMALL + "data:\n  source: sample\n", ("line 10", "stands twice")),
         ("trading:\n  symbol: BTC/USD:BTC\n", ("data", "missing")),
         (SMALL + "\tx: 1\n", ("line 10", "no valid YAML")),
+        ("data: {source: a, source: b}\n", ("line 1", "data.source stands twice")),
+        ("a:\n- b: 1\n  b: 2\n", ("line 3", "a.0.b stands twice")),
+        ("a: \x07\n", ("no valid YAML", "#x0007")),
+        ("a: !mine 1\n", ("line 1", "no valid YAML", "!mine")),
+        ("a: *b\n", ("line 1", "undefined alias 'b'")),
+        ("a: &a {b: *a}\n", ("line 1", "more than 32 levels")),
+        ("a: " + "[" * 400 + "]" * 400, ("line 1", "more than 32 levels")),
+        # 9 ** 9 items in nine lines: each is a list of nine of the one before.
+        ("a0: &a0 1\n" + "".join(
+            f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10)
+        ), ("10,000 keys",)),
     ],
 )
 def test_file_that_is_no_configuration_is_told(
     tmp_path: Path, text: str, parts: tuple[str, ...]
 ) -> None:
     sentence = complaint(written(tmp_path, text))
+    assert len(sentence.splitlines()) == 1 or "missing" in parts
     for part in parts:
         assert part in sentence
+
+
+def test_alias_is_what_it_stands_for_and_merges(tmp_path: Path) -> None:
+    text = "a: &a {x: 1, y: 2}\nb: *a\nc:\n  <<: *a\n  y: 3\n"
+    document = read_document(written(tmp_path, text))
+    assert document.values == {"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 2}, "c": {"x": 1, "y": 3}}
+    assert document.place(("c", "y")).endswith("line 5: c.y")
+
+
+def test_item_of_a_list_is_told_with_its_own_line(tmp_path: Path) -> None:
+    text = SMALL + '  funding:\n    rate: 0\n    times:\n    - "08:00"\n    - "24:00"\n'
+    assert "config.yaml line 14: backtest.funding.times.1" in complaint(written(tmp_path, text))
 
 
 def test_missing_file_is_told_with_the_command_that_writes_one(tmp_path: Path) -> None:
@@ -267,7 +290,9 @@ def test_directory_and_binary_file_are_told(tmp_path: Path) -> None:
         ("=3", "allowed: key.path=value"),
         ("trading..leverage=3", "allowed: key.path=value"),
         ("trading.leverage.x=3", "holds 5, no keys"),
-        ("trading.leverage=[", "no YAML"),
+        ("trading.leverage=[", "no valid YAML"),
+        ("trading={leverage: 2, leverage: 3}", "leverage stands twice"),
+        ("trading=" + "[" * 400, "more than 32 levels"),
     ],
 )
 def test_wrong_assignment_is_told(assignment: str, part: str) -> None:
@@ -280,15 +305,25 @@ def test_wrong_assignment_is_told(assignment: str, part: str) -> None:
      ("2025-01-01", "2025-01-01"), ("1_000", 1000), ("yes", True), ("null", None)],
 )  # fmt: skip
 def test_yaml_is_read_as_people_expect_it(tmp_path: Path, text: str, value: Any) -> None:
-    from cryptosim_bt.config.document import read_document
-
     document = read_document(written(tmp_path, f"key: {text}\n"))
     assert document.values == {"key": value}
     assert type(document.values["key"]) is type(value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["1e-4", "1e3", "010", "08:00", "2025-01-01", "yes", "null", "~", "", "<<", "=", "- a", "a: b",
+     "# x", "한국", "two\nlines\n"],
+)  # fmt: skip
+def test_text_that_looks_like_another_value_is_written_so_that_it_stays_a_text(
+    tmp_path: Path, text: str
+) -> None:
+    values = {"key": text, "list": [text], text or "empty": 1e-05}
+    assert read_document(written(tmp_path, yaml_text(values))).values == values
+
+
 def test_resolved_yaml_of_the_shipped_config_names_every_section() -> None:
-    resolved = yaml.safe_load(as_yaml(load_settings(SHIPPED)))
+    resolved = load_settings(SHIPPED).resolved()
     for section in ("exchange", "data", "trading", "instrument", "position_set", "risk",
                     "strategy", "backtest", "report", "logging", "timezone"):  # fmt: skip
         assert section in resolved

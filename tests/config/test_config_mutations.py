@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from cryptosim_bt.backtest.prepare import prepare
 from cryptosim_bt.backtest.run import execute
@@ -34,7 +34,7 @@ VALUES: tuple[Any, ...] = (
 
 
 def _small() -> dict[str, Any]:
-    values = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
+    values = YAML(typ="safe").load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
     values["backtest"]["trading_period"] = {"start_date": "2025-01-01", "end_date": "2025-01-03"}
     values["strategy"]["simple_ma"] = {"short_period": 2, "long_period": 5}
     return dict(values)

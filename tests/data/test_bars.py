@@ -108,7 +108,7 @@ def test_as_bar_table_other_unit_zone_and_order_are_brought_into_form():
     ("spoil", "message"),
     [
         (lambda bars: bars.iloc[:0], "feed: there are no bars"),
-        (lambda bars: bars.drop(columns=["low", "close"]), "bars lack low, close; found: open"),
+        (lambda bars: bars.drop(columns=["low", "close"]), "low, close missing; found: open"),
         (lambda bars: bars.tz_localize(None), "needed: a DatetimeIndex in UTC"),
         (lambda bars: bars.reset_index(drop=True), "the index of bars is RangeIndex"),
         (lambda bars: bars.assign(open="abc"), "hold something else than numbers"),

@@ -18,6 +18,7 @@ from hypothesis import strategies as some
 from cryptosim_bt.accounting.instrument import known_instrument
 from cryptosim_bt.accounting.maintenance_tiers import MaintenanceTiers
 from cryptosim_bt.accounting.maintenance_tiers import Tier as Step
+from cryptosim_bt.data.market import Market, Tier, Tiers
 from cryptosim_bt.data.store import Series, Store
 from cryptosim_bt.data.store.files import folder_name, locked, replace_file, symbol_of
 from cryptosim_bt.data.store.records import (
@@ -30,7 +31,6 @@ from cryptosim_bt.data.store.records import (
 )
 from cryptosim_bt.data.store.spans import clip, length, subtract, union
 from cryptosim_bt.data.store.verify import verify
-from cryptosim_bt.data.venue import Market, Tier, Tiers
 from cryptosim_bt.errors import StoreError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -179,8 +179,8 @@ def test_store_damaged_file_is_never_read_as_whole_and_repair_sets_it_aside(stor
     path.write_bytes(damaged[damage])
     with pytest.raises(StoreError, match=r"2025-01\.parquet: is damaged .*--repair"):
         store.read_columns(BARS, T0, T0 + 48 * HOUR)
-    assert [finding.mended for finding in verify(store, repair=False)] == [False]
-    assert [finding.mended for finding in verify(store, repair=True)] == [True]
+    assert [finding.fixed for finding in verify(store, repair=False)] == [False]
+    assert [finding.fixed for finding in verify(store, repair=True)] == [True]
     assert path.with_name(f"{path.name}.damaged").exists()
     assert verify(store, repair=False) == []
     assert store.unknown(BARS, T0, T0 + 48 * HOUR) == ((T0, T0 + 48 * HOUR),)
@@ -275,7 +275,7 @@ def test_store_killed_in_the_middle_of_writes_keeps_all_that_was_said_to_be_writ
     # One more may have been renamed before it could be said.
     assert read["close"].tolist()[: len(written)] == [float(at) for at in written]
     assert len(read["time"]) - len(written) in (0, 1)
-    assert [finding for finding in verify(store, repair=True) if not finding.mended] == []
+    assert [finding for finding in verify(store, repair=True) if not finding.fixed] == []
 
 
 @pytest.mark.parametrize("moment", ["while writing", "before the rename"])
@@ -368,5 +368,5 @@ def test_damaged_record_is_said_and_set_aside(store):
     path.write_text("{")
     with pytest.raises(StoreError, match=r"instrument\.json: is damaged"):
         kept_market(store, "okx", "BTC/USD:BTC")
-    assert [finding.mended for finding in verify(store, repair=True)] == [True]
+    assert [finding.fixed for finding in verify(store, repair=True)] == [True]
     assert kept_market(store, "okx", "BTC/USD:BTC") is None

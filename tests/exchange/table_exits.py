@@ -31,14 +31,14 @@ SIGNAL_EXITS = (
         fills=[Filled(1, "entry", "P-short", 1, 100), Filled(3, "signal_exit", "P-short", 1, 99)],
     ),
     Scenario(
-        "R11 after a signal exit has expired the take-profit is placed again, for the next bar",
-        # Bar 4 begins with the expiry; the new take-profit takes part from bar 5 (R12).
+        "R11 after a signal exit has expired the take-profit is placed again, for that very bar",
+        # Bar 4 begins with the expiry; what its start makes takes part in it (R12).
         bars=[
             QUIET, QUIET, (100, 101, 100, 101), (100.5, 100.5, 100, 100),
             (100, 103, 100, 100), (100, 102, 100, 102),
         ],
         signals={0: 1, 2: 2},
-        fills=[Filled(1, "entry", "P-long", 1, 100), Filled(5, "take_profit", "P-long", 1, 102)],
+        fills=[Filled(1, "entry", "P-long", 1, 100), Filled(4, "take_profit", "P-long", 1, 102)],
         totals={"orders_expired": 1},
     ),
     Scenario(

@@ -77,6 +77,7 @@ HOUR_OF_REST = (QUIET,) * 4
 
 # ---------------------------------------------------------------------- fills
 def test_fills_happen_in_finer_bars_and_bars_are_reported_per_strategy_bar() -> None:
+    # R40.
     fine = quarters(
         *HOUR_OF_REST, (101.0, 101.0, 101.0, 101.0), (101.0, 101.0, 99.0, 100.0), QUIET,
         (100.0, 102.5, 100.0, 101.0), *HOUR_OF_REST,
@@ -198,6 +199,7 @@ def test_order_expires_in_finer_bars() -> None:
     [(0, "01:00"), (1, "01:15"), (900_000, "01:15"), (900_001, "01:30"), (2_700_000, "01:45")],
 )
 def test_latency_moves_the_first_bar_that_can_fill(latency_ms: int, first: str) -> None:
+    # R41.
     fine = quarters(*HOUR_OF_REST, *HOUR_OF_REST)
     changes = {"backtest": {"fill": {"latency_ms": latency_ms}}}
     prepared = exchange_run(
@@ -214,6 +216,40 @@ def test_order_that_arrives_late_is_filled_at_the_open_of_its_first_bar_when_bet
         coarse(fine), {0: 1}, RULES, changes, fine=fine, fine_timeframe="15m"
     )
     assert moments(outcome(prepared)) == [("01:15", "entry", 99.0)]
+
+
+@pytest.mark.parametrize(
+    ("latency_ms", "entered", "sold"),
+    [(0, "01:00", "01:00"), (1, "01:15", "01:30"), (900_000, "01:15", "01:30"),
+     (900_001, "01:30", "02:00")],
+)  # fmt: skip
+def test_latency_of_what_a_finer_bars_start_makes_counts_from_its_open(
+    latency_ms: int, entered: str, sold: str
+) -> None:
+    # R41: the entry fills at an open, where its take-profit is sent; every bar touches both.
+    fine = quarters(*HOUR_OF_REST, *[(100.0, 103.0, 100.0, 101.0)] * 8)
+    changes = {"backtest": {"fill": {"latency_ms": latency_ms}}}
+    prepared = exchange_run(
+        coarse(fine), {0: 1}, RULES, changes, fine=fine, fine_timeframe="15m"
+    )
+    assert moments(outcome(prepared)) == [(entered, "entry", 100.0), (sold, "take_profit", 102.0)]
+
+
+@pytest.mark.parametrize(("latency_ms", "sold"), [(0, "01:15"), (1, "01:45")])
+def test_latency_keeps_a_take_profit_from_the_close_of_the_bar_that_made_it(
+    latency_ms: int, sold: str
+) -> None:
+    # R13's step 7: the close of 01:15 touches the take-profit that this bar made. With a latency
+    # (R41) it is sent at the bar's end, 01:30, and so late for the bar that opens there.
+    above = (102.0, 102.0, 102.0, 102.0)
+    fine = quarters(
+        *HOUR_OF_REST, (101.0, 101.0, 101.0, 101.0), (101.0, 103.0, 100.0, 102.0), above, above
+    )
+    changes = {"backtest": {"fill": {"latency_ms": latency_ms}}}
+    prepared = exchange_run(
+        coarse(fine), {0: 1}, RULES, changes, fine=fine, fine_timeframe="15m"
+    )
+    assert moments(outcome(prepared)) == [("01:15", "entry", 100.0), (sold, "take_profit", 102.0)]
 
 
 def test_latency_longer_than_an_orders_life_fills_nothing() -> None:
@@ -246,6 +282,7 @@ AMBIGUOUS = [
 def test_ambiguous_bar_is_counted_by_its_kind_and_listed(
     kind: str, prices: list[Prices], signals: dict[int, int], changes: dict[str, Any]
 ) -> None:
+    # R43.
     result = outcome(exchange_run(hours(*prices), signals, changed(RULES, **changes)))
     assert result.summary["ambiguous_bars"] == {"total": 1, kind: 1}
     assert result.ambiguous["kind"].tolist() == [kind]
@@ -281,6 +318,7 @@ def test_orders_of_different_sides_do_not_make_a_bar_ambiguous() -> None:
 
 # ---------------------------------------------------------------------- best and worst order
 def test_best_order_takes_the_profit_and_the_worst_the_stop() -> None:
+    # R42.
     prices = [QUIET, QUIET, (100.0, 103.0, 97.0, 100.0)]
     prepared = exchange_run(hours(*prices), {0: 1}, changed(RULES, **STOP_2))
     assert happened(outcome(prepared))[1:] == [(2, "stop_loss", 1.0, 98.0, "taker")]
@@ -302,11 +340,13 @@ def test_worst_order_lets_the_entry_replace_the_take_profit_it_meets() -> None:
 
 
 def test_band_holds_the_figures_of_the_three_runs() -> None:
+    # R42: run --ambiguity runs all three.
     prices = [QUIET, QUIET, (100.0, 103.0, 97.0, 100.0)]
     prepared = exchange_run(hours(*prices), {0: 1}, changed(RULES, **STOP_2))
     band = ambiguity_band(prepared, outcome(prepared))
     assert {name: each["final_equity"] for name, each in band.items()} == {
-        "rules": 998.0, "best": 1002.0, "worst": 998.0,
+        # The path: high and low are equally far and the bar closes at its open, so the low first.
+        "rules": 998.0, "best": 1002.0, "worst": 998.0, "path": 998.0,
     }  # fmt: skip
     assert band["best"]["max_drawdown"] == 0.0
     assert band["worst"]["max_drawdown"] == pytest.approx(0.002)
@@ -318,7 +358,7 @@ def test_band_without_ambiguous_bars_is_a_point() -> None:
         coarse(fine), {0: 1}, changed(RULES, **STOP_2), fine=fine, fine_timeframe="15m"
     )
     band = ambiguity_band(prepared, outcome(prepared))
-    assert band["rules"] == band["best"] == band["worst"]
+    assert band["rules"] == band["best"] == band["worst"] == band["path"]
 
 
 # ---------------------------------------------------------------------- files and the command line
@@ -349,6 +389,7 @@ def test_finer_bars_of_a_second_file_fill_orders(folder: Path) -> None:
 
 
 def test_strategy_bar_without_finer_bars_is_answered_with_a_sentence(folder: Path) -> None:
+    # R40: every strategy bar needs one at least.
     write_bars(folder / "fine.csv", 192, step_ms=QUARTER_MS, without=range(120, 124))
     done = cryptosim(folder, "run", "config.yaml", "--output", "out", code=2)
     assert "4 15m bars are missing, the first at 2025-01-02T06:00:00Z" in done.stderr
@@ -404,12 +445,12 @@ def test_ambiguity_prints_the_band_and_writes_it_into_the_summary(folder: Path) 
     done = cryptosim(folder, "run", "config.yaml", "--ambiguity", "--output", "out")
     summary = json.loads((folder / "out" / "summary.json").read_text(encoding="utf-8"))
     band = summary["ambiguity"]
-    assert set(band) == {"rules", "best", "worst"}
+    assert set(band) == {"rules", "best", "worst", "path"}
     assert band["rules"]["final_equity"] == summary["final_equity"]
     assert band["rules"]["max_drawdown"] == summary["max_drawdown"]
     assert band["worst"]["final_equity"] < band["best"]["final_equity"]
     assert summary["ambiguous_bars"]["total"] > 0
-    for order in ("best", "worst"):
+    for order in ("best", "worst", "path"):
         figures = f"{band[order]['final_equity']:.8f} BTC, {band[order]['max_drawdown']:.2%}"
         assert figures in done.stdout
     listed = pd.read_csv(folder / "out" / "ambiguous.csv")

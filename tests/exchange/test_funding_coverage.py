@@ -48,6 +48,7 @@ def missing_of(
 
 
 def test_zero_pays_nothing_for_a_missing_rate_and_says_what_it_could_have_been() -> None:
+    # R48.
     found, paid = missing_of("zero", {0: 1})
     # 1,000 of notional at 16:00 and 24:00.
     assert paid == pytest.approx(1000.0 * (0.002 - 0.0005))
@@ -69,6 +70,7 @@ def test_last_pays_the_rate_before_and_says_what_it_could_have_been() -> None:
 
 
 def test_worst_rate_for_a_short_is_the_lowest() -> None:
+    # R48: worst for what was held at that time.
     found, paid = missing_of("zero", {0: -1})
     assert paid == pytest.approx(-1000.0 * (0.002 - 0.0005))
     assert found["funding_paid_worst"] == pytest.approx(paid + 1000.0 * 0.0005)

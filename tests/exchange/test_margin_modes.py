@@ -61,6 +61,7 @@ def account_of(
 # ---------------------------------------------------------------------- the margin of a leg
 @pytest.mark.parametrize("kind", ["linear", "inverse"])
 def test_isolated_margin_is_added_per_fill_at_its_price(kind: str) -> None:
+    # R27: entry notional / leverage, at the fill's price.
     account, contract = account_of(kind), CONTRACTS[kind]
     account.open("long", 1, 10.0, 100.0, 0.0)
     account.open("long", 1, 5.0, 80.0, 0.0)
@@ -93,6 +94,7 @@ def test_bars_show_isolated_margin_at_entry_and_cross_margin_at_the_close() -> N
 
 
 def test_available_balance_of_isolated_margin_leaves_out_what_is_unrealised() -> None:
+    # R29: balance less margins; open profit and loss do not count.
     account = account_of("linear")
     account.open("long", 1, 10.0, 100.0, 0.0)
     # Isolated: wallet 1,000 less margin 100. Cross: equity 1,000 + 10 * 20 less 1,200 / 10.
@@ -117,6 +119,7 @@ def test_open_profit_pays_for_another_entry_in_cross_margin_only() -> None:
 @pytest.mark.parametrize("kind", ["linear", "inverse"])
 @pytest.mark.parametrize("side", ["long", "short"])
 def test_isolated_leg_is_liquidated_at_its_own_price(kind: str, side: Side) -> None:
+    # R30: margin + PnL at P = maintenance at P + the taker fee of closing at P.
     contract = CONTRACTS[kind]
     margin = contract.notional(10.0, 100.0) / 10.0
     price = contract.liquidation_price(side, 10.0, 100.0, margin, MMR, TAKER)
@@ -139,6 +142,7 @@ def test_isolated_leg_is_liquidated_at_its_own_price(kind: str, side: Side) -> N
 
 @pytest.mark.parametrize("kind", ["linear", "inverse"])
 def test_bars_show_both_isolated_liquidation_prices(kind: str) -> None:
+    # R33: the nearest prices below and above at which something is liquidated.
     contract, rules = CONTRACTS[kind], rules_of(kind)
     result = run([QUIET, QUIET, QUIET, QUIET], {0: 1, 1: -1}, rules)
     margin = contract.notional(10.0, 100.0) / 10.0
@@ -203,6 +207,7 @@ def test_liquidation_fee_of_an_isolated_leg_is_capped_at_what_its_margin_has_lef
 
 # ---------------------------------------------------------------------- the wallet
 def test_fees_and_funding_go_to_the_wallet_and_not_to_the_margin() -> None:
+    # R28.
     due = [(NEW_YEAR_MS + 2 * HOUR_MS, 0.001)]
     rules = rules_of("linear", maker=0.0002, funding=due)
     result = run([QUIET] * 4, {0: 1}, rules)
@@ -222,6 +227,7 @@ def test_close_with_a_loss_beyond_the_margin_is_paid_by_the_wallet() -> None:
 
 
 def test_wallet_that_funding_has_emptied_takes_the_rest_from_the_margin() -> None:
+    # R28: margins shrink to the balance, each by its share.
     # 100 of balance are all margin; three fundings of 10 leave 70 to stand behind the leg.
     due = [(NEW_YEAR_MS + 2 * HOUR_MS * row, 0.01) for row in (1, 2, 3)]
     rules = rules_of("linear", initial_balance=100.0, taker=0.0, funding=due)
@@ -284,6 +290,7 @@ def test_inverse_isolated_short_at_leverage_one_is_never_liquidated() -> None:
 
 # ---------------------------------------------------------------------- how near
 def test_distance_to_liquidation_is_the_nearest_of_the_run() -> None:
+    # R33: each bar's low and high against the prices at the close before.
     prices = [QUIET, QUIET, (100.0, 100.0, 95.0, 97.0), (97.0, 100.0, 97.0, 100.0)]
     result = run(prices, {0: 1}, rules_of("linear", taker=0.0))
     liquidation = 90.0 / (1.0 - MMR)
@@ -300,6 +307,7 @@ def test_distance_is_zero_after_a_liquidation_and_none_without_a_position() -> N
 # ---------------------------------------------------------------------- tiers in a run
 @pytest.mark.parametrize("mode", ["cross", "isolated"])
 def test_run_with_tiers_liquidates_where_the_tier_of_the_leg_says(mode: str) -> None:
+    # R31, R32.
     tiers = MaintenanceTiers.by_notional([(0.0, 0.004), (600.0, 0.05)])
     rules = rules_of("linear", initial_balance=110.0, taker=0.0)
     prepared = exchange_run(

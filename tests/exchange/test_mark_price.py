@@ -73,6 +73,7 @@ def test_stops_and_take_profits_meet_trades_and_not_the_mark() -> None:
 
 
 def test_stop_above_the_marks_liquidation_goes_first_when_trades_meet_it_higher() -> None:
+    # R39: the nearer to the start of the walk happens first.
     # Trades meet the stop at 95, the mark its liquidation at 90.36: in the order of price.
     trades = hours(QUIET, QUIET, (100.0, 100.0, 88.0, 90.0))
     mark = hours(QUIET, QUIET, (100.0, 100.0, 88.0, 90.0))
@@ -83,7 +84,7 @@ def test_stop_above_the_marks_liquidation_goes_first_when_trades_meet_it_higher(
 
 
 def test_entry_that_fills_is_tested_against_the_marks_adverse_end() -> None:
-    # R16's second half: the entry fills in bar 1, whose mark falls to 85.
+    # R39, and R16's second half: the entry fills in bar 1, whose mark falls to 85.
     trades = hours(QUIET, QUIET, QUIET)
     result = run(trades, hours(QUIET, (100.0, 100.0, 85.0, 99.0), QUIET), {0: 1})
     assert happened(result)[1:] == [(1, "liquidation", 10.0, round(LIQUIDATION, 9), "taker")]
@@ -91,6 +92,7 @@ def test_entry_that_fills_is_tested_against_the_marks_adverse_end() -> None:
 
 # ---------------------------------------------------------------------- money at the mark
 def test_unrealised_pnl_equity_and_margin_of_a_bar_are_at_the_mark() -> None:
+    # R38.
     trades = hours(QUIET, QUIET, (100.0, 103.0, 100.0, 103.0))
     result = run(trades, hours(QUIET, QUIET, (100.0, 102.0, 100.0, 101.0)), {0: 1})
     last = result.bars.iloc[-1]

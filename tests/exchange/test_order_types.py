@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from cryptosim_bt.broker.back_broker_calls import PLAIN_INSTRUMENT
-from cryptosim_bt.exchange.fill_rules import Bar, Matcher
-from cryptosim_bt.exchange.order_types import OrderTerms, OrderType, attempt, trailed
-from cryptosim_bt.exchange.simulated_exchange import FillRules
+from cryptosim_bt.exchange.fill_rules import Bar, FillRules, Matcher
+from cryptosim_bt.exchange.order_book import Order
+from cryptosim_bt.exchange.order_try import follow, outlast, try_order
+from cryptosim_bt.exchange.order_types import OrderType, Trail
 
 MAKER, TAKER = "maker", "taker"
 NONE = None
@@ -25,9 +26,25 @@ def market(tick=0.0, **rules):
     return Matcher(replace(PLAIN_INSTRUMENT, tick=tick), FillRules(**rules))
 
 
-def fill_of(terms, prices, place=None):
-    match = attempt(terms, prices, place or market()).match
+def order(kind, is_buy, **options):
+    return Order(1, kind, is_buy, 1.0, **options)
+
+
+# An order that a bar has tried before: it rests.
+BEFORE = bar(*[math.nan] * 4, time_ms=-1)
+RESTS, ARRIVES = -1, 0
+
+
+def fill_of(working, prices, place=None):
+    match = try_order(working, prices, place or market(), BEFORE).match
     return None if match is None else (match.price, str(match.liquidity))
+
+
+def after(working, prices, place=None):
+    """Let a bar pass that does not fill an order."""
+    place = place or market()
+    outlast(working, try_order(working, prices, place, BEFORE), prices, place)
+    return working
 
 
 # One bar for most of them: opens 100, high 106, low 95, closes 102.
@@ -51,8 +68,8 @@ FALLING = bar(100.0, 106.0, 95.0, 98.0)
     ],
 )
 def test_limit_order_fills(is_buy, limit, fresh, expected):
-    terms = OrderTerms(OrderType.LIMIT, is_buy, limit=limit, fresh=fresh)
-    assert fill_of(terms, BAR) == expected
+    working = order(OrderType.LIMIT, is_buy, limit=limit, active_ms=ARRIVES if fresh else RESTS)
+    assert fill_of(working, BAR) == expected
 
 
 @pytest.mark.parametrize(
@@ -68,8 +85,8 @@ def test_limit_order_fills(is_buy, limit, fresh, expected):
     ],
 )
 def test_limit_order_follows_the_fill_rules(is_buy, limit, rules, expected):
-    terms = OrderTerms(OrderType.LIMIT, is_buy, limit=limit)
-    assert fill_of(terms, BAR, market(**rules)) == expected
+    working = order(OrderType.LIMIT, is_buy, limit=limit)
+    assert fill_of(working, BAR, market(**rules)) == expected
 
 
 @pytest.mark.parametrize(
@@ -78,8 +95,9 @@ def test_limit_order_follows_the_fill_rules(is_buy, limit, rules, expected):
      (False, 99.0, True, True), (False, 103.0, True, False)],
 )  # fmt: skip
 def test_post_only_order_that_would_take_is_refused(is_buy, limit, fresh, refused):
-    terms = OrderTerms(OrderType.LIMIT, is_buy, limit=limit, fresh=fresh, post_only=True)
-    tried = attempt(terms, BAR, market())
+    active_ms = ARRIVES if fresh else RESTS
+    working = order(OrderType.LIMIT, is_buy, limit=limit, active_ms=active_ms, post_only=True)
+    tried = try_order(working, BAR, market(), BEFORE)
     assert (tried.refusal is not None) == refused
     assert (tried.match is None) == refused
 
@@ -95,8 +113,8 @@ def test_post_only_order_that_would_take_is_refused(is_buy, limit, fresh, refuse
     ],
 )
 def test_market_order_fills_at_the_open_with_slippage(is_buy, slippage, tick, price):
-    terms = OrderTerms(OrderType.MARKET, is_buy)
-    assert fill_of(terms, BAR, market(tick, slippage=slippage)) == (price, TAKER)
+    working = order(OrderType.MARKET, is_buy)
+    assert fill_of(working, BAR, market(tick, slippage=slippage)) == (price, TAKER)
 
 
 @pytest.mark.parametrize(
@@ -113,8 +131,8 @@ def test_market_order_fills_at_the_open_with_slippage(is_buy, slippage, tick, pr
     ],
 )
 def test_stop_order_fills(is_buy, trigger, slippage, expected):
-    terms = OrderTerms(OrderType.STOP, is_buy, trigger=trigger)
-    assert fill_of(terms, BAR, market(slippage=slippage)) == expected
+    working = order(OrderType.STOP, is_buy, trigger=trigger)
+    assert fill_of(working, BAR, market(slippage=slippage)) == expected
 
 
 @pytest.mark.parametrize(
@@ -135,23 +153,23 @@ def test_stop_order_fills(is_buy, trigger, slippage, expected):
     ],
 )
 def test_stop_limit_order_fills(prices, is_buy, trigger, limit, expected, triggered):
-    terms = OrderTerms(OrderType.STOP_LIMIT, is_buy, trigger=trigger, limit=limit)
-    assert fill_of(terms, prices) == expected
-    assert attempt(terms, prices, market()).terms.triggered == triggered
+    working = order(OrderType.STOP_LIMIT, is_buy, trigger=trigger, limit=limit)
+    assert fill_of(working, prices) == expected
+    assert try_order(working, prices, market()).triggered == triggered
 
 
 def test_stop_limit_order_slips_no_further_than_its_limit():
-    terms = OrderTerms(OrderType.STOP_LIMIT, True, trigger=105.0, limit=105.5)
-    assert fill_of(terms, BAR, market(slippage=0.01)) == (105.5, TAKER)
-    assert fill_of(terms, BAR, market(slippage=0.001)) == (105.0 + 105.0 * 0.001, TAKER)
+    working = order(OrderType.STOP_LIMIT, True, trigger=105.0, limit=105.5)
+    assert fill_of(working, BAR, market(slippage=0.01)) == (105.5, TAKER)
+    assert fill_of(working, BAR, market(slippage=0.001)) == (105.0 + 105.0 * 0.001, TAKER)
 
 
 def test_stop_limit_order_once_triggered_is_a_resting_limit():
-    terms = OrderTerms(OrderType.STOP_LIMIT, True, trigger=105.0, limit=103.0)
-    after = attempt(terms, BAR, market()).terms
-    assert fill_of(after, bar(104.0, 104.0, 103.5, 104.0)) is NONE
-    assert fill_of(after, bar(104.0, 104.0, 102.0, 104.0)) == (103.0, MAKER)
-    assert fill_of(after, bar(101.0, 104.0, 101.0, 104.0)) == (101.0, MAKER)
+    working = order(OrderType.STOP_LIMIT, True, trigger=105.0, limit=103.0)
+    after(working, BAR)
+    assert fill_of(working, bar(104.0, 104.0, 103.5, 104.0)) is NONE
+    assert fill_of(working, bar(104.0, 104.0, 102.0, 104.0)) == (103.0, MAKER)
+    assert fill_of(working, bar(101.0, 104.0, 101.0, 104.0)) == (101.0, MAKER)
 
 
 @pytest.mark.parametrize(
@@ -167,33 +185,30 @@ def test_trailing_stop_follows_the_close_towards_the_market(
     is_buy, amount, fraction, closes, triggers
 ):
     start = math.inf if is_buy else -math.inf
-    terms = OrderTerms(
-        OrderType.TRAILING_STOP, is_buy, trigger=start, trail_amount=amount, trail_fraction=fraction
-    )
+    working = order(OrderType.TRAILING_STOP, is_buy, trigger=start, trail=Trail(amount, fraction))
     for close, trigger in zip(closes, triggers, strict=True):
-        terms = trailed(terms, close, PLAIN_INSTRUMENT)
-        assert terms.trigger == pytest.approx(trigger, rel=1e-12)
+        follow(working, close, market())
+        assert working.trigger == pytest.approx(trigger, rel=1e-12)
 
 
 def test_trailing_stop_is_tried_before_it_moves():
-    terms = OrderTerms(OrderType.TRAILING_STOP, False, trigger=96.0, trail_amount=4.0)
-    assert fill_of(terms, BAR) == (96.0, TAKER)
-    calm = bar(100.0, 103.0, 99.0, 102.0)
-    assert attempt(terms, calm, market()).terms.trigger == 98.0
+    working = order(OrderType.TRAILING_STOP, False, trigger=96.0, trail=Trail(4.0))
+    assert fill_of(working, BAR) == (96.0, TAKER)
+    assert after(working, bar(100.0, 103.0, 99.0, 102.0)).trigger == 98.0
 
 
 def test_trailing_stop_limit_keeps_its_limits_distance():
-    terms = OrderTerms(
-        OrderType.TRAILING_STOP_LIMIT, False, trigger=96.0, limit=95.0, trail_amount=4.0,
-        limit_offset=1.0,
-    )  # fmt: skip
-    moved = attempt(terms, bar(100.0, 103.0, 99.0, 102.0), market()).terms
+    working = order(
+        OrderType.TRAILING_STOP_LIMIT, False, trigger=96.0, limit=95.0, trail=Trail(4.0, 0.0, 1.0)
+    )
+    moved = after(working, bar(100.0, 103.0, 99.0, 102.0))
     assert (moved.trigger, moved.limit) == (98.0, 97.0)
 
 
 def test_trailing_stop_lies_on_the_tick_away_from_the_market():
-    terms = OrderTerms(OrderType.TRAILING_STOP, False, trigger=-math.inf, trail_fraction=0.1)
-    assert trailed(terms, 100.33, market(tick=0.5).instrument).trigger == 90.0
+    working = order(OrderType.TRAILING_STOP, False, trigger=-math.inf, trail=Trail(fraction=0.1))
+    follow(working, 100.33, market(tick=0.5))
+    assert working.trigger == 90.0
 
 
 HOUR = 3_600_000
@@ -211,26 +226,27 @@ HOUR = 3_600_000
     ],
 )
 def test_close_order_gets_the_close_of_its_session(end, times, price):
-    terms = OrderTerms(OrderType.CLOSE, True, session_end_ms=end)
+    working, previous = order(OrderType.CLOSE, True, session_end_ms=end), BEFORE
     for number, time in enumerate(times):
-        tried = attempt(terms, bar(90.0, 110.0, 80.0, 100.0 + number, time), market())
-        terms = tried.terms
+        now = bar(90.0, 110.0, 80.0, 100.0 + number, time)
+        tried = try_order(working, now, market(), previous)
+        previous = now
     assert tried.match is not None
     assert tried.match.price == price
 
 
 @pytest.mark.parametrize(
-    ("terms", "at_open", "before_end"),
+    ("working", "at_open", "before_end"),
     [
-        (OrderTerms(OrderType.MARKET, True), True, True),
-        (OrderTerms(OrderType.LIMIT, True, limit=101.0), True, True),
-        (OrderTerms(OrderType.LIMIT, True, limit=97.0), False, True),
-        (OrderTerms(OrderType.STOP, True, trigger=99.0), True, True),
-        (OrderTerms(OrderType.STOP, True, trigger=105.0), False, False),
-        (OrderTerms(OrderType.STOP_LIMIT, True, trigger=105.0, limit=105.0), False, False),
+        (order(OrderType.MARKET, True), True, True),
+        (order(OrderType.LIMIT, True, limit=101.0), True, True),
+        (order(OrderType.LIMIT, True, limit=97.0), False, True),
+        (order(OrderType.STOP, True, trigger=99.0), True, True),
+        (order(OrderType.STOP, True, trigger=105.0), False, False),
+        (order(OrderType.STOP_LIMIT, True, trigger=105.0, limit=105.0), False, False),
     ],
 )
-def test_match_says_what_is_certain_of_the_rest_of_the_bar(terms, at_open, before_end):
-    match = attempt(terms, BAR, market()).match
+def test_match_says_what_is_certain_of_the_rest_of_the_bar(working, at_open, before_end):
+    match = try_order(working, BAR, market()).match
     assert match is not None
     assert (match.at_open, match.before_end) == (at_open, before_end)

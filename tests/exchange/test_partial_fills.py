@@ -15,7 +15,8 @@ from cryptosim_bt import Result
 from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.accounting.orders import Role
 from cryptosim_bt.exchange.fill_rules import Bar, EventOrder, FillRules, Matcher
-from cryptosim_bt.exchange.order_book import WorkingOrder
+from cryptosim_bt.exchange.order_book import Order
+from cryptosim_bt.exchange.order_types import OrderType
 from tests.exchange_runs import (
     assert_money_is_kept,
     assert_same_result,
@@ -73,9 +74,10 @@ def run(
 def test_bar_fills_a_share_of_its_volume_cut_down_to_the_lot(
     share: float | None, volume: float, lot: float, left: float, filled: float
 ) -> None:
+    # R34.
     instrument = Instrument("BTC/USDT:USDT", "linear", 1.0, lot, 0.5, lot, 0.004, 0.004)
     matcher = Matcher(instrument, FillRules(max_volume_share=share))
-    order = WorkingOrder(1, 1, Role.ENTRY, "long", True, False, 100.0, left, 0, 0, None)
+    order = Order(1, OrderType.LIMIT, True, left, "long", Role.ENTRY, limit=100.0)
     bar = Bar(0, *QUIET, *QUIET, volume)
     assert matcher.quantity(order, bar) == pytest.approx(filled, abs=1e-12)
 
@@ -94,6 +96,7 @@ def test_volume_of_3_is_counted_in_contracts(kind: Any, unit: Any, contracts: fl
 
 # ---------------------------------------------------------------------- entries
 def test_entry_that_fills_over_three_bars_is_one_transaction() -> None:
+    # R35.
     prices = [QUIET, QUIET, QUIET, QUIET, (100.0, 102.0, 100.0, 102.0)]
     result = run(prices, {0: 1}, [0, 8, 8, 8, 100])
     # 4, 4 and the last 2; then one take-profit and one trade.
@@ -158,6 +161,7 @@ def test_entry_that_expires_with_nothing_filled_counts_for_nothing() -> None:
 
 # ---------------------------------------------------------------------- sets
 def test_set_waits_until_every_transaction_is_complete() -> None:
+    # R35: a set is made when every Transaction of the Position is done.
     # Two make a set. The second entry is placed while the first still fills.
     rules = changed(RULES, position_set_size=2)
     result = run([QUIET] * 6, {0: 1, 1: 1}, [0, 8, 8, 16, 16, 16], rules)
@@ -179,6 +183,7 @@ def test_set_is_made_when_the_last_growing_entry_expires() -> None:
 
 # ---------------------------------------------------------------------- exits
 def test_partial_exit_takes_from_every_transaction_pro_rata() -> None:
+    # R36.
     prices = [QUIET, QUIET, QUIET, (100.0, 102.0, 100.0, 102.0), (102.0, 103.0, 102.0, 103.0)]
     result = run(prices, {0: 1, 1: 1}, [0, 100, 100, 10, 100])
     # 5 of 20 in bar 3, the rest in bar 4, each Transaction closed at the end of it.
@@ -213,14 +218,14 @@ def test_signal_exit_that_expires_in_part_gives_the_rest_back_to_the_take_profit
     rules = changed(RULES, order_cancel_timeout=3600.0)
     prices = [*[QUIET] * 4, (100.0, 102.0, 100.0, 102.0), (102.0, 102.0, 102.0, 102.0)]
     result = run(prices, {0: 1, 2: 2}, [0, 100, 0, 6, 100, 100], rules)
-    # R12: the take-profit comes back at the start of bar 4 and takes part from bar 5.
+    # R12: the take-profit comes back at the start of bar 4 and takes part in it.
     assert happened(result)[1:] == [
         (3, "signal_exit", 3.0, 100.0, "maker"),
-        (5, "take_profit", 7.0, 102.0, "maker"),
+        (4, "take_profit", 7.0, 102.0, "maker"),
     ]
 
 
-@pytest.mark.parametrize("event_order", ["rules", "best", "worst"])
+@pytest.mark.parametrize("event_order", ["rules", "path", "best", "worst"])
 def test_exit_takes_its_share_of_a_bar_once_in_every_order_of_events(
     event_order: EventOrder,
 ) -> None:
@@ -259,6 +264,7 @@ def test_stop_covers_all_after_a_partial_exit_and_an_entry_of_the_same_size() ->
 
 
 def test_stop_that_fills_in_part_goes_on_as_a_market_order() -> None:
+    # R37: at the open of every following bar.
     rules = changed(RULES, use_sl=True, stop_loss_pct=0.05)
     prices = [QUIET, QUIET, (100.0, 100.0, 94.0, 96.0), (97.0, 99.0, 97.0, 98.0), AWAY, AWAY]
     result = run(prices, {0: 1}, [0, 100, 6, 8, 0, 100], rules)
@@ -280,70 +286,83 @@ def test_stop_without_volume_at_its_trigger_goes_on_as_a_market_order() -> None:
     assert happened(result)[1:] == [(3, "stop_loss", 10.0, 97.0, "taker")]
 
 
-# 10 at 100 with their stop at 95; a second entry waits at 96. Bar 3 triggers the stop, which gets
-# 3, and then fills 3 of the entry: 10 contracts again, 7 of which go at the next open.
-GROWS = [QUIET, QUIET, (100.0, 100.0, 96.0, 96.0), (96.0, 96.0, 94.0, 94.5)]
+# An entry waits at 94, 10 are bought at 100 with their stop at 95. Bar 3 triggers the stop, which
+# gets 3, and then fills 3 of the entry: 10 contracts again, 7 of which go at the next open.
+GROWS = [(94.0, 94.0, 94.0, 94.0), QUIET, QUIET, (100.0, 100.0, 94.0, 94.5)]
 GROWN = [
-    (1, "entry", 10.0, 100.0, "maker"),
+    (2, "entry", 10.0, 100.0, "maker"),
     (3, "stop_loss", 3.0, 95.0, "taker"),
-    (3, "entry", 3.0, 96.0, "maker"),
+    (3, "entry", 3.0, 94.0, "maker"),
 ]
 
 
 def test_triggered_stop_goes_on_for_what_it_was_sent_for_when_its_group_grows() -> None:
     rules = changed(RULES, use_sl=True, stop_loss_pct=0.05)
-    prices = [*GROWS, (95.0,) * 4, (95.0, 95.0, 91.0, 91.0)]
-    result = run(prices, {0: 1, 2: 1}, [0, 100, 100, 6, 100, 100], rules)
-    # 7 at the open of bar 4, then the rest of the entry: 2.1 at 100 and 7.9 at 96 are left.
-    average = (2.1 * 100.0 + 7.9 * 96.0) / 10.0
+    prices = [*GROWS, (95.0, 95.0, 94.0, 94.5), (95.0, 95.0, 89.0, 89.0)]
+    result = run(prices, {0: 1, 1: 1}, [0, 100, 100, 6, 100, 100], rules)
+    # 7 at the open of bar 4, then the rest of the entry: 2.1 at 100 and 7.9 at 94 are left.
+    average = (2.1 * 100.0 + 7.9 * 94.0) / 10.0
     trigger = int(average * 0.95 * 2.0) / 2.0  # down to the tick of 0.5
     assert happened(result) == [
         *GROWN,
         (4, "stop_loss", 7.0, 95.0, "taker"),
-        (4, "entry", 7.0, 96.0, "maker"),
+        (4, "entry", 7.0, 94.0, "maker"),
         (5, "stop_loss", 10.0, trigger, "taker"),
     ]
 
 
 def test_part_that_grew_has_a_stop_of_its_own_beside_the_triggered_one() -> None:
-    rules = changed(RULES, use_sl=True, stop_loss_pct=0.05)
-    # The group's average is 98.8, its stop 93.86, down to the tick. Bar 4 opens at 94: 7 go there,
+    # The rest of the entry expires at the start of bar 4.
+    rules = changed(RULES, use_sl=True, stop_loss_pct=0.05, order_cancel_timeout=3 * 3600.0)
+    # The group's average is 98.2, its stop 93.29, down to the tick. Bar 4 opens at 94: 7 go there,
     # 3 at the trigger.
-    prices = [*GROWS, (94.0, 94.0, 93.0, 93.0)]
-    result = run(prices, {0: 1, 2: 1}, [0, 100, 100, 6, 14], rules)
+    prices = [*GROWS, (94.0, 94.0, 92.5, 92.5)]
+    result = run(prices, {0: 1, 1: 1}, [0, 100, 100, 6, 14], rules)
     assert happened(result) == [
         *GROWN,
         (4, "stop_loss", 7.0, 94.0, "taker"),
-        (4, "stop_loss", 3.0, 93.5, "taker"),
-        (4, "entry", 7.0, 96.0, "maker"),
+        (4, "stop_loss", 3.0, 93.0, "taker"),
+    ]
+
+
+def test_entry_that_a_walk_meets_moves_the_stop_of_the_part_that_grew() -> None:
+    # As before, but the rest of the entry, 7 at 94, is there: price meets it on its way to 93.
+    rules = changed(RULES, use_sl=True, stop_loss_pct=0.05)
+    prices = [*GROWS, (94.5, 94.5, 92.5, 92.5)]
+    result = run(prices, {0: 1, 1: 1}, [0, 100, 100, 6, 14], rules)
+    # 2.1 at 100 and 7.9 at 94 are left: their stop is at 95.26 * 0.95 = 90.497, down to the tick.
+    assert happened(result) == [
+        *GROWN,
+        (4, "stop_loss", 7.0, 94.5, "taker"),
+        (4, "entry", 7.0, 94.0, "maker"),
     ]
 
 
 def test_set_keeps_the_triggered_stop_of_its_position() -> None:
     rules = changed(RULES, use_sl=True, stop_loss_pct=0.05, position_set_size=3)
-    # The stop of 20 gets 10 in bar 4; the third entry makes a set of 10 at 100 and 10 at 96, whose
-    # own stop lies at 98 * 0.95, down to the tick, for the 10 that the old one does not close.
-    prices = [QUIET, *GROWS, (95.0, 95.0, 92.0, 92.0)]
-    result = run(prices, {0: 1, 1: 1, 3: 1}, [0, 100, 100, 100, 20, 100], rules)
+    # The stop of 20 gets 10 in bar 4; the third entry makes a set of 10 at 100 and 10 at 94, whose
+    # own stop lies at 97 * 0.95, down to the tick, for the 10 that the old one does not close.
+    prices = [GROWS[0], QUIET, *GROWS[1:], (95.0, 95.0, 91.0, 91.0)]
+    result = run(prices, {0: 1, 1: 1, 2: 1}, [0, 100, 100, 100, 20, 100], rules)
     assert happened(result)[2:] == [
         (4, "stop_loss", 10.0, 95.0, "taker"),
-        (4, "entry", 10.0, 96.0, "maker"),
+        (4, "entry", 10.0, 94.0, "maker"),
         (5, "stop_loss", 10.0, 95.0, "taker"),
-        (5, "stop_loss", 10.0, 93.0, "taker"),
+        (5, "stop_loss", 10.0, 92.0, "taker"),
     ]
     assert result.fills["group"].tolist()[2:] == ["P-long", "P-long", "S1", "S1"]
-    assert result.sets["stop_loss_price"].tolist() == [93.0]
+    assert result.sets["stop_loss_price"].tolist() == [92.0]
     assert result.sets["status"].tolist() == ["closed"]
 
 
 def test_take_profit_cancels_the_triggered_stop_of_its_group() -> None:
     rules = changed(RULES, use_sl=True, stop_loss_pct=0.05)
-    # 98.8 * 1.02 is 101 on the tick. Bar 4 has no volume at its open for anybody; bar 5 has.
+    # 98.2 * 1.02 is 100.5 on the tick. Bar 4 has no volume at its open for anybody; bar 5 has.
     prices = [*GROWS, (97.0, 97.0, 97.0, 97.0), (97.0, 102.0, 97.0, 102.0)]
-    result = run(prices, {0: 1, 2: 1}, [0, 100, 100, 6, 0, 12], rules)
+    result = run(prices, {0: 1, 1: 1}, [0, 100, 100, 6, 0, 12], rules)
     # 6 of the 7 at the open; the take-profit of 4 then closes everything, the last 1 included.
     assert happened(result)[3:] == [
-        (5, "stop_loss", 6.0, 97.0, "taker"), (5, "take_profit", 4.0, 101.0, "maker"),
+        (5, "stop_loss", 6.0, 97.0, "taker"), (5, "take_profit", 4.0, 100.5, "maker"),
     ]  # fmt: skip
     stops = result.orders[result.orders["role"] == "stop_loss"]
     assert stops["status"].tolist() == ["cancelled", "cancelled"]

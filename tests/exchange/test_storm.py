@@ -18,7 +18,8 @@ from tests.helpers import (
     same,
     simulate_with_framework,
 )
-from tests.known.oracle import simple_ma_signals, simulate
+from tests.known.oracle import simulate
+from tests.known.oracle_case import simple_ma_signals
 
 pytestmark = pytest.mark.usefixtures("quiet_framework")
 

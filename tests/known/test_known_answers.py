@@ -1,4 +1,4 @@
-"""Two runs worked out independently of this project: every fill, bar, trade and total."""
+"""Four runs worked out independently of this project: every fill, bar, trade and total."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from cryptosim_bt import Result, load_settings
 from cryptosim_bt.backtest.run import run_backtest
 from cryptosim_bt.plugins.registry import discover
 from tests.helpers import ROOT, require_case, require_data, same, without_analyzers
-from tests.known.oracle import load_case, simulate
+from tests.known.oracle import simulate
+from tests.known.oracle_case import load_case
 
 pytestmark = pytest.mark.usefixtures("quiet_framework")
 
-NAMES = ("2025-01", "2020-03")
+NAMES = ("2025-01", "2020-03", "2020-02-stops", "2020-02-stops-path")
 TABLES = ("fills", "bars", "trades")
 NUMBERS_OF_CASE = (
     ("bars_traded", "bars_traded"),
@@ -149,6 +150,6 @@ def test_shipped_config_on_january_2025_gives_the_first_cryptosims_counts() -> N
     assert result.summary["symbol"] == "BTC/USD:BTC"
     assert result.summary["bars_loaded"] == 720 + 744 == 1464
     assert result.summary["bars_traded"] == 31 * 24 == 744
-    assert result.summary["fills"] == 192
-    assert result.summary["trades"] == 124
-    assert result.summary["entries_refused"] == {"sets_full": 142}
+    assert result.summary["fills"] == 196
+    assert result.summary["trades"] == 126
+    assert result.summary["entries_refused"] == {"sets_full": 140}

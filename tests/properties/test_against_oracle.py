@@ -1,7 +1,8 @@
 """The framework against `tests.known.oracle`, an independent loop over the same rules.
 
-Random bars, signals and settings over the whole range that a configuration allows. What must be
-equal: every fill, bar, trade and count, to 1e-9. HYPOTHESIS_EXAMPLES=20000 searches longer.
+Random bars, signals and settings over the whole range that a configuration allows, by all four
+orders of events. What must be equal: every fill, bar, trade and count, to 1e-9.
+HYPOTHESIS_EXAMPLES=20000 searches longer.
 """
 
 from __future__ import annotations
@@ -162,6 +163,7 @@ def settings_of_trading(draw: st.DrawFn) -> dict[str, Any]:
         "price_improvement": draw(st.booleans()),
         "limit_fill": draw(st.sampled_from(["touch", "through"])),
         "slippage": draw(st.sampled_from([0.0, 0.001, 0.05])),
+        "event_order": draw(st.sampled_from(["rules", "rules", "path", "best", "worst"])),
         "close_at_end": draw(st.booleans()),
         "timezone": draw(st.sampled_from(["Asia/Seoul", "UTC", "America/New_York"])),
     }
@@ -196,6 +198,7 @@ def assert_equal_to_oracle(
     summary = ours.summary
     assert summary["entries_refused"] == theirs["refused"]
     assert summary.get("funding_late", 0) == theirs["funding_late"]
+    assert summary["ambiguous_bars"] == theirs["ambiguous"]
     for ours_name, theirs_name in (
         ("orders_expired", "orders_expired"),
         ("liquidations", "liquidations"),

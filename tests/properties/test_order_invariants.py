@@ -143,7 +143,7 @@ cases = st.fixed_dictionaries({
     "share": st.sampled_from([None, 0.1, 0.5]),
     "mark": st.booleans(),
     "isolated": st.booleans(),
-    "event_order": st.sampled_from(["rules", "best", "worst"]),
+    "event_order": st.sampled_from(["rules", "path", "best", "worst"]),
     "inverse": st.booleans(),
     "leverage": st.sampled_from([1.0, 5.0, 20.0, 100.0]),
     "lot": st.sampled_from([0.0, 1.0]),

@@ -22,11 +22,17 @@ from cryptosim_bt.exchange.order_types import OrderType
 from cryptosim_bt.plugins.registry import Kind, discover
 from cryptosim_bt.reports.page.packed import PackedTable, decimals_of, figures_decimals
 from cryptosim_bt.reports.page.page import ASSETS, page_of, write_page
+from cryptosim_bt.reports.words import texts_of
 from cryptosim_bt.results.performance import performance_of
 from tests.page_cases import page_result
 from tests.page_files import Scripts, read_back, scripts, unpack
 
+AMBIGUITIES = (ENTRY_AND_EXIT, TAKE_PROFIT_AND_STOP, EXIT_AND_LIQUIDATION)
 NASTY = '</script><script>alert("x")</script><!-- {{tables}}'
+
+
+def page_code() -> str:
+    return "\n".join(path.read_text(encoding="utf-8") for path in ASSETS.glob("page*"))
 
 
 def packed(values: Any, decimals: int) -> npt.NDArray[np.float64]:
@@ -246,16 +252,14 @@ def test_library_comes_with_its_licence() -> None:
     assert (ASSETS / "uPlot.iife.min.js").stat().st_size < 1_000_000
 
 
-def test_every_word_that_the_page_asks_for_is_there_in_both_languages() -> None:
-    text = (ASSETS / "page_words.js").read_text(encoding="utf-8")
-    # Texts of several lines are joined first.
-    text = re.sub(r'"\s*\+ "', "", text)
-    pairs = re.findall(r'"?([\w.]+)"?: \["([^"]*)",\s*"([^"]*)"\]', text)
-    words = {name for name, english, korean in pairs if english and korean}
-    code = "\n".join(path.read_text(encoding="utf-8") for path in ASSETS.glob("page*"))
+def test_every_word_that_the_page_asks_for_is_there() -> None:
+    page = page_of(page_result(50, trades=0))
+    words = json.loads(scripts(page)["words"])
+    assert words == {name: list(pair) for name, pair in texts_of("page").items()}
+    code = page_code()
     asked = set(re.findall(r'word\("([\w.]+)"', code))
     asked |= set(re.findall(r'data-(?:word|title)="(\w+)"', code))
-    columns = read_back(page_of(page_result(50, trades=0)))[0]["tables"]
+    columns = read_back(page)[0]["tables"]
     asked |= {f"head.{column['name']}" for table in ("trades", "sets", "orders", "funding")
               for column in columns[table]["columns"]}  # fmt: skip
     lists = dict(re.findall(r"const ([A-Z_]+) = \[(.*?)\];", code, re.DOTALL))
@@ -266,9 +270,26 @@ def test_every_word_that_the_page_asks_for_is_there_in_both_languages() -> None:
     asked |= {f"{name}_tab" for name in re.findall(r'id="tab-(\w+)"', code)}
     asked |= {f"part.{role.value}" for role in Role if role is not Role.ENTRY}
     asked |= {f"part.{kind.value}" for kind in OrderType}
-    kinds = (ENTRY_AND_EXIT, TAKE_PROFIT_AND_STOP, EXIT_AND_LIQUIDATION)
-    asked |= {f"ambiguous_{kind}" for kind in kinds}
-    assert asked - words == set()
+    asked |= {f"ambiguous_{kind}" for kind in AMBIGUITIES}
+    assert asked - set(words) == set()
+
+
+def test_every_word_of_the_page_is_asked_for() -> None:
+    code = page_code()
+    named = {"noscript", *re.findall(r'"([\w.]+)"', code)}
+    # `head.${name}`: what fills the place is named by the scripts, or a value or column of a table.
+    tables = read_back(page_of(page_result(50, trades=0)))[0]["tables"].values()
+    values = texts_of("value")
+    fillings = {*named, *values, *AMBIGUITIES, *re.findall(r'id="tab-(\w+)"', code)}
+    fillings |= {each["name"] for table in tables for each in table["columns"]}
+    fillings |= {f"entries_refused.{value}" for value in values}
+    places = [f"{re.escape(before)}(.+){re.escape(after)}"
+              for before, after in re.findall(r"`([\w.]*)\$\{[^{}`]+\}([\w.]*)`", code)]
+    dead = {
+        name for name in set(texts_of("page")) - named
+        if not any(found[1] in fillings for place in places if (found := re.fullmatch(place, name)))
+    }  # fmt: skip
+    assert dead == set()
 
 
 def test_page_of_many_bars_is_small_and_quickly_made(tmp_path: Path) -> None:

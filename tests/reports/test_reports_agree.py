@@ -15,7 +15,6 @@ from cryptosim_bt import Result
 from cryptosim_bt.backtest.stored_run import flat
 from cryptosim_bt.plugins.registry import Kind, discover
 from cryptosim_bt.reports.run_facts import RunFacts
-from cryptosim_bt.reports.words.wording import Words
 from tests.chromium import open_page, settle
 from tests.page_files import read_back
 from tests.report_runs import LINEAR, sample_settings, store
@@ -97,7 +96,7 @@ def test_summary_agrees_with_the_tables(run: Path) -> None:
 
 
 def test_workbook_agrees_with_the_summary(run: Path) -> None:
-    words = Words.of(RunFacts.of(Result.read(run)))
+    words = RunFacts.of(Result.read(run)).words()
     book = openpyxl.load_workbook(run / "report.xlsx", read_only=True)
     labels: dict[str, list[Any]] = {}
     for row in book[book.sheetnames[0]].iter_rows(values_only=True):
@@ -189,14 +188,11 @@ def agrees(text: str, value: Any) -> bool:
 
 def test_sheets_of_days_fills_and_funding_agree_with_the_summary(run: Path) -> None:
     openpyxl = pytest.importorskip("openpyxl")
-    from cryptosim_bt.reports.run_facts import RunFacts
-    from cryptosim_bt.reports.words.wording import Words
-
-    words, summary = Words.of(RunFacts.of(Result.read(run))), summary_of(run)
+    words, summary = RunFacts.of(Result.read(run)).words(), summary_of(run)
     book = openpyxl.load_workbook(run / "report.xlsx", read_only=True)
 
     def column(sheet: str, name: str) -> list[Any]:
-        rows = list(book[words.term(f"{sheet}_sheet")].iter_rows(values_only=True))
+        rows = list(book[words(f"workbook.sheet.{sheet}")].iter_rows(values_only=True))
         place = rows[0].index(words.heading(name))
         return [row[place] for row in rows[1:]]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -13,15 +14,15 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from cryptosim_bt import SHIPPED_CONFIGS, Result, load_settings, run_backtest
+from cryptosim_bt import SHIPPED_CONFIGS, PluginError, Result, load_settings, run_backtest
 from cryptosim_bt.analyzers.excel import Excel
+from cryptosim_bt.backtest.prepare import prepare
 from cryptosim_bt.plugins.registry import discover
 from cryptosim_bt.reports.run_facts import RunFacts, instrument_of
-from cryptosim_bt.reports.words.wording import Words
-from cryptosim_bt.reports.words.wording_proof import PROOF_COLUMNS
-from cryptosim_bt.reports.words.wording_tables import COLUMNS, FIGURES
 from cryptosim_bt.reports.workbook.book import EXCEL_ROWS, write_workbook
+from cryptosim_bt.reports.workbook.proof.checks import HEADING_ROW
 from cryptosim_bt.reports.workbook.sheets import sheets_of
+from tests.report_runs import sample_settings
 
 pytestmark = pytest.mark.usefixtures("quiet_framework")
 
@@ -34,6 +35,8 @@ RUNS = {
     "own_panel": ("strategy.name=rsi_dip",),
     "no_fills": ("trading.position_size=0.0001",),
     "cryptosim": ("backtest.fill.entry_fill=signal_close", "instrument.lot=0", "instrument.tick=0"),
+    "plain": (*LINEAR, "strategy.name=SmaCross", "strategy.warmup=96",
+              "trading.position_mode=net"),
     "stops": ("trading.stop_loss_pct=0.02", "trading.leverage=100", "trading.position_size=0.3"),
 }
 FIRST_CRYPTOSIM = [
@@ -46,6 +49,22 @@ FIRST_CRYPTOSIM_TRADES = [
     "진입시간", "청산시간", "포지션", "수량(BTC)", "진입가격", "청산가격", "투입마진(BTC)",
     "손익(BTC)", "수익률(%)", "청산이유",
 ]  # fmt: skip
+
+OWN_COLUMNS = """
+from cryptosim_bt import SignalStrategy, register_strategy
+
+
+@register_strategy("mine")
+class Mine(SignalStrategy):
+    @classmethod
+    def warmup(cls, params):
+        return 0
+
+    @classmethod
+    def generate_signals(cls, bars, params):
+        close = bars["close"]
+        return bars.assign(signal=0, x=close, EXTRA).rename(columns={"second": "x"})
+"""
 
 Cells = dict[str, list[tuple[Any, ...]]]
 
@@ -222,7 +241,7 @@ def test_synthetic_data_are_labelled(coin: Result, tmp_path: Path) -> None:
 
 def test_summary_sheet_explains_every_figure(coin: Result, book: Cells) -> None:
     rows = {row[0]: row for row in book["요약"] if len(row) > 1 and row[1] is not None}
-    words = Words.of(RunFacts.of(coin))
+    words = RunFacts.of(coin).words()
     for name, value in coin.summary.items():
         if isinstance(value, dict) or name in ("start", "end"):
             continue
@@ -256,11 +275,36 @@ def test_any_run_gives_a_workbook(any_run: Result, language: str, tmp_path: Path
     (path,) = Excel.without_run().write(in_language(any_run, language), tmp_path)
     rows = cells(path)
     assert path.name == "report.xlsx"
-    words = Words.of(RunFacts.of(any_run), language)
+    words = RunFacts.of(any_run).words(language)
     for name in ("bars", "trades", "orders", "sets", "fills", "funding"):
-        assert len(rows[words.term(f"{name}_sheet")]) == 1 + len(getattr(any_run, name))
+        assert len(rows[words(f"workbook.sheet.{name}")]) == 1 + len(getattr(any_run, name))
     events = len(any_run.fills) + len(any_run.funding)
-    assert len(rows[words.term("ledger_sheet")]) == 2 + events
+    assert len(rows[words("workbook.sheet.ledger")]) == 2 + events
+    for sheet, lines in list(rows.items())[2:]:
+        headings = lines[HEADING_ROW - 1 if sheet == words("workbook.sheet.proof") else 0]
+        assert len(set(headings)) == len(headings) > 4, sheet
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_indicator_with_a_heading_of_the_sheet_gets_a_number(coin: Result, language: str) -> None:
+    price = coin.bars["close"]
+    named = coin.bars.assign(drawdown=price, 거래ID=price, fill_price=price, Sma=price, sma=price)
+    result = replace(coin, bars=named)
+    words = RunFacts.of(coin).words(language)
+    for sheet in sheets_of(result, RunFacts.of(coin), words):
+        headings = [words.heading(each.name) for each in sheet.columns]
+        assert len(set(headings)) == len(headings)
+        if sheet.name == "bars":
+            assert {"DRAWDOWN_#2", "SMA", "SMA_#2"} < set(headings)
+
+
+@pytest.mark.parametrize("extra", ["equity=close", "time=close", "second=close"])
+def test_strategys_column_of_a_name_that_is_taken_is_refused(tmp_path: Path, extra: str) -> None:
+    (tmp_path / "strategies").mkdir()
+    (tmp_path / "strategies" / "mine.py").write_text(OWN_COLUMNS.replace("EXTRA", extra), "utf-8")
+    settings = sample_settings("strategy.name=mine")
+    with pytest.raises(PluginError, match=r"generate_signals\(\) gives a column '"):
+        prepare(settings, discover([tmp_path]))
 
 
 def test_table_beyond_the_row_limit_is_cut_and_says_so(coin: Result, tmp_path: Path) -> None:
@@ -277,20 +321,15 @@ def test_table_beyond_the_row_limit_is_cut_and_says_so(coin: Result, tmp_path: P
     assert EXCEL_ROWS == 2**20
 
 
-def test_every_column_and_figure_has_words_in_both_languages(coin: Result) -> None:
-    facts = RunFacts.of(coin)
-    for language in ("en", "ko"):
-        words = Words.of(facts, language)
-        for sheet in sheets_of(coin, facts, words):
-            headings = [words.heading(each.name) for each in sheet.columns]
-            assert len(set(headings)) == len(headings)
-            names = [each.name for each in sheet.columns if each.name not in coin.indicators]
-            assert set(names) <= {*COLUMNS, *PROOF_COLUMNS}
-    assert not set(COLUMNS) & set(PROOF_COLUMNS)
-    for entry in (*COLUMNS.values(), *PROOF_COLUMNS.values(), *FIGURES.values()):
-        # An explanation stands in both languages or in none.
-        assert all(entry[:2])
-        assert bool(entry[2]) == bool(entry[3])
+def test_every_column_has_a_heading_of_its_own(coin: Result, book: Cells) -> None:
+    for name, rows in book.items():
+        row = HEADING_ROW - 1 if name == "검산" else 0
+        headings = [] if name in ("요약", "차트") else [each for each in rows[row] if each]
+        assert len(set(headings)) == len(headings), name
+        own = {each.upper() for each in coin.indicators}
+        # A column without words would bear its own name.
+        assert [each for each in headings if not re.search("[가-힣]", each)
+                and each not in own] == [], name  # fmt: skip
 
 
 # ---------------------------------------------------------------------- charts, days, progress

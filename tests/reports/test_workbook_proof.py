@@ -11,7 +11,6 @@ from cryptosim_bt import SHIPPED_CONFIGS, Result, load_settings, run_backtest
 from cryptosim_bt.backtest.stored_run import flat
 from cryptosim_bt.plugins.registry import discover
 from cryptosim_bt.reports.run_facts import RunFacts
-from cryptosim_bt.reports.words.wording import Words
 from cryptosim_bt.reports.workbook import write_workbook
 from tests.report_runs import LINEAR, sample_result
 from tests.spreadsheet import (
@@ -154,8 +153,8 @@ def test_formulas_give_the_numbers_of_the_engine(
     by_kind: dict[str, int] = {}
     for row in found.rows:
         by_kind[str(row[KIND])] = by_kind.get(str(row[KIND]), 0) + 1
-    words = Words.of(RunFacts.of(result))
-    names = {table: words.term(f"{table}_sheet")
+    words = RunFacts.of(result).words()
+    names = {table: words(f"workbook.sheet.{table}")
              for table in ("trades", "sets", "fills", "funding", "bars")}  # fmt: skip
     # Each trade by seven figures, each set by seven, each payment by three; bars by fourteen.
     assert by_kind.get(names["trades"], 0) == 7 * len(result.trades)

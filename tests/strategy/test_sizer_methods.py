@@ -30,11 +30,13 @@ def stop(**keys: Any) -> dict[str, Any]:
 
 # ---------------------------------------------------------------------- size
 def test_fixed_size_is_the_default() -> None:
+    # R45: fixed.
     result = outcome(exchange_run(hours(*[QUIET] * 3), {0: 1, 1: 1}, RULES))
     assert result.fills["contracts"].tolist() == [1.0, 1.0]
 
 
 def test_linear_equity_share_is_worth_that_share_of_the_account() -> None:
+    # R45: equity.
     # 1,000 at 100 and 20 %: 2 coins. After a rise to 150: 1,100 of equity, 20 % at 150.
     prices = [QUIET, QUIET, (150.0,) * 4, (150.0,) * 4]
     changes = sizing(method="equity", equity_share=0.2)
@@ -95,6 +97,7 @@ def atr_run(
 
 
 def test_size_by_volatility_loses_the_risked_share_at_so_many_atrs() -> None:
+    # R45: atr.
     changes = sizing(method="atr", risk_share=0.02, atr_period=3, atr_multiple=2.5)
     result = atr_run([RESTLESS, RESTLESS], {0: 1}, RULES, changes)
     contracts = result.fills["contracts"].iloc[0]
@@ -139,6 +142,7 @@ def test_run_with_an_atr_loads_its_warm_up() -> None:
 # ---------------------------------------------------------------------- stops
 @pytest.mark.parametrize(("side", "price"), [(1, 94.0), (-1, 106.0)])
 def test_stop_by_volatility_stands_so_many_atrs_from_the_average(side: int, price: float) -> None:
+    # R46.
     changes = stop(method="atr", atr_period=3, atr_multiple=1.5)
     adverse = (100.0, 100.0, 93.0, 95.0) if side > 0 else (100.0, 107.0, 100.0, 105.0)
     result = atr_run([RESTLESS, RESTLESS, adverse], {0: side}, RULES, changes)
@@ -240,6 +244,7 @@ def test_plugin_may_size_with_backtraders_getsizing() -> None:
 def test_slippage_is_a_share_of_price_and_a_share_of_the_bars_range(
     fixed: float, by_range: float, price: float
 ) -> None:
+    # R16, R47.
     rules = changed(RULES, use_sl=True, stop_loss_pct=0.05, slippage=fixed)
     changes = {"backtest": {"fill": {"slippage_range": by_range}}}
     prices = [QUIET, QUIET, (100.0, 100.0, 90.0, 91.0)]

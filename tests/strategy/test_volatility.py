@@ -24,6 +24,7 @@ RANGES = [3.0, 102.0 - 99.0, 101.5 - 94.0, 96.0 - 94.0]
 
 
 def test_atr_is_wilders_mean_of_true_ranges() -> None:
+    # R46: (before * (period - 1) + range) / period.
     atr = average_true_range(bar_table(hours(*PRICES)), 2)
     first = (RANGES[0] + RANGES[1]) / 2.0
     second = (first + RANGES[2]) / 2.0

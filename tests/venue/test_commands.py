@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import re
@@ -28,6 +29,19 @@ from tests.venue.market import COLUMNS, synthetic_bars
 ROOT = Path(__file__).resolve().parents[2]
 BARS = Series.bars("okx", "BTC/USD:BTC", "1h")
 DAY_MS = 24 * HOUR_MS
+
+
+# Files that this process has opened from Python, which is how the rows of a kept file are read. A
+# hook of Python's own cannot be taken away again: it only ever adds to the list.
+_opened: list[Path] = []
+
+
+def _note_opened(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "open" and str(arguments[0]).endswith(".parquet"):
+        _opened.append(Path(str(arguments[0])))
+
+
+sys.addaudithook(_note_opened)
 
 
 @dataclass(frozen=True)
@@ -113,6 +127,19 @@ def test_run_works_with_the_network_cut_after_download_of_its_config(command, co
     assert one["bars_loaded"] == 1464
     assert one["mark"] == "venue"
     assert settings[0]["instrument"]["tiers"] == "venue"
+
+
+def test_run_reads_every_kept_file_once(command, config, server, kept):
+    url = ("--set", f"exchange.rest_url={server.url}")
+    command("download", "--config", "config.yaml", *url)
+    _opened.clear()
+    command("run", "config.yaml", "--output", "out", *url)
+    assert sorted(_opened) == sorted(kept.directory.rglob("*.parquet"))
+    # The checksum is of those bars: epoch times, then open, high, low, close and volume by row.
+    bars = kept.read(BARS, pd.Timestamp(0, tz="UTC"), pd.Timestamp("2100", tz="UTC"))
+    digest = hashlib.sha256(bars.index.as_unit("ms").asi8.tobytes() + bars.to_numpy().tobytes())
+    summary = json.loads((config.parent / "out" / "summary.json").read_text())
+    assert summary["data"]["sha256"] == digest.hexdigest()
 
 
 def test_run_downloads_what_lacks_and_says_so(command, config, server):
@@ -279,7 +306,7 @@ def test_verify_repairs_a_damaged_file_from_the_venue(command, kept, server, exc
     path.write_bytes(path.read_bytes()[:-20])
     said = command("verify-data", code=1)
     assert "2024-12.parquet: is damaged" in said.stdout.replace("\n", "")
-    assert "verify-data --repair` mends" in said.stderr
+    assert "verify-data --repair` fixes" in said.stderr
     said = command("verify-data", "--repair", "--rest-url", server.url)
     assert "okx BTC/USD:BTC 1h: 744 new rows" in said.stderr
     assert command("verify-data").stdout.endswith("1 series, 0 findings\n")

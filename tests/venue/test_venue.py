@@ -8,7 +8,8 @@ import sys
 import ccxt  # noqa: TID251 - its own errors, and the seam for private calls
 import pytest
 
-from cryptosim_bt.data.venue import Retries, Tier, Venue
+from cryptosim_bt.data.market import Tier
+from cryptosim_bt.data.venue import Retries, Venue
 from cryptosim_bt.errors import VenueRefused, VenueUnavailable
 from tests.venue.conftest import FIRST_MS, HOUR_MS
 from tests.venue.faults import LINE_FAULTS, Fault

@@ -9,8 +9,8 @@
                                       tiers.json
 
 A file holds rows and, in its own metadata, the spans of time of which everything is known. Both are
-replaced together by one rename, so no crash can part them. A bar that a known span lacks is a hole
-of the venue; a time outside every known span was never asked.
+replaced together by one rename, so no crash can part them. A bar missing from a known span is a
+hole of the venue; a time outside every known span was never asked.
 """
 
 from cryptosim_bt.data.store.series import Series, SeriesSummary, Store

@@ -110,7 +110,7 @@ def read_part(path: Path, names: tuple[str, ...]) -> tuple[PartInfo, Columns]:
 def damaged(path: Path, error: Exception) -> StoreError:
     """Return the error that names a damaged file."""
     reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return StoreError(f"{path}: is damaged ({reason[:120]}); `verify-data --repair` mends it")
+    return StoreError(f"{path}: is damaged ({reason[:120]}); `verify-data --repair` fixes it")
 
 
 def _info(path: Path, metadata: dict[bytes, bytes] | None, rows: int) -> PartInfo:

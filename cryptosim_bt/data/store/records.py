@@ -10,14 +10,14 @@ from typing import Any
 from cryptosim_bt.accounting.instrument import Instrument, kind_of
 from cryptosim_bt.accounting.maintenance_tiers import MaintenanceTiers
 from cryptosim_bt.accounting.maintenance_tiers import Tier as Step
+from cryptosim_bt.data.market import Market, Tier, Tiers
 from cryptosim_bt.data.store.files import locked, read_json, write_json
 from cryptosim_bt.data.store.series import Store
-from cryptosim_bt.data.venue import Market, Tier, Tiers
 from cryptosim_bt.errors import StoreError
 
 
 @dataclass(frozen=True, slots=True)
-class Dated:
+class DatedRecord:
     """A record as a file keeps it: what was said, first and last on which date (ISO-8601, UTC)."""
 
     first_seen: str
@@ -35,7 +35,7 @@ def keep_tiers(store: Store, venue: str, symbol: str, tiers: Tiers, now: str) ->
     _keep(_path(store, venue, symbol, "tiers"), venue, asdict(tiers), now)
 
 
-def kept_market(store: Store, venue: str, symbol: str) -> tuple[Market, Dated] | None:
+def kept_market(store: Store, venue: str, symbol: str) -> tuple[Market, DatedRecord] | None:
     """Return what a venue last said of a market, None where it was never asked."""
     path = _path(store, venue, symbol, "instrument")
     latest = _latest(path)
@@ -47,7 +47,7 @@ def kept_market(store: Store, venue: str, symbol: str) -> tuple[Market, Dated] |
         raise StoreError(f"{path}: is of another form: {error}; download again") from error
 
 
-def kept_tiers(store: Store, venue: str, symbol: str) -> tuple[Tiers, Dated] | None:
+def kept_tiers(store: Store, venue: str, symbol: str) -> tuple[Tiers, DatedRecord] | None:
     """Return the margin tiers that a venue last gave, None where there are none."""
     path = _path(store, venue, symbol, "tiers")
     latest = _latest(path)
@@ -122,20 +122,20 @@ def _keep(path: Path, venue: str, value: dict[str, Any], now: str) -> None:
         first_seen = now
         if records and records[-1].value == value:
             first_seen = records.pop().first_seen
-        records.append(Dated(first_seen, now, value))
+        records.append(DatedRecord(first_seen, now, value))
         write_json(path, {"venue": venue, "records": [asdict(record) for record in records]})
 
 
-def _latest(path: Path) -> Dated | None:
+def _latest(path: Path) -> DatedRecord | None:
     records = _records(path)
     return records[-1] if records else None
 
 
-def _records(path: Path) -> list[Dated]:
+def _records(path: Path) -> list[DatedRecord]:
     content = read_json(path)
     if content is None:
         return []
     try:
-        return [Dated(**record) for record in content["records"]]
+        return [DatedRecord(**record) for record in content["records"]]
     except (TypeError, KeyError) as error:
         raise StoreError(f"{path}: is of another form: {error}; remove it") from error

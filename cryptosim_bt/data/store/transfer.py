@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Meant:
+class _TargetSeries:
     """Which series a file is meant for; ``timeframe`` None = to be found in its bars."""
 
     symbol: str
@@ -53,8 +53,8 @@ def import_file(
 ) -> tuple[Series, int]:  # fmt: skip
     """Bring the rows of a file into a store; return the series, and how many are new or changed.
 
-    Bars are checked as those of a run are. Times between them that the file lacks stay unasked: a
-    file does not tell what the venue does not have.
+    Bars are checked as those of a run are. Times between them that are missing stay unasked: a
+    file does not say what the venue does not have.
 
     Raises
     ------
@@ -86,10 +86,10 @@ def import_file(
     _require_utc_grid(times, found, file)
     known = _runs(times, milliseconds(found))
     if len(known) > 1:
-        lacking = (times[-1] - times[0]) // milliseconds(found) + 1 - len(times)
+        missing = (times[-1] - times[0]) // milliseconds(found) + 1 - len(times)
         logger.warning(
             "%s: %s bars are missing, the first at %s; `download` asks the venue for them",
-            file, f"{lacking:,}", iso_utc(known[0][1]),
+            file, f"{missing:,}", iso_utc(known[0][1]),
         )  # fmt: skip
     return series, store.write(series, as_columns(series, table), known, policy)
 
@@ -140,7 +140,7 @@ def _write(
 
 
 # ---------------------------------------------------------------------- what a file is
-def _meant(file: Path, symbol: str | None, timeframe: str | None, kind: str) -> _Meant:
+def _meant(file: Path, symbol: str | None, timeframe: str | None, kind: str) -> _TargetSeries:
     match = _FREQTRADE_NAME.match(file.name)
     if match is not None:
         kinds = {"futures": "bars", "mark": "mark", "funding_rate": FUNDING}
@@ -149,7 +149,7 @@ def _meant(file: Path, symbol: str | None, timeframe: str | None, kind: str) -> 
         timeframe = timeframe or match["timeframe"]
     if symbol is None:
         raise DataError(f"{file}: the name does not tell the symbol; give --symbol BTC/USD:BTC")
-    return _Meant(symbol, timeframe, kind, match is not None)
+    return _TargetSeries(symbol, timeframe, kind, match is not None)
 
 
 def _timeframe_of(times: npt.NDArray[np.int64], file: Path) -> str:
@@ -178,14 +178,14 @@ def _without_unclosed(table: pd.DataFrame, step_ms: int, file: Path) -> pd.DataF
     return table[closed]
 
 
-def _read_rates(file: Path, meant: _Meant) -> pd.DataFrame:
+def _read_rates(file: Path, meant: _TargetSeries) -> pd.DataFrame:
     table = read_table(file, _FREQTRADE_RATES if meant.freqtrade else FUNDING_COLUMNS)
     times = to_full_minutes(pd.DatetimeIndex(table.index).as_unit("ms").asi8)
     check_order(times, str(file))
     unknown = ~np.isfinite(table["funding_rate"].to_numpy())
     if unknown.any():
         first = iso_utc(int(times[unknown.argmax()]))
-        raise DataError(f"{file}: funding_rate is missing or not finite at {first}; mend the file")
+        raise DataError(f"{file}: funding_rate is missing or not finite at {first}; fix the file")
     return table.set_axis(utc_index(times), axis="index")
 
 

@@ -22,21 +22,21 @@ from cryptosim_bt.errors import StoreError
 class Finding:
     """Something that is not as it should be.
 
-    ``cure`` says what a repair does; None where there is nothing to mend: the venue's own figures.
+    ``cure`` says what a repair does; None where there is nothing to fix: the venue's own figures.
     """
 
     path: Path
     problem: str
     cure: str | None
-    mended: bool = False
+    fixed: bool = False
 
     def __str__(self) -> str:
-        state = "mended" if self.mended else self.cure or "as the venue gave it"
+        state = "fixed" if self.fixed else self.cure or "as the venue gave it"
         return f"{self.path}: {self.problem} ({state})"
 
 
 def verify(store: Store, *, repair: bool) -> list[Finding]:
-    """Check every file below a store; with `repair`, mend what can be mended.
+    """Check every file below a store; with `repair`, fix what can be fixed.
 
     A damaged file is renamed to ``*.damaged``, rows that cannot be are forgotten: in both cases
     their times are unasked then, and a download brings them again.

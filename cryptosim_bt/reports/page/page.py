@@ -19,7 +19,7 @@ import numpy as np
 from cryptosim_bt.accounting.instrument import kind_of
 from cryptosim_bt.data.timeframe import milliseconds
 from cryptosim_bt.reports.page.packed import PackedTable, decimals_of, figures_decimals
-from cryptosim_bt.reports.words.wording import LANGUAGES, Words
+from cryptosim_bt.reports.words import LANGUAGES, Words, texts_of
 from cryptosim_bt.results.performance import performance_of
 from cryptosim_bt.results.result import Result
 
@@ -90,10 +90,13 @@ def page_of(result: Result) -> str:
         f'<script type="text/plain" id="table-{name}">{table.encoded()}</script>'
         for name, table in tables.items()
     )
+    words = texts_of("page")
     return _filled_in({
         "language": html.escape(facts["language"]),
         "title": html.escape(f"{facts['symbol']} {facts['strategy']} – CryptoSim"),
         "styles": "\n".join(_asset(name) for name in _STYLES),
+        "noscript": html.escape(" ".join(words["noscript"])),
+        "words": _script_safe(json.dumps(words, ensure_ascii=False)),
         "facts": _script_safe(json.dumps(facts, ensure_ascii=False, allow_nan=False)),
         "tables": blocks,
         "scripts": "\n".join(f"<script>\n{_asset(name)}\n</script>" for name in _SCRIPTS),

@@ -33,7 +33,7 @@ from cryptosim_bt.backtest.lean_loop import ArrayData, LeanCerebro
 from cryptosim_bt.reports.plotting.fonts import lettering
 from cryptosim_bt.reports.plotting.time_ticks import round_times, tick_labels
 from cryptosim_bt.reports.run_facts import RunFacts
-from cryptosim_bt.reports.words.wording import Words
+from cryptosim_bt.reports.words import Words
 from cryptosim_bt.results.result import Result
 from cryptosim_bt.strategy.indicators import panel_indicator, panels_of
 
@@ -99,14 +99,14 @@ def backtrader_figure(
     """
     facts = RunFacts.of(result)
     font = korean if facts.language == "ko" else None
-    words = Words.of(facts, facts.language if font else "en")
+    words = facts.words(None if font else "en")
     factor = -(-len(result.bars) // most_bars)
     replay = _Replay.of(result, facts, factor)
     title = f"{facts.instrument.symbol}  ·  {facts.timeframe}  ·  {facts.period(result)}"
     if factor > 1:
-        title += f"  ·  {words.term('resampled', factor=factor)}"
+        title += f"  ·  {words('picture.resampled', factor=factor)}"
     if facts.synthetic:
-        title += f"  ·  {words.term('synthetic_short')}"
+        title += f"  ·  {words('picture.synthetic')}"
     title += f"\n{facts.strategy}"
     cerebro = _cerebro(replay, facts, words)
     cerebro.run()
@@ -225,7 +225,7 @@ def _observer(
         "__doc__": f"Columns {', '.join(columns)} of the bars.",
         "lines": tuple(columns),
         "plotinfo": {"plot": True, "subplot": subplot, "plotname": name, "plotlinelabels": True},
-        "plotlines": {line: {**looks[line], "_name": words.term(line)} for line in columns},
+        "plotlines": {line: {**looks[line], "_name": words(f"picture.{line}")} for line in columns},
         "next": next_,
         # backtrader registers classes by module and name.
         "__module__": __name__,

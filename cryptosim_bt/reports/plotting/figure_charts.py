@@ -23,6 +23,7 @@ from cryptosim_bt.reports.plotting.fonts import lettering
 from cryptosim_bt.reports.plotting.run_chart import LONG, LOSS, PROFIT, SHORT, thin
 from cryptosim_bt.reports.plotting.time_ticks import round_times, tick_labels
 from cryptosim_bt.reports.run_facts import RunFacts
+from cryptosim_bt.reports.words import Words
 from cryptosim_bt.results.account_figures import drawdowns, monthly_returns
 from cryptosim_bt.results.metrics import Array
 from cryptosim_bt.results.result import Result
@@ -34,24 +35,6 @@ _COLOURS = LinearSegmentedColormap.from_list("returns", ["#D9534F", "#FFFFFF", "
 _LEAST_FULL, _MOST_FULL = 0.1, 0.5
 _BINS = 60
 
-_WORDS: dict[str, tuple[str, str]] = {
-    "monthly": ("Monthly returns", "월별 수익률"),
-    "year": ("Year", "연간"),
-    "account": ("account in {currency}", "계좌 ({currency})"),
-    "in_quote": ("account in {quote}", "{quote} 환산"),
-    "held": ("{base} held", "{base} 보유"),
-    "underwater": ("Drawdown from the peak", "고점 대비 낙폭"),
-    "deepest": ("deepest {fall:.2%}", "최대 {fall:.2%}"),
-    "histogram": ("Net PnL of {count:,} trades", "거래 {count:,}건의 순손익"),
-    "nothing": ("no trades", "거래 없음"),
-    "pnl": ("net PnL of a trade ({currency})", "거래당 순손익 ({currency})"),
-    "count": ("trades", "거래 수"),
-    "long": ("long", "롱"),
-    "short": ("short", "숏"),
-    "mean": ("mean {value}", "평균 {value}"),
-    "synthetic": ("SYNTHETIC SAMPLE", "합성 표본 (실제 시세 아님)"),
-}
-
 
 @dataclass(frozen=True)
 class _Page:
@@ -59,19 +42,7 @@ class _Page:
 
     result: Result
     facts: RunFacts
-    language: int
-    names: Mapping[str, str]
-
-    @classmethod
-    def of(cls, result: Result, korean: str | None) -> _Page:
-        facts = RunFacts.of(result)
-        instrument = facts.instrument
-        quote = instrument.symbol.partition(":")[0].partition("/")[2]
-        names = {"currency": instrument.currency, "base": instrument.base, "quote": quote}
-        return cls(result, facts, int(facts.language == "ko" and korean is not None), names)
-
-    def word(self, name: str, **values: object) -> str:
-        return _WORDS[name][self.language].format(**self.names, **values)
+    words: Words
 
     @property
     def inverse(self) -> bool:
@@ -89,11 +60,11 @@ class _Page:
     def paths(self) -> list[tuple[str, float, Array]]:
         """Return label, value at the start and at each bar: account, in quote currency, coin."""
         bars = self.result.bars
-        found = [(self.word("account"), self.facts.initial_balance, self.equity())]
+        found = [(self.words("picture.account"), self.facts.initial_balance, self.equity())]
         if self.inverse:
-            found.append((self.word("in_quote"), *self.quote_equity()))
+            found.append((self.words("picture.in_quote"), *self.quote_equity()))
         closes = bars["close"].to_numpy(np.float64)
-        found.append((self.word("held"), float(bars["open"].iloc[0]), closes))
+        found.append((self.words("picture.held"), float(bars["open"].iloc[0]), closes))
         return found
 
 
@@ -106,13 +77,15 @@ def draw_charts(result: Result, directory: Path, korean: str | None = None) -> l
         Font with Korean letters. Without one the labels are English in any language.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    page = _Page.of(result, korean)
+    facts = RunFacts.of(result)
+    font = korean if facts.language == "ko" else None
+    page = _Page(result, facts, facts.words(None if font else "en"))
     charts: dict[str, Callable[[_Page], Figure]] = {
         "monthly_returns.png": _monthly_returns,
         "underwater.png": _underwater,
         "pnl_histogram.png": _pnl_histogram,
     }
-    with lettering(korean if page.language else None):
+    with lettering(font):
         for name, draw in charts.items():
             draw(page).savefig(directory / name, dpi=_DPI)
     return [directory / name for name in charts]
@@ -127,7 +100,7 @@ def _figure(page: _Page, height: float, title: str) -> Figure:
                 color="#555555")  # fmt: skip
     if page.facts.synthetic:
         figure.text(
-            0.97, 1 - 0.38 / height, page.word("synthetic"), fontsize=13, color="white",
+            0.97, 1 - 0.38 / height, page.words("picture.synthetic"), fontsize=13, color="white",
             ha="right", bbox={"facecolor": LOSS, "edgecolor": "none", "pad": 4},
         )  # fmt: skip
     return figure
@@ -151,7 +124,7 @@ def _monthly_returns(page: _Page) -> Figure:
     rows = len(tables[0][1][0])
     panel, gap = 0.42 * rows + 0.1, 0.95
     height = 0.75 + (panel + gap) * len(tables) + 0.15
-    figure = _figure(page, height, page.word("monthly"))
+    figure = _figure(page, height, page.words("picture.monthly"))
     for number, (label, (years, table)) in enumerate(tables):
         bottom = height - 0.75 - (panel + gap) * (number + 1) + 0.3
         axes = figure.add_axes((0.06, bottom / height, 0.91, panel / height))
@@ -182,8 +155,8 @@ def _heatmap(axes: Axes, years: list[str], table: Array, page: _Page) -> None:
     axes.pcolormesh(shaded, cmap=_COLOURS, vmin=-limit, vmax=limit, edgecolors="white", linewidth=2)
     axes.invert_yaxis()
     axes.axvline(12, color="white", linewidth=6)
-    names = [f"{month}월" if page.language else _MONTHS[month - 1] for month in range(1, 13)]
-    axes.set_xticks(np.arange(13) + 0.5, [*names, page.word("year")])
+    names = page.words("picture.months").split()
+    axes.set_xticks(np.arange(13) + 0.5, [*names, page.words("picture.year")])
     axes.set_yticks(np.arange(len(years)) + 0.5, years)
     axes.tick_params(length=0, labeltop=True, labelbottom=False)
     axes.spines[:].set_visible(False)
@@ -193,13 +166,10 @@ def _heatmap(axes: Axes, years: list[str], table: Array, page: _Page) -> None:
             axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=10)
 
 
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
 # ---------------------------------------------------------------------- underwater
 def _underwater(page: _Page) -> Figure:
     """Draw how far the account is below its peak, and the coin below its own."""
-    figure = _figure(page, 5.8, page.word("underwater"))
+    figure = _figure(page, 5.8, page.words("picture.underwater"))
     axes = figure.add_axes((0.06, 0.08, 0.91, 0.73))
     local = page.facts.local(page.result.bars["time"]).to_numpy()
     looks: list[dict[str, Any]] = [{"color": LOSS, "linewidth": 1.2},
@@ -210,7 +180,7 @@ def _underwater(page: _Page) -> Figure:
         fall = -drawdowns(initial, path)
         shown = thin(fall)
         look = coin if number == len(paths) - 1 else looks[number]
-        text = f"{label}: {page.word('deepest', fall=float(-fall.min()))}"
+        text = f"{label}: {page.words('picture.deepest', fall=float(-fall.min()))}"
         axes.plot(local[shown], fall[shown], label=text, **look)
         if number == 0:
             axes.fill_between(local[shown], fall[shown], color=LOSS, alpha=0.15, linewidth=0)
@@ -230,20 +200,20 @@ def _pnl_histogram(page: _Page) -> Figure:
     """Draw how often a trade won or lost how much, long and short stacked."""
     trades = page.result.trades
     net = trades["net_pnl"].to_numpy(np.float64)
-    figure = _figure(page, 5.8, page.word("histogram", count=len(net)))
+    figure = _figure(page, 5.8, page.words("picture.histogram", count=len(net)))
     axes = figure.add_axes((0.06, 0.11, 0.91, 0.70))
-    axes.set_xlabel(page.word("pnl"))
-    axes.set_ylabel(page.word("count"))
+    axes.set_xlabel(page.words("picture.pnl"))
+    axes.set_ylabel(page.words("picture.count"))
     _plain(axes)
     axes.grid(visible=False, axis="x")
     if not len(net):
         axes.set_xticks([])
         axes.set_yticks([])
-        axes.text(0.5, 0.5, page.word("nothing"), transform=axes.transAxes, ha="center",
-                  fontsize=14, color=_GREY)  # fmt: skip
+        axes.text(0.5, 0.5, page.words("picture.nothing"), transform=axes.transAxes,
+                  ha="center", fontsize=14, color=_GREY)  # fmt: skip
         return figure
     sides = [net[(trades["side"] == side).to_numpy(bool)] for side in ("long", "short")]
-    labels = [f"{page.word(side)} ({len(part):,})" for side, part in
+    labels = [f"{page.words.shown(side)} ({len(part):,})" for side, part in
               zip(("long", "short"), sides, strict=True)]  # fmt: skip
     axes.hist(sides, bins=_edges(net).tolist(), stacked=True, color=[LONG, SHORT], label=labels,
               edgecolor="white", linewidth=0.4)  # fmt: skip
@@ -251,7 +221,7 @@ def _pnl_histogram(page: _Page) -> Figure:
     shown = f"{mean:,.{page.facts.money_decimals}f}"
     axes.axvline(0.0, color="black", linewidth=1.0)
     axes.axvline(mean, color=PROFIT if mean > 0 else LOSS, linewidth=1.2, linestyle="--",
-                 label=page.word("mean", value=shown))  # fmt: skip
+                 label=page.words("picture.mean", value=shown))  # fmt: skip
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.6g}"))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, frameon=False, fontsize=10)

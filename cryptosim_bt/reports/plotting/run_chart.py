@@ -22,11 +22,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from matplotlib.transforms import ScaledTranslation
 
+from cryptosim_bt.accounting.arithmetic import sum_floats
 from cryptosim_bt.accounting.orders import Role
 from cryptosim_bt.reports.plotting.fonts import lettering
 from cryptosim_bt.reports.plotting.time_ticks import round_times, tick_labels
 from cryptosim_bt.reports.run_facts import RunFacts
-from cryptosim_bt.reports.words.wording import Words
+from cryptosim_bt.reports.words import Words
 from cryptosim_bt.results.result import Result
 
 Array = npt.NDArray[np.float64]
@@ -74,7 +75,7 @@ def draw_chart(result: Result, path: Path, korean: str | None = None) -> Path:
     """
     facts = RunFacts.of(result)
     font = korean if facts.language == "ko" else None
-    words = Words.of(facts, facts.language if font else "en")
+    words = facts.words(None if font else "en")
     scene = _Scene(result, facts, words, _days(facts.local(result.bars["time"])))
     own = _own_panels(result)
     sets = [] if result.settings["trading"]["position_mode"] == "net" else [_SETS]
@@ -116,7 +117,7 @@ def thin(values: Array, points: int = _POINTS) -> npt.NDArray[np.int64]:
 
 # ---------------------------------------------------------------------- page
 def _layout(heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
-    total = _TOP + sum(heights) + _LEGEND * len(heights) + _BOTTOM
+    total = _TOP + sum_floats(heights) + _LEGEND * len(heights) + _BOTTOM
     figure = Figure(figsize=(_WIDTH, total), facecolor="white")
     FigureCanvasAgg(figure)
     panels: list[Axes] = []
@@ -131,15 +132,15 @@ def _layout(heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
 def _write_title(figure: Figure, scene: _Scene) -> None:
     facts, words, summary = scene.facts, scene.words, scene.result.summary
     title = f"{facts.instrument.symbol}  ·  {facts.timeframe}  ·  {facts.period(scene.result)}"
-    returns = f"{words.term('total_return')} {summary['total_return']:+.2%}"
+    returns = f"{words('picture.total_return')} {summary['total_return']:+.2%}"
     if summary["total_return_usd"] is not None:
         returns += f" (USD {summary['total_return_usd']:+.2%})"
     subtitle = "  ·  ".join((
         facts.strategy,
         returns,
-        f"{words.term('drawdown')} {summary['max_drawdown']:.2%}",
-        f"{words.term('trades')} {summary['trades']:,}",
-        f"{words.term('hold')} {summary['buy_and_hold_return']:+.2%}",
+        f"{words('picture.drawdown')} {summary['max_drawdown']:.2%}",
+        f"{words('picture.trades')} {summary['trades']:,}",
+        f"{words('picture.hold')} {summary['buy_and_hold_return']:+.2%}",
     ))  # fmt: skip
     height = figure.get_figheight()
     left, right = _LEFT / _WIDTH, 1 - _RIGHT / _WIDTH
@@ -147,7 +148,7 @@ def _write_title(figure: Figure, scene: _Scene) -> None:
     figure.text(left, 1 - 0.72 / height, subtitle, fontsize=12, color="#404040")
     if facts.synthetic:
         figure.text(
-            right, 1 - 0.4 / height, words.term("synthetic_short"), fontsize=16,
+            right, 1 - 0.4 / height, words("picture.synthetic"), fontsize=16,
             color="white", ha="right", bbox={"facecolor": LOSS, "edgecolor": "none", "pad": 5},
         )  # fmt: skip
 
@@ -170,7 +171,7 @@ def _finish(panels: list[Axes], scene: _Scene) -> None:
                 handles, labels, loc="lower left", bbox_to_anchor=(0.0, 1.0), frameon=False,
                 ncols=12, fontsize=10, borderaxespad=0.1, columnspacing=1.4, handletextpad=0.5,
             )  # fmt: skip
-    panels[-1].set_xlabel(scene.words.term("time_axis"), fontsize=11)
+    panels[-1].set_xlabel(scene.words("picture.time_axis"), fontsize=11)
 
 
 # ---------------------------------------------------------------------- panels
@@ -188,12 +189,12 @@ def _draw_price(panel: Axes, scene: _Scene) -> None:
     _draw_fills(panel, scene)
     _draw_set_ends(panel, scene)
     quote = scene.facts.instrument.symbol.partition(":")[0].partition("/")[2]
-    panel.set_ylabel(f"{words.term('price')} ({quote})", fontsize=11)
+    panel.set_ylabel(f"{words('picture.price')} ({quote})", fontsize=11)
     panel.yaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
     panel.margins(y=0.04)
     if scene.facts.synthetic:
         panel.text(
-            0.5, 0.5, words.term("synthetic_short"), transform=panel.transAxes, fontsize=48,
+            0.5, 0.5, words("picture.synthetic"), transform=panel.transAxes, fontsize=48,
             color=LOSS, alpha=0.09, rotation=12, ha="center", va="center", zorder=0,
         )  # fmt: skip
 
@@ -224,9 +225,9 @@ def _draw_band(panel: Axes, scene: _Scene) -> None:
     high = np.maximum.reduceat(bars["high"].to_numpy(np.float64), starts)
     panel.fill_between(
         scene.days[starts], low, high, color="#C9D3DC", linewidth=0, zorder=1.5,
-        label=scene.words.term("high_low"),
+        label=scene.words("picture.high_low"),
     )  # fmt: skip
-    _draw_line(panel, scene, "close", scene.words.term("close"), "#5A6672", width=0.7)
+    _draw_line(panel, scene, "close", scene.words("picture.close"), "#5A6672", width=0.7)
 
 
 def _draw_line(
@@ -240,7 +241,7 @@ def _draw_line(
 
 
 def _draw_fills(panel: Axes, scene: _Scene) -> None:
-    fills, term = scene.result.fills, scene.words.term
+    fills = scene.result.fills
     entry = fills["role"] == Role.ENTRY.value
     liquidated = fills["role"] == Role.LIQUIDATION.value
     lost = fills["group_pnl"] < 0
@@ -255,8 +256,8 @@ def _draw_fills(panel: Axes, scene: _Scene) -> None:
     for name, chosen, marker, colour, size, beside in kinds:
         level = 5.0 if name == "liquidated" else 4.0
         _mark(panel, scene, fills.loc[chosen, "time"], fills.loc[chosen, "price"],
-              label=term(name), beside=beside, marker=marker, s=size, color=colour,
-              edgecolors="white", linewidths=0.6, zorder=level)  # fmt: skip
+              label=scene.words(f"picture.{name}"), beside=beside, marker=marker, s=size,
+              color=colour, edgecolors="white", linewidths=0.6, zorder=level)  # fmt: skip
 
 
 def _draw_set_spans(panel: Axes, scene: _Scene) -> None:
@@ -277,12 +278,12 @@ def _draw_set_spans(panel: Axes, scene: _Scene) -> None:
 
 
 def _draw_set_ends(panel: Axes, scene: _Scene) -> None:
-    sets, term = scene.result.sets, scene.words.term
+    sets, words = scene.result.sets, scene.words
     closed = sets[sets["ended"].notna()]
     style: dict[str, Any] = {"marker": "D", "s": 78, "linewidths": 1.3, "edgecolors": _SET}
-    _mark(panel, scene, sets["born"], sets["average_entry"], label=term("set_born"), color=_SET,
-          zorder=3.2, **style)  # fmt: skip
-    _mark(panel, scene, closed["ended"], closed["exit_price"], label=term("set_ended"),
+    _mark(panel, scene, sets["born"], sets["average_entry"], label=words("picture.set_born"),
+          color=_SET, zorder=3.2, **style)  # fmt: skip
+    _mark(panel, scene, closed["ended"], closed["exit_price"], label=words("picture.set_ended"),
           facecolors="none", zorder=3.3, **style)  # fmt: skip
 
 
@@ -327,9 +328,9 @@ def _draw_own(panel: Axes, name: str, columns: list[str], scene: _Scene) -> None
 def _draw_contracts(panel: Axes, scene: _Scene) -> None:
     for side, sign, colour in (("long", 1.0, LONG), ("short", -1.0, SHORT)):
         held = sign * scene.result.bars[f"{side}_contracts"].to_numpy(np.float64)
-        _draw_steps(panel, scene, held, scene.words.term(f"{side}_contracts"), colour)
+        _draw_steps(panel, scene, held, scene.words(f"picture.{side}_contracts"), colour)
     panel.axhline(0.0, color=_GREY, linewidth=0.8)
-    panel.set_ylabel(scene.words.term("contracts"), fontsize=11)
+    panel.set_ylabel(scene.words("picture.contracts"), fontsize=11)
     # Short stands below zero; there are no negative contracts.
     panel.yaxis.set_major_formatter(lambda value, _: f"{abs(value):,.10g}")
 
@@ -338,13 +339,13 @@ def _draw_sets(panel: Axes, scene: _Scene) -> None:
     bars = scene.result.bars
     for side, sign, colour in (("long", 1, LONG), ("short", -1, SHORT)):
         count = sign * bars[f"{side}_sets"].to_numpy(np.float64)
-        _draw_steps(panel, scene, count, scene.words.term(f"{side}_sets"), colour)
+        _draw_steps(panel, scene, count, scene.words(f"picture.{side}_sets"), colour)
     panel.axhline(0.0, color=_GREY, linewidth=0.8)
     most = max(bars["long_sets"].max(), bars["short_sets"].max(), 1)
     panel.set_ylim(-most - 0.4, most + 0.4)
     panel.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     panel.yaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
-    panel.set_ylabel(scene.words.term("open_sets"), fontsize=11)
+    panel.set_ylabel(scene.words("picture.open_sets"), fontsize=11)
 
 
 def _draw_steps(panel: Axes, scene: _Scene, values: Array, label: str, colour: str) -> None:
@@ -356,7 +357,7 @@ def _draw_steps(panel: Axes, scene: _Scene, values: Array, label: str, colour: s
 
 
 def _draw_account(panel: Axes, scene: _Scene) -> None:
-    bars, facts, term = scene.result.bars, scene.facts, scene.words.term
+    bars, facts, words = scene.result.bars, scene.facts, scene.words
     balance, equity = (bars[name].to_numpy(np.float64) for name in ("balance", "equity"))
     low = min(balance.min(), equity.min(), facts.initial_balance)
     high = max(balance.max(), equity.max(), facts.initial_balance)
@@ -364,12 +365,13 @@ def _draw_account(panel: Axes, scene: _Scene) -> None:
     shown = thin(balance)
     panel.fill_between(
         scene.days[shown], balance[shown], low - room, step="post", color="#BFD4EA", linewidth=0,
-        label=term("balance"),
+        label=words("picture.balance"),
     )  # fmt: skip
-    _draw_line(panel, scene, "equity", term("equity"), "#12355B", width=1.4)
+    _draw_line(panel, scene, "equity", words("picture.equity"), "#12355B", width=1.4)
     panel.axhline(
-        facts.initial_balance, color="#404040", linewidth=1.1, linestyle="--", label=term("initial")
-    )
+        facts.initial_balance, color="#404040", linewidth=1.1, linestyle="--",
+        label=words("picture.initial"),
+    )  # fmt: skip
     panel.set_ylim(low - room, high + room)
     panel.set_ylabel(facts.instrument.currency, fontsize=11)
     panel.yaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from cryptosim_bt.accounting.contracts import SIDES, Side
 from cryptosim_bt.accounting.orders import Role
 from cryptosim_bt.reports.run_facts import RunFacts
-from cryptosim_bt.reports.words.wording import Words
+from cryptosim_bt.reports.words import Words
 from cryptosim_bt.reports.workbook.columns import (
     TONES,
     Column,
@@ -32,19 +33,14 @@ _SELL_SIGNALS = {-1: ("short", "entry"), 2: ("long", "exit")}
 def bars_sheet(result: Result, facts: RunFacts, words: Words) -> Sheet:
     """Return one row per bar: prices, indicators, signal, fills, what is held, the account."""
     bars = result.bars
-    columns = [Column("time", "time", facts.local(bars["time"]))]
-    columns += [Column(name, "price", bars[name]) for name in ("open", "high", "low", "close")]
-    for name in result.indicators:
-        over_price = result.panels.get(name, "price") == "price"
-        columns.append(Column(name, "average" if over_price else "number", bars[name]))
-    columns.append(_signal("buy_signal", _BUY_SIGNALS, bars["signal"], words))
-    columns.append(_signal("sell_signal", _SELL_SIGNALS, bars["signal"], words))
-    columns += _bar_fills(result, facts, words)
-    for side in SIDES:
-        columns += _leg(side, bars, facts)
-    net = bars["long_contracts"] - bars["short_contracts"]
-    columns += [
-        Column("net_contracts", "contracts", net),
+    prices = [Column("time", "time", facts.local(bars["time"]))]
+    prices += [Column(name, "price", bars[name]) for name in ("open", "high", "low", "close")]
+    rest = [
+        _signal("buy_signal", _BUY_SIGNALS, bars["signal"], words),
+        _signal("sell_signal", _SELL_SIGNALS, bars["signal"], words),
+        *_bar_fills(result, facts, words),
+        *(column for side in SIDES for column in _leg(side, bars, facts)),
+        Column("net_contracts", "contracts", bars["long_contracts"] - bars["short_contracts"]),
         Column("position_return", "percent", _position_return(bars, facts)),
         Column("unrealized_pnl", "pnl", bars["unrealized_pnl"]),
         Column("margin", "money", bars["margin"]),
@@ -57,7 +53,20 @@ def bars_sheet(result: Result, facts: RunFacts, words: Words) -> Sheet:
         Column("liquidation_above", "price", bars["liquidation_above"]),
         Column("time_utc", "time", bars["time"].dt.tz_localize(None)),
     ]
-    return Sheet("bars", columns)
+    taken = {words.heading(column.name) for column in (*prices, *rest)}
+    return Sheet("bars", [*prices, *_indicators(result, taken, words), *rest])
+
+
+def _indicators(result: Result, taken: set[str], words: Words) -> Iterator[Column]:
+    """Yield the indicators' columns, numbered where a heading of theirs is taken already."""
+    for name in result.indicators:
+        number, free = 1, name
+        while words.heading(free) in taken:
+            number += 1
+            free = f"{name}_#{number}"
+        taken.add(words.heading(free))
+        over_price = result.panels.get(name, "price") == "price"
+        yield Column(free, "average" if over_price else "number", result.bars[name])
 
 
 def drawdown(result: Result, facts: RunFacts) -> pd.Series:
@@ -110,7 +119,7 @@ def days_sheet(result: Result, facts: RunFacts) -> Sheet:
 def _signal(
     name: str, meanings: dict[int, tuple[str, str]], signals: pd.Series, words: Words
 ) -> Column:
-    texts = {signal: " ".join(map(words.term, meaning)) for signal, meaning in meanings.items()}
+    texts = {signal: " ".join(map(words.shown, meaning)) for signal, meaning in meanings.items()}
     values = signals.tolist()
     tones = [TONES[meanings[value][0]] if value in meanings else None for value in values]
     return Column(name, "text", objects(texts.get(value) for value in values), tones)
@@ -169,9 +178,9 @@ def _leg(side: Side, bars: pd.DataFrame, facts: RunFacts) -> list[Column]:
 
 
 def _position_return(bars: pd.DataFrame, facts: RunFacts) -> pd.Series:
-    margin = sum(
+    long, short = (
         invested(bars[f"{side}_contracts"], bars[f"{side}_average"], facts).fillna(0.0)
         for side in SIDES
     )
-    share: pd.Series = bars["unrealized_pnl"] / without_zeros(pd.Series(margin)) * 100
+    share: pd.Series = bars["unrealized_pnl"] / without_zeros(long + short) * 100
     return share

@@ -14,7 +14,6 @@ from pathlib import Path
 from openpyxl import Workbook
 
 from cryptosim_bt.reports.run_facts import RunFacts
-from cryptosim_bt.reports.words.wording import Words
 from cryptosim_bt.reports.workbook.charts import CHART_BARS, add_charts
 from cryptosim_bt.reports.workbook.columns import Sheet
 from cryptosim_bt.reports.workbook.look import Look
@@ -65,7 +64,7 @@ def write_workbook(
         Bars that are drawn one by one; of more, the days are.
     """
     facts = RunFacts.of(result)
-    words = Words.of(facts)
+    words = facts.words()
     look = Look(Workbook(write_only=True), facts, words)
     sheets = sheets_of(result, facts, words)
     layout = SummaryLayout.of(result, sheets, look, row_limit)
@@ -84,7 +83,7 @@ def write_workbook(
         add_charts(charts, sheets, look, row_limit, chart_bars)
         proof_page = look.page("proof")
         if proof is None:
-            proof_page.append([words.term("not_proved_note")])
+            proof_page.append([words("proof.not_proved_note")])
         else:
             write_proof(proof, look, rows, proof_page)
         plain = Path(folder) / "book.xlsx"

@@ -48,22 +48,22 @@ def add_charts(
     count = shown_rows(sheet, row_limit)
     for letter in "ABCDEFGHIJKLMNOPQR":
         page.column_dimensions[letter].width = 9
-    page.append([cell(page, words.term("charts_sheet"), font=TITLE_FONT)])
-    source = words.term(f"{sheet.name}_sheet")
-    page.append([cell(page, words.term("charts_note", sheet=source), font=NOTE_FONT)])
+    page.append([cell(page, words("workbook.sheet.charts"), font=TITLE_FONT)])
+    source = words(f"workbook.sheet.{sheet.name}")
+    page.append([cell(page, words("workbook.chart.note", sheet=source), font=NOTE_FONT)])
     if look.facts.synthetic:
-        page.append([cell(page, words.term("synthetic"), font=BANNER_FONT)])
+        page.append([cell(page, words("workbook.synthetic"), font=BANNER_FONT)])
     if not count:
         return
     money = look.facts.instrument.currency
     account = _chart(LineChart(), sheet, ("equity", "balance"), count, look, money)
     _draw_lines(account, (_BLUE, _GREY))
-    account.title = words.term("account_chart")
+    account.title = words("workbook.chart.account")
     of_coin = look.facts.instrument.kind == "inverse"
     account.y_axis.number_format = "#,##0.000" if of_coin else "#,##0"
     page.add_chart(account, "A4")
     fall = _chart(AreaChart(), sheet, ("drawdown",), count, look, "%")
-    fall.title = words.term("drawdown_chart")
+    fall.title = words("workbook.chart.drawdown")
     fall.series[0].graphicalProperties = GraphicalProperties(solidFill=_RED)
     fall.y_axis.number_format = "0.0"
     fall.legend = None
@@ -75,7 +75,7 @@ def _chart(
 ) -> Any:
     words = look.words
     columns = [column.name for column in sheet.columns]
-    title = quote_sheetname(words.term(f"{sheet.name}_sheet"))
+    title = quote_sheetname(words(f"workbook.sheet.{sheet.name}"))
     for name in names:
         number = columns.index(name) + 1
         chart.add_data(_area(title, number, 1, count + 1), titles_from_data=True)
@@ -89,7 +89,7 @@ def _chart(
     days = count * (look.facts.timeframe_ms if sheet.name == "bars" else DAY_MS) / DAY_MS
     axis.number_format = _label_format(days)
     axis.txPr = _SLANTED
-    axis.title = words.term("time_axis")
+    axis.title = words("workbook.chart.time_axis")
     chart.x_axis = axis
     chart.y_axis.title = unit
     chart.y_axis.majorGridlines.spPr = GraphicalProperties(ln=LineProperties(solidFill=_GRID))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cryptosim_bt.reports.run_facts import RunFacts
-from cryptosim_bt.reports.words.wording import Words
+from cryptosim_bt.reports.words import Words
 
 Kind = Literal[
     "time", "date", "price", "average", "number", "contracts", "amount", "count", "money", "value",
@@ -26,7 +26,7 @@ TONES: dict[str, Tone] = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name in `wording`, what its values are, and their colours if they differ."""
+    """One column: its name in the words, what its values are, and their colours if they differ."""
 
     name: str
     kind: Kind

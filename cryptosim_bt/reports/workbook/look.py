@@ -10,8 +10,9 @@ from openpyxl.cell import WriteOnlyCell
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 
+from cryptosim_bt.accounting.arithmetic import sum_floats
 from cryptosim_bt.reports.run_facts import RunFacts
-from cryptosim_bt.reports.words.wording import Words
+from cryptosim_bt.reports.words import Words
 from cryptosim_bt.reports.workbook.columns import Tone
 from cryptosim_bt.reports.workbook.row_xml import Formula
 
@@ -105,16 +106,16 @@ class Look:
 
     def page(self, name: str) -> Any:
         """Return a new sheet, set up for print."""
-        page = self.book.create_sheet(self.words.term(f"{name}_sheet"))
+        page = self.book.create_sheet(self.words(f"workbook.sheet.{name}"))
         page.page_setup.orientation = "landscape"
         page.page_setup.paperSize = _A3
         page.sheet_properties.pageSetUpPr.fitToPage = True
         page.page_setup.fitToHeight = 0
         zone, symbol = self.facts.zone.key, self.facts.instrument.symbol
-        header = f"{self.words.term('title')} · {symbol} · {zone}"
+        header = f"{self.words('workbook.title')} · {symbol} · {zone}"
         if self.facts.synthetic:
             page.sheet_properties.tabColor = "C00000"
-            header += f" · {self.words.term('synthetic_short')}"
+            header += f" · {self.words('workbook.synthetic_short')}"
         page.oddHeader.left.text = header
         page.oddFooter.right.text = "&P / &N"
         return page
@@ -154,7 +155,8 @@ def column_width(name: str, kind: str, heading: str) -> float:
 
 def columns_of(text: str) -> float:
     """Return how wide a text is in digits; Korean letters are as wide as two."""
-    return sum(1.9 if unicodedata.east_asian_width(letter) in "WF" else 1.1 for letter in text)
+    wide = (unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return sum_floats(1.9 if each else 1.1 for each in wide)
 
 
 def _number(decimals: int) -> str:

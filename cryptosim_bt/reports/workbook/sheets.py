@@ -9,7 +9,7 @@ from __future__ import annotations
 import pandas as pd
 
 from cryptosim_bt.reports.run_facts import RunFacts
-from cryptosim_bt.reports.words.wording import Words
+from cryptosim_bt.reports.words import Words
 from cryptosim_bt.reports.workbook.bars_sheet import bars_sheet, days_sheet
 from cryptosim_bt.reports.workbook.columns import (
     Column,
@@ -79,11 +79,6 @@ def _orders(orders: pd.DataFrame, facts: RunFacts, words: Words) -> Sheet:
         Column("group", "text", orders["group"]),
         in_words("reason", orders["reason"], words),
     ]
-    if "limit_price" in orders:  # of a plain backtrader strategy
-        columns += [
-            Column("limit_price", "price", orders["limit_price"]),
-            Column("parent_id", "count", orders["parent_id"]),
-        ]
     if "limit_price" in orders:  # of a plain backtrader strategy
         columns += [
             Column("limit_price", "price", orders["limit_price"]),

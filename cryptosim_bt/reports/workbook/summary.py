@@ -53,24 +53,21 @@ class SummaryLayout:
         layout = cls(list(_head(sheets, look, row_limit)))
         sections = [*summary_sections(result, look.facts, words)]
         settings = sections.pop()
-        proof = [SummaryRow(words.term("proof_verdict"), None, "plain",
-                            words.term("proof_verdict_note"), VERDICT)]  # fmt: skip
+        proof = [SummaryRow(words("proof.verdict"), None, "plain",
+                            words("proof.verdict_note"), VERDICT)]  # fmt: skip
         proof += [
-            SummaryRow(words.term(f"{table}_sheet"), None, "plain",
-                       words.term(f"proved_{table}"), f"{VERDICT}:{table}")
+            SummaryRow(words(f"workbook.sheet.{table}"), None, "plain",
+                       words(f"proof.of.{table}"), f"{VERDICT}:{table}")
             for table in PROVED
         ]  # fmt: skip
+        counts = {sheet.name: len(sheet) for sheet in sheets} | dict.fromkeys(_MADE, "")
         about = [
-            SummaryRow(words.term(f"{sheet.name}_sheet"), len(sheet), "plain",
-                       words.term(f"{sheet.name}_note"))
-            for sheet in sheets
+            SummaryRow(words(f"workbook.sheet.{name}"), count, "plain",
+                       words(f"workbook.about.{name}"))
+            for name, count in counts.items()
         ]  # fmt: skip
-        about += [
-            SummaryRow(words.term(f"{name}_sheet"), "", "plain", words.term(f"about_{name}"))
-            for name in _MADE
-        ]
-        sections.insert(0, (words.term("section_proof"), proof))
-        sections += [(words.term("section_sheets"), about), settings]
+        sections.insert(0, (words("workbook.section.proof"), proof))
+        sections += [(words("workbook.section.sheets"), about), settings]
         for heading, rows in sections:
             layout.lines.extend(["", heading, *rows])
         return layout
@@ -99,17 +96,17 @@ class SummaryLayout:
 
 def _head(sheets: Sequence[Sheet], look: Look, row_limit: int) -> Iterator[tuple[str, Any]]:
     words = look.words
-    yield f"{words.term('title')} · {look.facts.instrument.symbol}", TITLE_FONT
+    yield f"{words('workbook.title')} · {look.facts.instrument.symbol}", TITLE_FONT
     if look.facts.synthetic:
-        yield words.term("synthetic"), BANNER_FONT
+        yield words("workbook.synthetic"), BANNER_FONT
     for sheet in sheets:
         shown = shown_rows(sheet, row_limit)
         if shown < len(sheet):
-            note = f"{words.term(f'{sheet.name}_sheet')}: {cut_note(sheet, shown, look)}"
+            note = f"{words(f'workbook.sheet.{sheet.name}')}: {cut_note(sheet, shown, look)}"
             yield note, BANNER_FONT
-    yield words.term("times_note"), None
-    yield words.term("colours_note"), None
-    yield words.term("formulas_note"), None
+    yield words("workbook.summary.times"), None
+    yield words("workbook.summary.colours"), None
+    yield words("workbook.summary.formulas"), None
 
 
 def write_summary(page: Any, layout: SummaryLayout, look: Look) -> None:
@@ -120,7 +117,7 @@ def write_summary(page: Any, layout: SummaryLayout, look: Look) -> None:
     page.freeze_panes = "A2"
     page.row_dimensions[1].height = 26
     verdict = f"$B${layout.places()[VERDICT]}"
-    right = f'{verdict}="{words.term("right")}"'
+    right = f'{verdict}="{words("proof.right")}"'
     page.conditional_formatting.add(
         verdict.replace("$", ""), FormulaRule(formula=[right], fill=RIGHT, stopIfTrue=True)
     )
@@ -149,9 +146,9 @@ def _cells(page: Any, line: Any, look: Look) -> Iterator[Any]:
         text, font = line
         yield cell(page, text, font=font) if font else cell(page, text)
     elif line:
-        is_settings = line == words.term("section_settings")
-        last = words.term("settings_note" if is_settings else "meaning")
-        for text in (line, words.term("value"), last):
+        is_settings = line == words("workbook.section.settings")
+        last = "workbook.summary.settings" if is_settings else "workbook.summary.meaning"
+        for text in (line, words("workbook.summary.value"), words(last)):
             yield cell(page, text, font=SECTION_FONT, fill=SECTION_FILL)
 
 

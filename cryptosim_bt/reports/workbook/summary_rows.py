@@ -9,39 +9,41 @@ from typing import Any, Literal
 import pandas as pd
 
 from cryptosim_bt.reports.run_facts import RunFacts
-from cryptosim_bt.reports.words.wording import Words
+from cryptosim_bt.reports.words import Words
 from cryptosim_bt.results.result import Result
 
 FigureKind = Literal["time", "money", "fraction", "ratio", "plain"]
 
 # Every figure of the summary has its place; one that is new stands under "other" until it has.
 _SECTIONS: dict[str, tuple[str, ...]] = {
-    "section_return": (
+    "return": (
         "currency", "initial_balance", "final_balance", "unrealized_pnl", "final_equity",
         "total_return", "total_return_usd", "annual_return", "buy_and_hold_return",
         "max_drawdown", "sharpe", "sortino",
     ),
-    "section_trades": (
+    "trades": (
         "fills", "trades", "wins", "losses", "win_rate", "profit_factor", "orders_expired",
         "entries_refused", "open_sets", "open_contracts.long", "open_contracts.short",
     ),
-    "section_costs": ("fees_paid", "funding_paid", "funding_missing", "funding_missing.share",
-                      "funding_missing.missing", "funding_missing.first",
-                      "funding_missing.funding_paid_worst", "funding_missing.funding_paid_best",
-                      "funding_late"),
-    "section_risk": (
+    "costs": (
+        "fees_paid", "funding_paid", "funding_missing", "funding_missing.share",
+        "funding_missing.missing", "funding_missing.first", "funding_missing.funding_paid_worst",
+        "funding_missing.funding_paid_best", "funding_late",
+    ),
+    "risk": (
         "margin_mode", "mark", "min_liquidation_distance", "liquidations", "shortfall",
         "ambiguous_bars.total", "ambiguous_bars.entry_and_exit",
         "ambiguous_bars.take_profit_and_stop", "ambiguous_bars.exit_and_liquidation",
-        "ambiguity.rules.final_equity", "ambiguity.rules.max_drawdown",
-        "ambiguity.best.final_equity", "ambiguity.best.max_drawdown",
         "ambiguity.worst.final_equity", "ambiguity.worst.max_drawdown",
+        "ambiguity.rules.final_equity", "ambiguity.rules.max_drawdown",
+        "ambiguity.path.final_equity", "ambiguity.path.max_drawdown",
+        "ambiguity.best.final_equity", "ambiguity.best.max_drawdown",
     ),
-    "section_run": (
+    "run": (
         "symbol", "strategy", "timeframe", "timezone", "start", "end", "bars_traded",
         "bars_loaded", "version",
     ),
-    "section_data": ("data.source", "data.file", "data.sha256", "data.synthetic"),
+    "data": ("data.source", "data.file", "data.sha256", "data.synthetic"),
 }  # fmt: skip
 _MADE_OF = "provenance."
 SETTING = "settings:"
@@ -50,11 +52,13 @@ _KINDS: dict[FigureKind, tuple[str, ...]] = {
     "money": ("initial_balance", "final_balance", "final_equity", "unrealized_pnl", "fees_paid",
               "funding_paid", "shortfall", "funding_missing.funding_paid_worst",
               "funding_missing.funding_paid_best", "ambiguity.rules.final_equity",
-              "ambiguity.best.final_equity", "ambiguity.worst.final_equity"),
+              "ambiguity.path.final_equity", "ambiguity.best.final_equity",
+              "ambiguity.worst.final_equity"),
     "fraction": ("total_return", "total_return_usd", "annual_return", "buy_and_hold_return",
                  "max_drawdown", "win_rate", "min_liquidation_distance",
                  "funding_missing.share", "ambiguity.rules.max_drawdown",
-                 "ambiguity.best.max_drawdown", "ambiguity.worst.max_drawdown"),
+                 "ambiguity.path.max_drawdown", "ambiguity.best.max_drawdown",
+                 "ambiguity.worst.max_drawdown"),
     "ratio": ("sharpe", "sortino", "profit_factor"),
 }  # fmt: skip
 _KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names}
@@ -85,16 +89,16 @@ def summary_sections(
         rows = [row for name in names if name in figures
                 for row in _rows(name, figures.pop(name), facts, words)]  # fmt: skip
         if rows:
-            yield words.term(section), rows
+            yield words(f"workbook.section.{section}"), rows
     made_of = [_made_of(name, figures.pop(name), words)
                for name in list(figures) if name.startswith(_MADE_OF)]  # fmt: skip
     if made_of:
-        yield words.term("section_made_of"), made_of
+        yield words("workbook.section.made_of"), made_of
     if figures:
         rest = [row for name, value in figures.items() for row in _rows(name, value, facts, words)]
-        yield words.term("section_other"), rest
+        yield words("workbook.section.other"), rest
     settings = flat(result.settings).items()
-    yield words.term("section_settings"), [
+    yield words("workbook.section.settings"), [
         SummaryRow(key, _shown(value, "null", words), "plain", "", f"{SETTING}{key}")
         for key, value in settings
     ]
@@ -125,14 +129,15 @@ def _rows(name: str, value: Any, facts: RunFacts, words: Words) -> Iterator[Summ
     kind = _KIND_OF.get(name, "plain")
     if kind == "time":
         value = facts.local(pd.Series(pd.to_datetime([value], utc=True))).iloc[0].to_pydatetime()
-    yield SummaryRow(label, _shown(value, words.term("no_value"), words), kind, note, name)
+    shown = _shown(value, words("workbook.summary.no_value"), words)
+    yield SummaryRow(label, shown, kind, note, name)
 
 
 def _made_of(name: str, value: Any, words: Words) -> SummaryRow:
     """Return a row of what a run was made of; of several of a kind, each by its own name."""
     key = name.removeprefix(_MADE_OF)
     kind, dot, which = key.partition(".")
-    label, note = words.figure(f"{_MADE_OF}{kind}")
+    label, note = words.figure(f"provenance.{kind}")
     label = f"{label}: {which}" if dot else label
     return SummaryRow(label, _shown(value, "-", words), "plain", note, name)
 
@@ -142,7 +147,7 @@ def _shown(value: Any, nothing: str, words: Words) -> Any:
     if value is None:
         return nothing
     if isinstance(value, bool):
-        return words.term("yes" if value else "no")
+        return words("workbook.summary.yes" if value else "workbook.summary.no")
     if isinstance(value, Mapping | list | tuple):
-        return ", ".join(map(str, value)) or words.term("none")
+        return ", ".join(map(str, value)) or words("workbook.summary.none")
     return value

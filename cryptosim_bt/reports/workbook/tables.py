@@ -108,7 +108,7 @@ def shown_rows(sheet: Sheet, row_limit: int) -> int:
 
 def cut_note(sheet: Sheet, shown: int, look: Look) -> str:
     """Return the sentence on rows that do not fit."""
-    return look.words.term("row_limit", shown=shown, total=len(sheet), file=f"{sheet.name}.csv")
+    return look.words("workbook.row_limit", shown=shown, total=len(sheet), file=f"{sheet.name}.csv")
 
 
 def header_cell(page: Any, name: str, look: Look, *, first: bool = False) -> Any:
@@ -117,7 +117,7 @@ def header_cell(page: Any, name: str, look: Look, *, first: bool = False) -> Any
     made = cell(page, heading, font=HEADER_FONT, fill=HEADER_FILL, alignment=HEADER_ALIGNMENT)
     note = look.words.note(name)
     if first and look.facts.synthetic:
-        note = f"{note}\n{look.words.term('synthetic')}".strip()
+        note = f"{note}\n{look.words('workbook.synthetic')}".strip()
     if note:
         made.comment = Comment(note, "CryptoSim", height=70, width=280)
     return made

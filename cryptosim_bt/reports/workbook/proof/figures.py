@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
 from cryptosim_bt.reports.run_facts import RunFacts
-from cryptosim_bt.reports.words.wording import Words
+from cryptosim_bt.reports.words import Words
 from cryptosim_bt.reports.workbook.proof.checks import Block, Line
 from cryptosim_bt.reports.workbook.proof.places import Places
 from cryptosim_bt.reports.workbook.proof.proof import Proof

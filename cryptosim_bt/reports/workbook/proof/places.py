@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from openpyxl.utils import get_column_letter
 
-from cryptosim_bt.reports.words.wording import Words
+from cryptosim_bt.reports.words import Words
 from cryptosim_bt.reports.workbook.columns import Sheet
 
 
@@ -35,7 +35,7 @@ class Places:
 
     def sheet(self, name: str) -> str:
         """Return a sheet before the ``!`` of its cells, that included."""
-        return f"'{self._words.term(f'{name}_sheet')}'!"
+        return f"'{self._words(f'workbook.sheet.{name}')}'!"
 
     def cell(self, sheet: str, column: str, row: int) -> str:
         """Return the cell of a column in the n-th row of a table, from 0."""

@@ -16,7 +16,7 @@ import pandas as pd
 
 from cryptosim_bt.accounting.contracts import SIDES, FirstCryptoSimContract
 from cryptosim_bt.reports.run_facts import RunFacts
-from cryptosim_bt.reports.words.wording import Words
+from cryptosim_bt.reports.words import Words
 from cryptosim_bt.reports.workbook.proof.checks import (
     FIRST_ROW,
     Block,
@@ -150,10 +150,10 @@ class Proof:
     def rows(self) -> Iterator[tuple[tuple[Any, ...], str]]:
         """Yield the cells of each check and the kind of its figures."""
         words = self.words
-        verdicts = Verdicts(words.term("right"), words.term("wrong"), words.term("given"))
+        verdicts = Verdicts(words("proof.right"), words("proof.wrong"), words("proof.given"))
         row = FIRST_ROW
         for block in self.checks.blocks:
-            sheet = words.term(f"{block.table}_sheet")
+            sheet = words(f"workbook.sheet.{block.table}")
             for place in range(block.count):
                 line = block.line(place, row)
                 yield cells(sheet, block, line, row, verdicts), block.kind

@@ -15,8 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cryptosim_bt.accounting.contracts import Side
-from cryptosim_bt.accounting.exit_orders import CONTRACT_TOLERANCE
-from cryptosim_bt.accounting.orders import Role
+from cryptosim_bt.accounting.orders import CONTRACT_TOLERANCE, Role
 from cryptosim_bt.results.result import Result
 
 _EXITED, _ENTERED = "exit", "entry"

@@ -22,7 +22,12 @@ from cryptosim_bt.reports.workbook.look import (
     cell,
     column_width,
 )
-from cryptosim_bt.reports.workbook.proof.checks import COLUMNS, FIRST_ROW, HEADING_ROW, TOLERANCE
+from cryptosim_bt.reports.workbook.proof.checks import (
+    COLUMNS,
+    FIRST_ROW,
+    HEADING_ROW,
+    TOLERANCE,
+)
 from cryptosim_bt.reports.workbook.proof.places import Places
 from cryptosim_bt.reports.workbook.proof.proof import Proof
 from cryptosim_bt.reports.workbook.row_xml import Formula
@@ -70,19 +75,19 @@ def verdicts(proof: Proof | None, look: Look, places: Places) -> dict[str, str |
     """Return what the summary says of the proof, by the names of its rows."""
     words = look.words
     if proof is None:
-        not_proved = words.term("not_proved")
+        not_proved = words("proof.not_proved")
         return {VERDICT: not_proved} | {f"{VERDICT}:{table}": not_proved for table in PROVED}
     sheet, last = places.sheet("proof"), FIRST_ROW + max(0, proof.checks.count - 1)
     rows, values = f"{sheet}A{FIRST_ROW}:A{last}", f"{sheet}H{FIRST_ROW}:H{last}"
     found: dict[str, str | Formula] = {VERDICT: Formula(sheet + _VERDICT_CELL)}
     for table in PROVED:
-        name = words.term(f"{table}_sheet")
-        wrong, given = (f'COUNTIFS({rows},"{name}",{values},"{words.term(each)}")'
-                        for each in ("wrong", "given"))  # fmt: skip
+        name = words(f"workbook.sheet.{table}")
+        wrong, given = (f'COUNTIFS({rows},"{name}",{values},"{words(each)}")'
+                        for each in ("proof.wrong", "proof.given"))  # fmt: skip
         total = f'COUNTIF({rows},"{name}")'
         found[f"{VERDICT}:{table}"] = Formula(
-            f'{total}-{given}&"{words.term("checked")}"&{wrong}&"{words.term("differing")}"'
-            f'&{given}&"{words.term("quoted")}"'
+            f'{total}-{given}&"{words("proof.checked")}"&{wrong}&"{words("proof.differing")}"'
+            f'&{given}&"{words("proof.quoted")}"'
         )
     return found
 
@@ -111,28 +116,28 @@ def _write_checks(proof: Proof, look: Look, rows: Rows, page: Any) -> None:
     page.row_dimensions[1].height, page.row_dimensions[HEADING_ROW].height = 22, 32
     page.auto_filter.ref = f"A{HEADING_ROW}:{get_column_letter(len(COLUMNS))}{last}"
     page.print_title_rows = f"{HEADING_ROW}:{HEADING_ROW}"
-    verdict, wrong = f"H{FIRST_ROW}:H{last}", words.term("wrong")
+    verdict, wrong = f"H{FIRST_ROW}:H{last}", words("proof.wrong")
     page.conditional_formatting.add(
         f"A{FIRST_ROW}:H{last}",
         FormulaRule(formula=[f'$H{FIRST_ROW}="{wrong}"'], fill=WRONG),
     )
-    for formula, fill in ((f'$B$1="{words.term("right")}"', RIGHT), ('$B$1<>""', WRONG)):
+    for formula, fill in ((f'$B$1="{words("proof.right")}"', RIGHT), ('$B$1<>""', WRONG)):
         page.conditional_formatting.add(
             "B1", FormulaRule(formula=[formula], fill=fill, stopIfTrue=True)
         )
     count = f'COUNTIF({verdict},"{wrong}")'
-    text = Formula(f'IF({count}=0,"{words.term("right")}",{count}&"{words.term("rows_wrong")}")')
+    text = Formula(f'IF({count}=0,"{words("proof.right")}",{count}&"{words("proof.rows_wrong")}")')
     left_out = sum(block.count for block in proof.checks.left_out)
     given = Formula(
-        f'COUNTIF({verdict},"{words.term("given")}")+{left_out}&"{words.term("rows_given")}"'
+        f'COUNTIF({verdict},"{words("proof.given")}")+{left_out}&"{words("proof.rows_given")}"'
     )
-    page.append([cell(page, words.term("proof_sheet"), font=VERDICT_FONT),
+    page.append([cell(page, words("workbook.sheet.proof"), font=VERDICT_FONT),
                  cell(page, text, font=VERDICT_FONT), cell(page, given)])  # fmt: skip
-    page.append([cell(page, words.term("tolerance")),
+    page.append([cell(page, words("proof.tolerance")),
                  cell(page, TOLERANCE, number_format="0E+00", alignment=LEFT),
-                 cell(page, words.term("tolerance_note"), font=NOTE_FONT)])  # fmt: skip
-    note = "proof_note" if proof.every_bar else "proof_days_note"
-    page.append([cell(page, words.term(note), font=NOTE_FONT)])
+                 cell(page, words("proof.tolerance_note"), font=NOTE_FONT)])  # fmt: skip
+    note = "proof.note" if proof.every_bar else "proof.days_note"
+    page.append([cell(page, words(note), font=NOTE_FONT)])
     page.append([header_cell(page, name, look, first=not place)
                  for place, (name, _) in enumerate(COLUMNS)])  # fmt: skip
     _stream(proof, look, rows, page)

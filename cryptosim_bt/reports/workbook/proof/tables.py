@@ -33,7 +33,7 @@ def _add_trades(proof: Proof) -> None:
     trades, steps = proof.result.trades, proof.steps
     sheet = proof.places.sheet("steps")
     spans = [steps.rows_of[number] for number in trades["transaction"].tolist()]
-    names = [f"{proof.words.term('trade')} {number}" for number in trades["id"].tolist()]
+    names = [f"{proof.words('proof.trade')} {number}" for number in trades["id"].tolist()]
 
     def total(column: str) -> OfRow:
         return lambda row: f"SUM({sheet}{steps.area(column, spans[row])})"
@@ -121,7 +121,7 @@ def _of_event(proof: Proof, column: str, *, is_funding: bool) -> OfRow:
 def _add_fills(proof: Proof) -> None:
     fills = proof.result.fills
     every = list(range(len(fills)))
-    names = [f"{proof.words.term('fill')} {row + 1}" for row in every]
+    names = [f"{proof.words('proof.fill')} {row + 1}" for row in every]
     for column, name, rows in (
         ("fee", "event_fee", every),
         # Of an entry the ledger has none of these: blank, which a formula reads as 0.
@@ -136,7 +136,7 @@ def _add_fills(proof: Proof) -> None:
 
 def _add_funding(proof: Proof) -> None:
     rows = list(range(len(proof.result.funding)))
-    names = [f"{proof.words.term('funding')} {row + 1}" for row in rows]
+    names = [f"{proof.words('proof.funding')} {row + 1}" for row in rows]
     for column, kind, name in (
         ("contracts", "contracts", "event_contracts"),
         ("payment", "money", "event_payment"),
@@ -149,7 +149,7 @@ def _add_funding(proof: Proof) -> None:
 # ---------------------------------------------------------------------- bars
 def _add_bars(proof: Proof) -> None:
     rows: list[int] = proof.bars.tolist()
-    name = proof.words.term("bar")
+    name = proof.words("proof.bar")
 
     def ledger(column: str) -> OfRow:
         return lambda row: proof.ledger_cell(column, proof.event_of(row))

@@ -1,0 +1,176 @@
+"""How working orders fill and end, and what that does to those that hang on them.
+
+An order that ends takes its rivals (OCO) and its bracket with it at once; children of a bracket
+wake with the next bar (R12). What hangs together, `brackets.py` knows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from cryptosim_bt.accounting.contracts import Side
+from cryptosim_bt.accounting.orders import Liquidity, OrderEnd
+from cryptosim_bt.exchange.ambiguity import ENTRY_AND_EXIT
+from cryptosim_bt.exchange.exchange_state import ExchangeState
+from cryptosim_bt.exchange.order_book import NEVER_MS, SIZE_TOLERANCE, Order
+from cryptosim_bt.exchange.order_try import Match, try_order
+from cryptosim_bt.exchange.posting import Posted, Posting
+
+_OTHER_SIDE = "the other side of its bracket filled"
+
+
+class OrderLives:
+    """Fills and ends orders.
+
+    Parameters
+    ----------
+    state
+        Of the exchange.
+    posting
+        Posts fills to its account.
+
+    Attributes
+    ----------
+    made
+        Children whose parent has filled in this bar, and how it did.
+    """
+
+    def __init__(self, state: ExchangeState, posting: Posting) -> None:
+        self._state = state
+        self._posting = posting
+        self.made: list[tuple[Order, Match]] = []
+
+    # ------------------------------------------------------------------ begin
+    def accept(self, order: Order, *, asleep: bool = False) -> None:
+        """Put an order to work, from the bar on that its way to the exchange allows (R12, R41)."""
+        state = self._state
+        order.active_ms = NEVER_MS if asleep else state.first_active_ms()
+        order.made_ms, order.made_in, order.made_at = state.time_ms, state.step, state.stand
+        state.book.add(order)
+        state.quiet = None
+
+    # ------------------------------------------------------------------ fill
+    def fill(self, order: Order, match: Match) -> Posted:
+        """Fill an order as far as the bar can, and tell of it."""
+        was_stop = order.is_stop
+        posted = self._posting.fill(order, match)
+        if posted.executions:
+            self._filled(order, posted, match)
+        if order.alive and posted.end is not None:
+            self.end(order, *posted.end)
+        if self._state.account.flat:
+            # A stop that slipped past the account's end: nothing is left to liquidate.
+            self._state.settle_shortfall()
+        if was_stop and order.alive:
+            self._state.listener.triggered(order)  # R37
+        return posted
+
+    def fill_at_limit(self, order: Order) -> None:
+        """Fill an order whole, at its limit, maker, at the close of the bar that sent it."""
+        state = self._state
+        posted = self._posting.post(
+            order, order.contracts, order.limit, Liquidity.MAKER, state.time_ms
+        )
+        self._filled(order, posted)
+        if state.account.flat:
+            state.settle_shortfall()
+
+    def _filled(self, order: Order, posted: Posted, match: Match | None = None) -> None:
+        whole = order.contracts <= 0.0
+        if whole:
+            self._state.book.remove(order)
+        self._state.listener.filled(order, posted.executions)
+        if order.role is not None or match is None:
+            return  # a book knows by itself what its fills end
+        relations = self._state.relations
+        self._end_others(relations.take_rivals(order.key), "another of its OCO group filled")
+        if relations.is_child(order.key):
+            if whole:
+                self._end_others(relations.take_bracket(order.key), _OTHER_SIDE)
+            else:
+                for key in relations.siblings(order.key):
+                    self._shrink(key, posted)
+        elif whole:
+            self._bear(relations.take_children(order.key), match)
+
+    def _shrink(self, key: int, posted: Posted) -> None:
+        """Take off a bracket's order what its sibling has filled: both close the same contracts."""
+        order = self._find(key)
+        if order is None:
+            return
+        contracts = 0.0
+        for execution in posted.executions:
+            contracts += execution.contracts
+        left = order.contracts - contracts
+        if left <= SIZE_TOLERANCE * contracts:
+            self._state.relations.leave(key)
+            self.end(order, OrderEnd.CANCELLED, _OTHER_SIDE)
+        else:
+            order.contracts = left
+            self._state.listener.resized(order)
+
+    # ------------------------------------------------------------------ children
+    def _bear(self, keys: Sequence[int], entry: Match) -> None:
+        """Wake the children of a parent that this bar has filled."""
+        self._wake(keys)
+        for order in map(self._find, keys):
+            if order is None:
+                continue
+            self.made.append((order, entry))
+            self.note_own_exit(order)
+
+    def note_own_exit(self, order: Order) -> bool:
+        """Note where a bar reaches what its own entry has made (R43); R12 leaves it untaken."""
+        state = self._state
+        reached = try_order(order, state.bar, state.matcher, state.previous).match is not None
+        if reached:
+            state.note_ambiguous(ENTRY_AND_EXIT)
+        return reached
+
+    def _wake(self, keys: Sequence[int], most: float = math.inf) -> None:
+        """Let children work from the next bar on (R12, R41), for so many contracts at most."""
+        for order in map(self._find, keys):
+            if order is None:
+                continue
+            state = self._state
+            order.active_ms = state.first_active_ms()
+            order.made_ms, order.made_in, order.made_at = state.time_ms, state.step, state.stand
+            state.book.heed_time(order)
+            state.quiet = None
+            if order.contracts > most:
+                order.contracts = most
+                self._state.listener.resized(order)
+
+    # ------------------------------------------------------------------ end
+    def end(self, order: Order, end: OrderEnd, reason: str) -> None:
+        """End an order, then its rivals, then the rest of its bracket.
+
+        Where it was a parent that had filled in part, the children guard that part.
+        """
+        self._state.book.remove(order)
+        self._state.quiet = None
+        self._state.listener.ended(order, end, reason)
+        if order.role is not None:
+            return
+        relations = self._state.relations
+        self._end_others(relations.take_rivals(order.key), "another of its OCO group ended")
+        if order.opened and not relations.is_child(order.key):
+            self._wake(relations.take_children(order.key), order.opened)
+        else:
+            self._end_others(relations.take_bracket(order.key), "its bracket ended")
+
+    def cancel_sides(self, sides: Sequence[Side], reason: str) -> None:
+        """End every order of the sides, and those of the net position."""
+        for order in self._state.book.working():
+            if order.alive and (order.side is None or order.side in sides):
+                self.end(order, OrderEnd.CANCELLED, reason)
+
+    def _end_others(self, keys: Sequence[int], reason: str) -> None:
+        for key in keys:
+            other = self._find(key)
+            if other is not None:
+                self.end(other, OrderEnd.CANCELLED, reason)
+
+    def _find(self, key: int) -> Order | None:
+        return self._state.book.unnamed.get(key)

@@ -1,0 +1,262 @@
+"""What a bar makes of one order: whether it triggers and fills, and at which price (R14-R16).
+
+Functions without backtrader, account or clock; nothing changes an order but `outlast`. The rules
+are those that a backtrader strategy knows from stock BackBroker, so that it sees the same fills
+here; slippage, the touch of a limit and how much a bar fills are those of `FillRules`.
+
+========================  ==========================================================================
+type                      fills
+========================  ==========================================================================
+market                    at the open
+close                     at the close of the session's last bar
+limit                     at the open if that is better and R15 lets it, else at the limit
+stop, trailing stop       at the open if that lies beyond the trigger, else at the trigger
+stop limit (also          triggered like a stop, then a limit; within the bar of the trigger only
+trailing)                 where it is certain that price met the limit after the trigger
+========================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+from cryptosim_bt.accounting.orders import Liquidity, Role
+from cryptosim_bt.exchange.fill_rules import Bar, BarValues, Matcher
+from cryptosim_bt.exchange.order_book import Order
+from cryptosim_bt.exchange.order_types import TRAILING, OrderType, rounded_limit
+
+# Before a run's first bar there is none.
+NO_BAR = Bar(-(1 << 62), *[math.nan] * 9)
+# R15: only what a signal placed may fill at the open, of a book's orders.
+_FROM_SIGNAL = frozenset({Role.ENTRY, Role.SIGNAL_EXIT})
+
+
+class Match(NamedTuple):
+    """A fill that a bar gives.
+
+    ``at_open``: it is the bar's first event. ``before_end``: price surely still went on to the
+    bar's end against the trader (R16), as after the open or after a limit met on the way there.
+    ``bar`` is the one whose volume it takes: that of a close order may be the bar before.
+    ``market`` is where the market stood, in the bar that gives it: without slippage.
+    """
+
+    price: float
+    liquidity: Liquidity
+    at_open: bool
+    before_end: bool
+    bar: Bar
+    market: float
+
+
+class OrderTry(NamedTuple):
+    """What a bar makes of an order: a fill, or the reason for which the venue cancels it, if any.
+
+    ``triggered``: the bar has triggered a stop limit, which goes on as a limit if it does not fill.
+    """
+
+    match: Match | None = None
+    refusal: str | None = None
+    triggered: bool = False
+
+
+_NOTHING = OrderTry()
+
+
+def try_order(order: Order, bar: Bar, matcher: Matcher, previous: BarValues = NO_BAR) -> OrderTry:
+    """Try an order that takes part in a bar; ``previous`` is the bar before.
+
+    The order stays as it is: who does not fill it lets it `outlast` the bar.
+    """
+    return _TRIES[order.kind](order, bar, matcher, previous)
+
+
+def outlast(order: Order, tried: OrderTry, bar: Bar, matcher: Matcher) -> None:
+    """Change an order as a bar does that has not filled it: stops trigger, and trail its close."""
+    if tried.triggered:
+        order.triggered = True
+    elif order.triggered:
+        return
+    if order.kind in TRAILING:
+        follow(order, bar.close, matcher)
+
+
+def trail_on(order: Order, bar: Bar, matcher: Matcher) -> None:
+    """Let a trailing stop that still waits follow a bar's close, and nothing else."""
+    if order.kind in TRAILING and order.waits_for_trigger:
+        follow(order, bar.close, matcher)
+
+
+def follow(order: Order, close: float, matcher: Matcher) -> None:
+    """Move a trailing stop after a close.
+
+    The trigger stands ``amount``, or ``fraction * close``, above the close (buy) or below it
+    (sell); it moves towards the market only. Rounded to the tick, away from the market.
+    """
+    trail, instrument = order.trail, matcher.instrument
+    if trail is None:
+        return
+    distance = trail.amount or close * trail.fraction
+    if order.is_buy:
+        trigger = instrument.price_up(close + distance)
+        moves = trigger < order.trigger
+    else:
+        trigger = instrument.price_down(close - distance)
+        moves = trigger > order.trigger
+    if not moves:
+        return
+    order.trigger = trigger
+    if order.kind is OrderType.TRAILING_STOP_LIMIT:
+        order.limit = rounded_limit(trigger - trail.limit_offset, instrument, is_buy=order.is_buy)
+
+
+def taken_at(price: float, order: Order, bar: Bar, matcher: Matcher) -> Match:
+    """Return the fill of a stop that price meets within a bar, slipped (R16)."""
+    slipped = matcher.slipped(price, bar, is_buy=order.is_buy)
+    # The bar's other end may have come before the trigger.
+    return Match(slipped, Liquidity.TAKER, at_open=False, before_end=False, bar=bar, market=price)
+
+
+def taken_limit(order: Order, price: float, bar: Bar, matcher: Matcher) -> Match | None:
+    """Return the fill of a limit that takes at a price, slipped no farther than itself, if it does.
+
+    A stop limit's, as it is triggered there.
+    """
+    if order.limit < price if order.is_buy else order.limit > price:
+        return None
+    taken = taken_at(price, order, bar, matcher)
+    bounded = min if order.is_buy else max
+    return taken._replace(price=bounded(order.limit, taken.price))
+
+
+def met_after_entry(order: Order, entry: Match, bar: Bar, matcher: Matcher) -> Match | None:
+    """Return the fill of a limit that the entry before it in the bar made.
+
+    At its limit; where the market stood beyond that when the entry filled, at once and there, as
+    a limit beyond the open fills at the open. A book's take-profit fills at its limit (R15).
+    """
+    if order.kind is not OrderType.LIMIT:
+        return None
+    if not matcher.reaches(order.limit, bar, is_buy=order.is_buy):
+        return None
+    if order.role is None:
+        beyond = entry.market < order.limit if order.is_buy else entry.market > order.limit
+        if beyond and order.post_only:
+            return None  # it is refused with the next bar
+        if beyond and matcher.rules.price_improvement:
+            return entry._replace(price=entry.market, liquidity=Liquidity.TAKER, bar=bar)
+    return _resting(order, bar, at_open=False)
+
+
+# ---------------------------------------------------------------------- one function a type
+def _market(order: Order, bar: Bar, matcher: Matcher, _: BarValues) -> OrderTry:
+    return OrderTry(_taken_at_open(order, bar, matcher))
+
+
+def _taken_at_open(order: Order, bar: Bar, matcher: Matcher) -> Match:
+    price = matcher.slipped(bar.open, bar, is_buy=order.is_buy)
+    return Match(price, Liquidity.TAKER, at_open=True, before_end=True, bar=bar, market=bar.open)
+
+
+def _close(order: Order, bar: Bar, matcher: Matcher, previous: BarValues) -> OrderTry:
+    # Bars are named by their open time, so the session's last bar is known by the first one
+    # after it; the order then gets the close before. An order that has seen no bar of its session
+    # gets the close of this one.
+    if bar.time_ms < order.session_end_ms:
+        return _NOTHING
+    past = previous[0] >= order.active_ms and bar.time_ms > order.session_end_ms
+    last = Bar(*previous) if past else bar
+    slipped = matcher.slipped(last.close, last, is_buy=order.is_buy)
+    market = bar.open if past else bar.close
+    match = Match(slipped, Liquidity.TAKER, at_open=past, before_end=past, bar=last, market=market)
+    return OrderTry(match)
+
+
+def _limit(order: Order, bar: Bar, matcher: Matcher, previous: BarValues) -> OrderTry:
+    if not order.triggered and previous[0] < order.active_ms and order.filled_ms is None:
+        return _arriving_limit(order, bar, matcher)
+    if not matcher.reaches(order.limit, bar, is_buy=order.is_buy):
+        return _NOTHING
+    beyond = _opens_beyond(order, bar)
+    # R15: a book's orders only as they arrive; any other gets the open after a gap, too.
+    if beyond and order.role is None and matcher.rules.price_improvement:
+        return OrderTry(_at_the_open(order, bar, Liquidity.MAKER))
+    return OrderTry(_resting(order, bar, at_open=beyond))
+
+
+def _arriving_limit(order: Order, bar: Bar, matcher: Matcher) -> OrderTry:
+    """Try a limit in the first bar in which it takes part: beyond the open it takes (R15)."""
+    beyond = _opens_beyond(order, bar)
+    if beyond and order.post_only:
+        return OrderTry(refusal="post_only: the order would have taken liquidity")
+    if not matcher.reaches(order.limit, bar, is_buy=order.is_buy):
+        return _NOTHING
+    improves = order.role is None or order.role in _FROM_SIGNAL
+    if beyond and improves and matcher.rules.price_improvement:
+        return OrderTry(_at_the_open(order, bar, Liquidity.TAKER))
+    return OrderTry(_resting(order, bar, at_open=beyond))
+
+
+def _opens_beyond(order: Order, bar: Bar) -> bool:
+    return bar.open < order.limit if order.is_buy else bar.open > order.limit
+
+
+def _at_the_open(order: Order, bar: Bar, liquidity: Liquidity) -> Match:
+    return Match(bar.open, liquidity, at_open=True, before_end=True, bar=bar, market=bar.open)
+
+
+def _resting(order: Order, bar: Bar, *, at_open: bool) -> Match:
+    market = bar.open if at_open else order.limit
+    return Match(
+        order.limit, Liquidity.MAKER, at_open=at_open, before_end=True, bar=bar, market=market
+    )
+
+
+def _stop(order: Order, bar: Bar, matcher: Matcher, _: BarValues) -> OrderTry:
+    if order.met_by(bar.open):
+        return OrderTry(_taken_at_open(order, bar, matcher))
+    if order.met_by(bar.high if order.is_buy else bar.low):
+        return OrderTry(taken_at(order.trigger, order, bar, matcher))
+    return _NOTHING
+
+
+def _stop_limit(order: Order, bar: Bar, matcher: Matcher, previous: BarValues) -> OrderTry:
+    if order.triggered:
+        return _limit(order, bar, matcher, previous)
+    if order.met_by(bar.open):
+        # A marketable limit from the open on.
+        return _arriving_limit(order, bar, matcher)._replace(triggered=True)
+    if order.met_by(bar.high if order.is_buy else bar.low):
+        return OrderTry(_after_trigger(order, bar, matcher), triggered=True)
+    return _NOTHING
+
+
+def _after_trigger(order: Order, bar: Bar, matcher: Matcher) -> Match | None:
+    """Return the fill of a stop limit that was triggered within the bar, where it is certain.
+
+    A limit beyond the trigger takes at once, at the trigger. Otherwise price has to come back to
+    the limit, which is certain only if the bar also closes there after having moved away first.
+    """
+    if order.is_buy:
+        takes, returns = order.limit >= order.trigger, bar.open > bar.close
+        certain = returns and order.limit >= bar.close
+    else:
+        takes, returns = order.limit <= order.trigger, bar.open <= bar.close
+        certain = returns and order.limit <= bar.close
+    if takes:
+        return taken_limit(order, order.trigger, bar, matcher)
+    if certain:
+        return _resting(order, bar, at_open=False)._replace(before_end=False)
+    return None
+
+
+_TRIES: dict[OrderType, Callable[[Order, Bar, Matcher, BarValues], OrderTry]] = {
+    OrderType.MARKET: _market,
+    OrderType.CLOSE: _close,
+    OrderType.LIMIT: _limit,
+    OrderType.STOP: _stop,
+    OrderType.STOP_LIMIT: _stop_limit,
+    OrderType.TRAILING_STOP: _stop,
+    OrderType.TRAILING_STOP_LIMIT: _stop_limit,
+}

@@ -1,0 +1,342 @@
+"""The steps of a bar for orders that do not say what they are for: of a strategy without a book.
+
+By the rules each is tried in the order of acceptance, against the whole bar: what came first within
+it is not asked where it changes no fill, as stock BackBroker does it. Orders that work against each
+other go as the bar tells, and so does a bar that would liquidate what is held. The other orders of
+events are judged by what is held once the open has decided (docs/order-types.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from cryptosim_bt.accounting.orders import OrderEnd
+from cryptosim_bt.exchange.ambiguity import Purpose, Reached, purpose
+from cryptosim_bt.exchange.bar_steps import BarSteps
+from cryptosim_bt.exchange.exchange_state import OPEN, WALKS
+from cryptosim_bt.exchange.order_book import Order
+from cryptosim_bt.exchange.order_try import (
+    Match,
+    met_after_entry,
+    outlast,
+    taken_limit,
+    trail_on,
+)
+from cryptosim_bt.exchange.order_types import OrderType
+from cryptosim_bt.exchange.walk import ENTRY, EXIT, LIQUIDATION, Limits, Met
+
+Choice = Callable[[Order, Match], bool]
+
+
+class PlainSteps(BarSteps):
+    """What `docs/order-types.md` says of a bar, R49."""
+
+    # ------------------------------------------------------------------ R43
+    def note_ambiguity(self) -> None:
+        """List the bar where the orders that it would fill leave something open."""
+        self._lives.made.clear()
+        if len(self._book.unnamed) < 2 and not self._endangered():
+            return
+        reached = []
+        for order in self._fillable(self._book.unnamed):
+            match = None if self._expired(order) else self._attempt(order).match
+            if match is not None:
+                reached.append(Reached(order, match.at_open))
+        if reached:
+            self._note(reached)
+
+    # ------------------------------------------------------------------ rules
+    def endangered_walks(self) -> None:
+        """Go as price goes where what is held is liquidated: open, down, up (R13)."""
+        self._state.step = WALKS
+        if self._endangered():
+            self._liquidation.at(self._state.bar.mark_open)
+            self._try_each(_is_at_open)
+            self._liquidation.at(self._state.bar.mark_open)
+            for falling in (True, False):
+                if self._liquidation.endangered(self._state.bar.open, falling=falling):
+                    self._walk(self._state.bar.open, falling=falling)
+
+    def the_rest(self) -> None:
+        """Try each order in the order of acceptance, as the bar's last word."""
+        self._try_each(walks=True)
+
+    # ------------------------------------------------------------------ the other orders (R42)
+    def at_open(self) -> None:
+        """Fill what fills at the open; what that makes works in the rest of the bar (R12)."""
+        state = self._state
+        state.step, state.stand = OPEN, state.bar.open
+        self._try_each(_is_at_open)
+        self._liquidation.at(state.bar.mark_open)
+        state.step = WALKS
+
+    def walks(self) -> None:
+        """Go down to the low, then up to the high."""
+        for falling in (True, False):
+            self._walk(self._state.bar.open, falling=falling)
+
+    def limit_exits(self) -> None:
+        """Fill limits that exit."""
+        self._try_each(self._is_limit_exit)
+
+    def stop_exits(self) -> None:
+        """Fill stops that exit, stop limits among them."""
+        self._try_each(self._is_stop_exit)
+
+    def certain_entries(self) -> None:
+        """Fill entries but by a stop, which may have come after the adverse end: at best it did."""
+        self._try_each(self._is_certain_entry, walks=True)
+
+    def entries(self) -> None:
+        """Fill entries."""
+        self._try_each(self._is_entry, walks=True)
+
+    def exits_of_entries(self) -> None:
+        """Fill the limits that an entry of this bar has made, where the bar reaches them."""
+        self._fill_made(lambda _: True)
+
+    def exits_at_close(self) -> None:
+        """Fill the limits that an entry of this bar has made, where its close touches them."""
+        state = self._state
+        self._fill_made(lambda order: state.matcher.touches(
+            state.bar.close, order.limit, is_buy=order.is_buy
+        ))  # fmt: skip
+
+    def _fill_made(self, chosen: Callable[[Order], bool]) -> None:
+        if self._state.matcher.rules.latency_ms:
+            return  # none has arrived (R41)
+        for order, entry in list(self._lives.made):
+            if order.alive and order.filled_ms is None and order.kind is OrderType.LIMIT:
+                match = met_after_entry(order, entry, self._state.bar, self._state.matcher)
+                if match is not None and chosen(order):
+                    self._lives.fill(order, match)
+
+    def path(self) -> None:
+        """Follow the way that R42 assumes; then what waits for the bar's end."""
+        for order in self._due():
+            if order.kind is OrderType.MARKET:
+                self._try(order)
+        for stretch in self._stretches(self._fill_limit):
+            stretch.follow(
+                self._stops_on_path,
+                lambda: Limits(EXIT, [each for each in self._limits() if self._exits(each)]),
+                lambda: Limits(ENTRY, [each for each in self._limits() if not self._exits(each)]),
+            )
+        for order in self._due():
+            if order.kind is OrderType.CLOSE:
+                self._try(order)
+            elif not self._made_now(order):
+                trail_on(order, self._state.bar, self._state.matcher)
+        self._state.quiet = None
+
+    # ------------------------------------------------------------------ trying
+    def _due(self) -> Iterator[Order]:
+        """Yield the orders that the bar may still fill, each as it stands then; end the expired."""
+        for order in list(self._book.unnamed.values()):
+            if order.alive and self._expired(order):
+                self._lives.end(order, OrderEnd.EXPIRED, "its time had passed")
+            if self._state.fills_now(order):
+                yield order
+
+    def _expired(self, order: Order) -> bool:
+        return order.expires_ms is not None and self._state.time_ms >= order.expires_ms
+
+    def _try_each(self, chosen: Choice | None = None, *, walks: bool = False) -> None:
+        """Fill the orders that are chosen; without a choice it is the bar's end for all of them.
+
+        ``walks``: test what lies on the way to the adverse end after each entry (R16); otherwise
+        that is left to the walks to come.
+        """
+        for order in self._due():
+            self._try(order, chosen, walks=walks)
+
+    def _try(self, order: Order, chosen: Choice | None = None, *, walks: bool = False) -> None:
+        state = self._state
+        tried = self._attempt(order)
+        match = tried.match
+        if chosen is not None and (match is None or not chosen(order, match)):
+            return
+        if match is None:
+            if tried.refusal is not None:
+                self._lives.end(order, OrderEnd.CANCELLED, tried.refusal)
+            elif order.kind is not OrderType.LIMIT:
+                outlast(order, tried, state.bar, state.matcher)
+                state.quiet = None
+            return
+        for other in self._earlier(order, match):
+            if state.fills_now(other):
+                self._try(other, chosen, walks=walks)
+        if not state.fills_now(order):
+            return
+        state.stand = match.market
+        opened = self._lives.fill(order, match).opened
+        if opened and walks:
+            self._walk_after(order, match)
+        if order.alive and match.bar is not state.bar:
+            # The rest of a close order, whose session ended with the bar before.
+            self._try(order, chosen, walks=walks)
+
+    # ------------------------------------------------------------------ orders against each other
+    def _earlier(self, order: Order, match: Match) -> list[Order]:
+        """Return the orders that work against one and that price surely met before it."""
+        if len(self._book.unnamed) < 2:
+            return []
+        found = []
+        for other in self._fillable(self._book.unnamed):
+            if other is order or not self._against(order, other) or self._expired(other):
+                continue
+            theirs = self._attempt(other).match
+            if theirs is not None and self._precedes(other, theirs, order, match):
+                found.append((self._distance(other), other.key, other))
+        return [each for _, _, each in sorted(found, key=lambda each: each[:2])]
+
+    def _against(self, one: Order, other: Order) -> bool:
+        """Tell whether one ends the other, or closes what it opens and no more than is held."""
+        relations = self._state.relations
+        if relations.leader(one.key) == relations.leader(other.key):
+            return True
+        if relations.is_child(one.key) and other.key in relations.siblings(one.key):
+            return relations.is_child(other.key)
+        return _closes_only_what(one, other) or _closes_only_what(other, one)
+
+    def _precedes(self, one: Order, match: Match, other: Order, others: Match) -> bool:
+        if match.at_open or others.at_open:
+            return match.at_open and not others.at_open
+        if _is_below(one) != _is_below(other):
+            return False  # on different walks
+        return self._distance(one) < self._distance(other)
+
+    def _distance(self, order: Order) -> float:
+        """Return how far below or above the open an order is met; negative beyond it."""
+        price = order.trigger
+        if not order.waits_for_trigger:
+            price = self._state.matcher.edge(order.limit, is_buy=order.is_buy)
+        away = price - self._state.bar.open
+        return -away if _is_below(order) else away
+
+    # ------------------------------------------------------------------ walking
+    def _walk(self, start: float, *, falling: bool) -> None:
+        way = self._way(start, self._fill_limit, falling=falling)
+        way.walk(
+            lambda: self._stops_in_walk(falling=falling),
+            lambda danger: self._before(danger, falling=falling),
+        )
+
+    def _before(self, danger: Met, *, falling: bool) -> list[Limits]:
+        """Return the limits that price meets before a stop or liquidation on its way.
+
+        By the rules all; else the entries of the side that the walk hurts and, before a
+        liquidation, exits (R13).
+        """
+        limits = [each for each in self._limits() if each.is_buy == falling]
+        if self._event_order != "rules" and danger.rank != LIQUIDATION:
+            limits = [each for each in limits if self._purpose(each).enters is not None]
+        return [Limits(ENTRY, limits)]
+
+    def _stops_in_walk(self, *, falling: bool) -> list[Order]:
+        """Return the stops that a falling or rising price can meet.
+
+        Those of an entry that has just filled are there at once (R16). Only by the rules there are
+        stops among them that enter; they are entries by R42.
+        """
+        rules = self._event_order == "rules"
+        return [
+            order
+            for order in self._working()
+            if order.is_stop
+            and order.is_buy != falling
+            and (rules or self._made_now(order) or self._exits(order))
+        ]
+
+    def _walk_after(self, entry: Order, match: Match) -> None:
+        """Go on to the adverse end after an entry from which price surely went there (R16).
+
+        By the rules only where liquidation lies there. After a stop that was triggered within the
+        bar, or a close, the adverse end may lie before it: only `worst` says that it does not.
+        """
+        falling, worst = entry.opens == "long", self._event_order == "worst"
+        if worst or (
+            match.before_end and self._liquidation.endangered(match.market, falling=falling)
+        ):
+            self._walk(match.market, falling=falling)
+
+    def _endangered(self) -> bool:
+        open_ = self._state.bar.open
+        return any(self._liquidation.endangered(open_, falling=each) for each in (True, False))
+
+    # ------------------------------------------------------------------ what works
+    def _working(self) -> list[Order]:
+        """Return the orders that take part, and those that an entry of this bar has woken."""
+        state = self._state
+        awake = {order.key for order, _ in self._lives.made if order.alive}
+        return [
+            order for order in self._book.unnamed.values()
+            if order.filled_ms != state.time_ms and not self._expired(order)
+            and (state.takes_part(order) or order.key in awake)
+        ]  # fmt: skip
+
+    def _limits(self) -> list[Order]:
+        return [
+            order for order in self._working()
+            if not order.waits_for_trigger and order.limit == order.limit
+        ]  # fmt: skip
+
+    def _stops_on_path(self) -> list[Order]:
+        return [each for each in self._working() if each.waits_for_trigger]
+
+    def _fill_stop(self, stop: Order, price: float) -> None:
+        """Fill a stop that is met; a stop limit takes at once, or is a limit from here on."""
+        if stop.is_stop:
+            super()._fill_stop(stop, price)
+            return
+        stop.triggered, self._state.quiet = True, None
+        match = taken_limit(stop, price, self._state.bar, self._state.matcher)
+        if match is not None:
+            self._lives.fill(stop, match)
+
+    def _fill_limit(self, order: Order) -> None:
+        awake = next((entry for each, entry in self._lives.made if each is order), None)
+        if awake is None:
+            self._try(order)
+            return
+        match = met_after_entry(order, awake, self._state.bar, self._state.matcher)
+        if match is None:
+            order.filled_ms = self._state.time_ms  # refused with the next bar
+        else:
+            self._lives.fill(order, match)
+
+    # ------------------------------------------------------------------ what orders are for
+    def _purpose(self, order: Order) -> Purpose:
+        return purpose(order, self._held())
+
+    def _exits(self, order: Order) -> bool:
+        return self._purpose(order).exits is not None
+
+    def _is_limit_exit(self, order: Order, _: Match) -> bool:
+        return not order.waits_for_trigger and self._exits(order)
+
+    def _is_stop_exit(self, order: Order, _: Match) -> bool:
+        return order.waits_for_trigger and self._exits(order)
+
+    def _is_entry(self, order: Order, _: Match) -> bool:
+        return not self._exits(order)
+
+    def _is_certain_entry(self, order: Order, match: Match) -> bool:
+        return match.before_end and self._is_entry(order, match)
+
+
+def _is_at_open(_: Order, match: Match) -> bool:
+    return match.at_open
+
+
+def _is_below(order: Order) -> bool:
+    """Tell whether an order lies on the walk down: buy limits and sell stops do."""
+    return order.is_buy != order.waits_for_trigger
+
+
+def _closes_only_what(closing: Order, opening: Order) -> bool:
+    """Tell whether one order closes what another opens, and can close no more than is held."""
+    if not (closing.reduce_only or closing.side == closing.closes):
+        return False
+    opens = not opening.reduce_only and opening.side in (None, opening.opens)
+    return opens and opening.opens == closing.closes
