@@ -25,7 +25,7 @@ from cryptosim_bt.backtest.strategy_mode import check_mode
 from cryptosim_bt.config.keys import VENUE_TIERS
 from cryptosim_bt.config.settings import Settings, data_directory
 from cryptosim_bt.config.simulation import SimulationSettings, simulation_settings
-from cryptosim_bt.data.bars import select_window
+from cryptosim_bt.data.bars import COLUMNS, select_window
 from cryptosim_bt.data.feed import DataSource, Feed
 from cryptosim_bt.data.funding import (
     FundingSchedule,
@@ -38,7 +38,7 @@ from cryptosim_bt.data.store import Store
 from cryptosim_bt.data.store.records import kept_maintenance
 from cryptosim_bt.data.timeframe import iso_utc, milliseconds
 from cryptosim_bt.errors import PluginError
-from cryptosim_bt.exchange.matching_bars import MatchingBars
+from cryptosim_bt.exchange.matching_bars import MatchingArrays, MatchingBars
 from cryptosim_bt.plugins.analyzer import ReportAnalyzer
 from cryptosim_bt.plugins.failures import failures_of
 from cryptosim_bt.plugins.parameters import checked_parameters
@@ -62,6 +62,39 @@ class ResolvedPlugins:
     params: SimpleNamespace
     feed: type[Feed]
     analyzers: Mapping[str, type[ReportAnalyzer]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunArrays:
+    """What a run reads bar by bar, as arrays; n bars of the strategy, warm-up and window.
+
+    Attributes
+    ----------
+    times_ms : int64, n
+        When each bar opens, since 1970-01-01 UTC.
+    days : int64, n
+        The local day on which it opens, counted from 1970-01-01 in the run's time zone (R25).
+    bars : float64, 5 x n
+        Rows of open, high, low, close, volume, the volume as the data give it.
+    signals : int8, n
+        Signals of R5; None for a strategy that decides bar by bar.
+    size_atr, stop_atr : float64, n
+        Average true ranges of sizes and stops; None where none is used.
+    matching : MatchingArrays
+        The bars that match orders: finer ones, or those of the window; with mark and volume.
+    funding_times_ms, funding_rates : int64 and float64, one a funding time
+        In order of time.
+    """
+
+    times_ms: np.ndarray
+    days: np.ndarray
+    bars: np.ndarray
+    signals: np.ndarray | None
+    size_atr: np.ndarray | None
+    stop_atr: np.ndarray | None
+    matching: MatchingArrays
+    funding_times_ms: np.ndarray
+    funding_rates: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -94,6 +127,25 @@ class Prepared:
     def atr(self, period: int) -> list[float] | None:
         """Return the average true range of each bar; None for a period of 0, where none is used."""
         return average_true_range(self.bars, period) if period else None
+
+    def arrays(self) -> RunArrays:
+        """Return what the run reads bar by bar, as arrays."""
+        opens = pd.DatetimeIndex(self.bars.index).as_unit("ms")
+        local = opens.tz_convert(self.settings.zone).tz_localize(None)
+        matching = self.matching or MatchingBars(self.window, None, None)
+        periods = (self.simulation.size_atr_period, self.simulation.stop_atr_period)
+        size_atr, stop_atr = (np.array(self.atr(each)) if each else None for each in periods)
+        return RunArrays(
+            times_ms=opens.asi8,
+            days=local.to_numpy("datetime64[D]").astype(np.int64),
+            bars=self.bars[list(COLUMNS)].to_numpy(np.float64).T,
+            signals=None if self.signals is None else np.array(self.signals, dtype=np.int8),
+            size_atr=size_atr,
+            stop_atr=stop_atr,
+            matching=matching.arrays,
+            funding_times_ms=np.array([time_ms for time_ms, _ in self.funding], dtype=np.int64),
+            funding_rates=np.array([rate for _, rate in self.funding], dtype=np.float64),
+        )
 
     @property
     def window(self) -> pd.DataFrame:

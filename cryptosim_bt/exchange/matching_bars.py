@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from cryptosim_bt.exchange.fill_rules import BarValues
 
-_PRICES = ("open", "high", "low", "close")
+_PRICES = ["open", "high", "low", "close"]
+
+
+class MatchingArrays(NamedTuple):
+    """The bars that match orders: ``trades`` and ``mark`` are rows of open, high, low, close.
+
+    ``times_ms`` is int64, all others float64; ``volume`` is in contracts, inf where it limits no
+    fill; ``mark`` is ``trades`` where the last price stands for it.
+    """
+
+    times_ms: np.ndarray
+    trades: np.ndarray
+    mark: np.ndarray
+    volume: np.ndarray
 
 
 class MatchingBars:
@@ -29,14 +43,15 @@ class MatchingBars:
     def __init__(
         self, bars: pd.DataFrame, mark: pd.DataFrame | None, volume: np.ndarray | None
     ) -> None:
-        self._times: list[int] = pd.DatetimeIndex(bars.index).as_unit("ms").asi8.tolist()
-        trades = [bars[name].to_numpy(np.float64).tolist() for name in _PRICES]
-        marks = trades
-        if mark is not None:
-            marks = [mark[name].to_numpy(np.float64).tolist() for name in _PRICES]
-        volumes = [math.inf] * len(bars) if volume is None else volume.tolist()
+        times = pd.DatetimeIndex(bars.index).as_unit("ms").asi8
+        trades = bars[_PRICES].to_numpy(np.float64).T
+        marks = trades if mark is None else mark[_PRICES].to_numpy(np.float64).T
+        volumes = np.full(len(bars), math.inf) if volume is None else volume
+        self.arrays = MatchingArrays(times, trades, marks, volumes)
+        self._times, prices = times.tolist(), trades.tolist()
+        mark_prices = prices if mark is None else marks.tolist()
         self.has_volume = volume is not None
-        self._columns = (self._times, *trades, *marks, volumes)
+        self._columns = (self._times, *prices, *mark_prices, volumes.tolist())
         self._next = 0
 
     def rewind(self) -> None:
@@ -45,8 +60,8 @@ class MatchingBars:
 
     def mark_range(self, opens_ms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the mark's low and high from each time, one at least in each, to the next."""
-        starts = np.searchsorted(np.array(self._times), opens_ms)
-        highs, lows = (np.array(self._columns[column]) for column in (6, 7))
+        starts = np.searchsorted(self.arrays.times_ms, opens_ms)
+        _, highs, lows, _ = self.arrays.mark
         return np.minimum.reduceat(lows, starts), np.maximum.reduceat(highs, starts)
 
     def between(self, start_ms: int, end_ms: int) -> Iterator[BarValues]:
@@ -56,4 +71,4 @@ class MatchingBars:
             row = self._next
             self._next += 1
             if times[row] >= start_ms:
-                yield tuple(column[row] for column in self._columns)  # type: ignore[misc]
+                yield tuple(column[row] for column in self._columns)
