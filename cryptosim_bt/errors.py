@@ -20,13 +20,45 @@ Every message says where, what was found, and what is allowed or what to do abou
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+# A file or a configuration may hold megabytes where a number belongs: no sentence needs them.
+_SHOWN_VALUE = 200
+_SHOWN_LINE = 1_500
+
+
+def shown(value: object) -> str:
+    """Return a value for a message as Python writes it, cut at 200 characters."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deep; an integer of thousands of digits
+        text = f"a {type(value).__name__} too large to show"
+    return text if len(text) <= _SHOWN_VALUE else f"{text[:_SHOWN_VALUE]}... ({len(text):,} signs)"
+
+
+def listed(names: Iterable[object]) -> str:
+    """Return names for a message with commas between them, cut at 200 characters."""
+    text = ", ".join(map(str, names))
+    return text if len(text) <= _SHOWN_VALUE else f"{text[:_SHOWN_VALUE]}..."
+
+
+def _bounded(line: str) -> str:
+    half = _SHOWN_LINE // 2
+    return line if len(line) <= _SHOWN_LINE else f"{line[:half]} ... {line[-half:]}"
+
 
 class CryptoSimError(Exception):
     """Root of all errors that CryptoSim raises on purpose. Stop the run."""
 
 
 class InputError(CryptoSimError):
-    """The input is wrong and nothing was computed. Fix the input and run again."""
+    """The input is wrong and nothing was computed. Fix the input and run again.
+
+    Its sentences are of bounded length, whatever the input holds.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__("\n".join(map(_bounded, message.split("\n"))))
 
 
 class ConfigError(InputError):

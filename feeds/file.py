@@ -1,60 +1,57 @@
-"""Bars from a file: CSV, plain or compressed, Parquet or Feather."""
+"""Bars from files: CSV or JSON, plain or packed, Parquet or Feather."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Final
 
 import pandas as pd
 
 from cryptosim_bt.data.bars import COLUMNS
 from cryptosim_bt.data.feed import DataRequest, DataSource, Feed
-from cryptosim_bt.data.tabular import Layout, file_sha256, read_table
+from cryptosim_bt.data.table_columns import BARS
+from cryptosim_bt.data.tabular import file_sha256, read_table
 from cryptosim_bt.errors import DataError
 from cryptosim_bt.plugins.registry import register_feed
-
-_LAYOUT: Final = Layout(
-    required={
-        "open": ("open", "o", "openprice"),
-        "high": ("high", "h", "highprice", "max"),
-        "low": ("low", "l", "lowprice", "min"),
-        "close": ("close", "c", "closeprice"),
-    },
-    optional={"volume": ("volume", "vol", "v", "basevolume", "volumebase", "volumebtc")},
-    headerless=COLUMNS,
-)
 
 logger = logging.getLogger(__name__)
 
 
 @register_feed("file")
 class FileFeed(Feed):
-    """Read bars from the file ``data.path``.
+    """Read bars from ``data.path``: a file, a folder, or a list of them.
 
-    Columns go by their usual names in any case (``timestamp``, ``open_time``, ``date``, ...; ``o``,
-    ``vol``, ...), as freqtrade, TradingView, Binance and ccxt write them; rows without a header are
-    time, open, high, low, close, volume. Times are those at which bars open: ISO-8601 (UTC unless
-    they say otherwise) or epoch numbers in s, ms, us or ns. A file without volumes is read with
-    volume 0, and a WARNING says so.
+    CSV, JSON, Parquet and Feather, plain or packed. Columns go by their usual names in any case,
+    English or Korean (``timestamp``, ``open_time``, ...; ``o``, ``vol``, ...), as exchanges and
+    programs write them; rows without a header are in the order that their prices tell. Times are
+    those at which bars open: ISO-8601 or epoch numbers in s, ms, us or ns; without an offset, in
+    ``data.timezone`` (UTC where it is not given). What was done to a file (rows turned round,
+    repeated ones dropped, ...) is said in an INFO line. A file without volumes is read with volume
+    0, and a WARNING says so.
     """
 
     def load(self, request: DataRequest) -> pd.DataFrame:
-        """Return all bars of the file, in its order. Raise `DataError` where it cannot be read."""
-        path = _require_path(request)
-        bars = read_table(path, _LAYOUT)
+        """Return all bars of the files, ascending. Raise `DataError` where one cannot be read."""
+        paths = _require_paths(request)
+        layout = BARS.with_names("volume", f"volume {request.symbol.partition('/')[0]}")
+        bars = read_table(paths, layout, request.zone, request.run_zone)
         if "volume" not in bars.columns:
-            logger.warning("%s: no column for volume; read as 0", path)
+            logger.warning("%s: no column for volume; read as 0", _name(paths))
             bars["volume"] = 0.0
         return bars[list(COLUMNS)]
 
     def describe(self, request: DataRequest) -> DataSource:
-        """Return the file's path and checksum."""
-        path = _require_path(request)
-        return DataSource(source="file", file=str(path), sha256=file_sha256(path))
+        """Return the files' paths and their checksum."""
+        paths = _require_paths(request)
+        return DataSource(source="file", file=_name(paths), sha256=file_sha256(*paths))
 
 
-def _require_path(request: DataRequest) -> Path:
-    if request.path is None:
+def _name(paths: tuple[Path, ...]) -> str:
+    return "; ".join(map(str, paths))
+
+
+def _require_paths(request: DataRequest) -> tuple[Path, ...]:
+    paths = request.paths or (() if request.path is None else (request.path,))
+    if not paths:
         raise DataError("data.path: missing; source: file needs the path of a file with bars")
-    return request.path
+    return paths

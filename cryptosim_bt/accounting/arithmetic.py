@@ -236,11 +236,18 @@ def round10(value: float) -> float:
     return round(value * _TEN_DECIMALS) / _TEN_DECIMALS
 
 
+def on_grid(value: float, step: float) -> float:
+    """Return a multiple of ``step`` without float dust: ten decimals, or more for finer steps."""
+    if step >= 1.0 / _TEN_DECIMALS:
+        return round10(value)
+    return round(value, math.ceil(-math.log10(step)) + 2)
+
+
 def to_step(value: float, step: float, up: bool) -> float:
     """Return the multiple of ``step`` that is next to ``value``, above or below (R8).
 
     A value within 1e-9 (relative) of a multiple is that multiple. ``step`` 0 returns the value
-    as it is; otherwise the result is rounded to 10 decimals.
+    as it is; otherwise the result is rounded to 10 decimals, or to more for a finer step.
     """
     if step == 0.0:
         return value
@@ -248,7 +255,7 @@ def to_step(value: float, step: float, up: bool) -> float:
     nearest = round(steps)
     if abs(steps - nearest) > GRID_TOLERANCE * abs(steps):
         nearest = math.ceil(steps) if up else math.floor(steps)
-    return round10(nearest * step)
+    return on_grid(nearest * step, step)
 
 
 def floor_to_step(value: float, step: float) -> float:
@@ -290,7 +297,7 @@ def limit_edge(is_buy: bool, limit: float, through: bool, tick: float) -> float:
     """Return the price that meets a limit: the limit, or with ``through`` a tick beyond (R13)."""
     if not through or tick == 0.0:
         return limit
-    return round10(limit - tick) if is_buy else round10(limit + tick)
+    return on_grid(limit - tick if is_buy else limit + tick, tick)
 
 
 def slipped(

@@ -26,7 +26,7 @@ from cryptosim_bt.accounting.contracts import (
     LiquidationRegion,
 )
 from cryptosim_bt.accounting.instrument import Instrument, known_instrument
-from cryptosim_bt.errors import ConfigError
+from cryptosim_bt.errors import ConfigError, shown
 
 BUILT_IN_TIERS = "built-in"
 """The word for `instrument.tiers` that names no file: the list that is shipped for the market."""
@@ -35,6 +35,7 @@ Basis = Literal["contracts", "notional"]
 
 _MOST_LEVELS = 8
 _SHIPPED = Path(__file__).resolve().parent / "okx_tiers"
+_LARGEST_FILE = 1_000_000  # the longest list of a venue has some thousand
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +220,10 @@ def read_tiers(path: Path) -> MaintenanceTiers:
     reader = YAML(typ="safe", pure=True)
     reader.max_depth = _MOST_LEVELS
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("is no file")  # a device could be read for ever
+        if path.exists() and path.stat().st_size > _LARGEST_FILE:
+            raise ValueError(f"holds more than {_LARGEST_FILE:,} bytes")
         return _tiers_of(reader.load(path.read_text(encoding="utf-8")))
     except OSError as error:
         found = f"cannot be read ({error.strerror})"
@@ -238,12 +243,12 @@ def read_tiers(path: Path) -> MaintenanceTiers:
 def _tiers_of(document: Any) -> MaintenanceTiers:
     """Return the tiers of a document; ValueError says what was found in place of them."""
     if not isinstance(document, dict):
-        raise ValueError(f"the file has {document!r} in place of basis: and tiers:")
+        raise ValueError(f"the file has {shown(document)} in place of basis: and tiers:")
     basis, rows = document.get("basis"), document.get("tiers")
     if basis not in ("contracts", "notional"):
-        raise ValueError(f"basis was {basis!r}")
+        raise ValueError(f"basis was {shown(basis)}")
     if not isinstance(rows, list) or not rows:
-        raise ValueError(f"tiers was {rows!r}")
+        raise ValueError(f"tiers was {shown(rows)}")
     tiers = [_tier_of(row, number) for number, row in enumerate(rows, 1)]
     if basis == "notional" and not any("deduction" in row for row in rows):
         # With the checks of the class before deductions are reckoned from the rows.
@@ -254,10 +259,10 @@ def _tiers_of(document: Any) -> MaintenanceTiers:
 
 def _tier_of(row: Any, number: int) -> Tier:
     if not isinstance(row, dict):
-        raise ValueError(f"tier {number} was {row!r}")
+        raise ValueError(f"tier {number} was {shown(row)}")
     values = {"deduction": 0.0, **row}
     for name in ("floor", "rate", "deduction"):
         value = values.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"{name} of tier {number} was {value!r}")
+            raise ValueError(f"{name} of tier {number} was {shown(value)}")
     return Tier(float(values["floor"]), float(values["rate"]), float(values["deduction"]))

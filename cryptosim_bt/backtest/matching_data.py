@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -32,12 +34,27 @@ def data_request(settings: Settings, timeframe: str, warmup: int) -> DataRequest
         start=settings.start,
         end=settings.end,
         warmup=warmup,
-        path=None if keys.data.path is None else Path(keys.data.path),
+        **_where(keys.data.path),
+        zone=None if keys.data.timezone is None else ZoneInfo(keys.data.timezone),
+        run_zone=settings.zone,
         exchange=keys.exchange.name,
         rest_url=keys.exchange.rest_url,
         directory=data_directory(keys.data.directory),
         offline=keys.data.offline,
     )
+
+
+def _where(path: str | list[str] | None) -> dict[str, Any]:
+    """Return one path or a list of them as a request has it."""
+    if path is None or isinstance(path, str):
+        alone = None if path is None else Path(path)
+        return {"path": alone, "paths": () if alone is None else (alone,)}
+    return {"path": None, "paths": tuple(map(Path, path))}
+
+
+def _name(path: str | list[str] | None) -> str:
+    """Return what bars of a path are called in messages."""
+    return _VENUE if path is None else path if isinstance(path, str) else "; ".join(path)
 
 
 def matching_bars(
@@ -62,13 +79,19 @@ def matching_bars(
     bars, timeframe = window, data.fill_timeframe or data.timeframe
     if data.fill_timeframe is not None:
         bars = _load(settings, registry, "fill_path", data.fill_path, timeframe, window)
-        check_cover(window, bars, settings.timeframe_ms, data.fill_path or _VENUE)
+        check_cover(window, bars, settings.timeframe_ms, _name(data.fill_path))
     mark = None
     if has_mark:
         mark = _load(settings, registry, "mark_path", data.mark_path, timeframe, window)
-        mark = aligned_mark(mark, bars, data.mark_path or _VENUE)
+        mark = aligned_mark(mark, bars, _name(data.mark_path))
     volume: np.ndarray | None = None
     if share is not None and data.volume_unit is not None:
+        if not bars["volume"].any():
+            raise DataError(
+                f"backtest.fill.max_volume_share: {share:g} of the volume was asked for, but the "
+                f"bars of {_name(data.fill_path or data.path)} have none; give bars with a volume, "
+                "or leave it out"
+            )
         volume = volume_in_contracts(bars, settings.instrument, data.volume_unit)
     return MatchingBars(bars, mark, volume)
 
@@ -77,7 +100,7 @@ def _load(
     settings: Settings,
     registry: Registry,
     key: str,
-    path: str | None,
+    path: str | list[str] | None,
     timeframe: str,
     window: pd.DataFrame,
 ) -> pd.DataFrame:
@@ -90,7 +113,7 @@ def _load(
         data_request(settings, timeframe, 0),
         start=start,
         end=end,
-        path=None if path is None else Path(path),
+        **_where(path),
         price="mark" if key == "mark_path" else "trade",
     )
     bars, _ = select_window(
@@ -100,7 +123,7 @@ def _load(
         warmup=0,
         timeframe=timeframe,
         gaps=settings.keys.data.gaps,
-        source=path or _VENUE,
+        source=_name(path),
     )
     logger.info("data.%s: %d bars of %s", key, len(bars), timeframe)
     return bars

@@ -38,7 +38,9 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
     return {
         "directory": str(prepared.settings.directory),
         "bars_sha256": bars_sha256(prepared.bars),
-        "inputs": {key: file_sha256(path) for key, path in input_files(prepared.settings).items()},
+        "inputs": {
+            key: file_sha256(*paths) for key, paths in input_files(prepared.settings).items()
+        },
         "strategy": source_hashes(prepared.strategy),
         "feed": {} if prepared.feed is None else source_hashes(prepared.feed),
         "python": platform.python_version(),
@@ -46,7 +48,7 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def input_files(settings: Settings) -> dict[str, Path]:
+def input_files(settings: Settings) -> dict[str, list[Path]]:
     """Return the files beside ``data.path`` that a run reads, by their key."""
     keys = settings.keys
     given = {
@@ -55,8 +57,16 @@ def input_files(settings: Settings) -> dict[str, Path]:
         "backtest.funding.path": keys.backtest.funding.path,
         "instrument.tiers": keys.instrument.tiers,
     }
-    files = {key: Path(path) for key, path in given.items() if path is not None}
-    return {key: path for key, path in files.items() if path.is_file()}
+    files = {
+        key: [Path(each) for each in ([path] if isinstance(path, str) else path)]
+        for key, path in given.items()
+        if path is not None
+    }
+    return {
+        key: paths
+        for key, paths in files.items()
+        if all(each.is_file() or (each.is_dir() and key != "instrument.tiers") for each in paths)
+    }
 
 
 def bars_sha256(bars: pd.DataFrame) -> str:

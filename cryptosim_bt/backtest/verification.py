@@ -115,10 +115,11 @@ def changed_data_file(summary: Mapping[str, Any]) -> str | None:
     data = summary["data"]
     if data["file"] is None or data["sha256"] is None:
         return None
-    path = Path(data["file"])
-    if not path.is_file():
+    path = data["file"]
+    paths = [Path(each) for each in ([path] if Path(path).exists() else path.split("; "))]
+    if not all(each.exists() for each in paths):
         return f"the data file {path} of the run is gone"
-    now = file_sha256(path)
+    now = file_sha256(*paths)
     if now == data["sha256"]:
         return None
     return (

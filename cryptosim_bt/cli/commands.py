@@ -112,6 +112,7 @@ def _run_into(
     # backtrader and pandas take their time to import: not before they are needed.
     from cryptosim_bt.backtest.run import run_backtest
 
+    _say_doubts(settings)
     registry = plugins_for(settings)
     with progress_bar(errors) as progress:
         result, analyzers = run_backtest(settings, registry, progress, ambiguity=ambiguity)
@@ -149,6 +150,7 @@ def check(config: Path, overrides: Sequence[str]) -> None:
 
     settings = load_settings(config, overrides)
     log_to_console(Console(stderr=True), settings.keys.logging.level)
+    _say_doubts(settings)
     resolve_plugins(settings, plugins_for(settings))
     click.echo(yaml_text(settings.resolved()), nl=False)
 
@@ -169,6 +171,11 @@ def new_strategy(name: str) -> None:
 def new_config(path: Path) -> None:
     """Write the first CryptoSim's configuration, every key explained."""
     click.echo(write_config(path))
+
+
+def _say_doubts(settings: Settings) -> None:
+    for doubt in settings.doubts():
+        logger.warning("%s", doubt)
 
 
 add_report_commands(commands)

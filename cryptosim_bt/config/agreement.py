@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -15,12 +17,15 @@ from cryptosim_bt.accounting.instrument import (
 )
 from cryptosim_bt.accounting.maintenance_tiers import BUILT_IN_TIERS, built_in_tiers
 from cryptosim_bt.data.timeframe import milliseconds, utc_time
-from cryptosim_bt.errors import ConfigError
+from cryptosim_bt.errors import ConfigError, shown
 
 if TYPE_CHECKING:
     from cryptosim_bt.config.keys import Keys
 
 Problem = tuple[tuple[str, ...], str]
+
+FINEST_STEP = 1e-18
+SUSPICIOUS_RATE = 0.01  # no venue asks 1 % and more of a fill, or of a position at one time
 
 _TRADE_TYPES = {
     1: "USDT-margined (BASE/USDT:USDT)",
@@ -44,9 +49,11 @@ def unavailable(keys: Keys) -> list[Problem]:
 def agreement_errors(keys: Keys) -> list[Problem]:
     """Return every way in which the keys contradict one another."""
     return [
+        *_path_problems(keys),
         *_symbol_problems(keys),
         *_data_problems(keys),
         *_venue_problems(keys),
+        *_parameter_problems(keys),
         *_fee_and_funding_problems(keys),
         *_time_problems(keys),
     ]
@@ -54,7 +61,36 @@ def agreement_errors(keys: Keys) -> list[Problem]:
 
 def instrument_errors(keys: Keys, instrument: Instrument) -> list[Problem]:
     """Return what the instrument, as it is resolved, contradicts."""
-    return [*_tier_problems(keys, instrument), *_order_size_problems(keys, instrument)]
+    return [
+        *_grid_problems(instrument),
+        *_tier_problems(keys, instrument),
+        *_order_size_problems(keys, instrument),
+    ]
+
+
+def doubts(keys: Keys) -> list[Problem]:
+    """Return what is allowed, but most likely meant in another unit."""
+    fees, funding = keys.backtest.fees, keys.backtest.funding
+    given = (
+        (("backtest", "fees", "commission"), fees.commission, "of each fill"),
+        (("backtest", "fees", "maker"), fees.maker, "of each fill"),
+        (("backtest", "fees", "taker"), fees.taker, "of each fill"),
+        (("backtest", "funding", "rate"), funding.rate, "of the position at each funding time"),
+    )
+    return [
+        (place, f"was {value:g}, which is {value * 100:g} % {of_what}; {value:g} % is "
+                f"{value / 100:g}")
+        for place, value, of_what in given
+        if value is not None and abs(value) >= SUSPICIOUS_RATE
+    ]  # fmt: skip
+
+
+def _grid_problems(instrument: Instrument) -> Iterator[Problem]:
+    """Refuse steps so fine that floats cannot count them; the finest that venues have is 1e-18."""
+    for name, none in (("contract_size", ""), ("lot", "0, or "), ("tick", "0, or ")):
+        value = getattr(instrument, name)
+        if 0 < value < FINEST_STEP:
+            yield ("instrument", name), f"was {value:g}; allowed: {none}{FINEST_STEP:g} and above"
 
 
 def _tier_problems(keys: Keys, instrument: Instrument) -> Iterator[Problem]:
@@ -88,6 +124,38 @@ def _order_size_problems(keys: Keys, instrument: Instrument) -> Iterator[Problem
         )
 
 
+def path_fault(path: str) -> str | None:
+    """Return what keeps a text from being a path at all, None where nothing does."""
+    try:
+        os.fsencode(path)
+        Path(path).expanduser()
+    except RuntimeError:
+        return "a user that there is"
+    except ValueError:
+        return "letters that a path may have"
+    return "a path without a NUL" if "\0" in path else None
+
+
+def _path_problems(keys: Keys) -> Iterator[Problem]:
+    data = keys.data
+    given: tuple[tuple[tuple[str, ...], str | list[str] | None], ...] = (
+        (("data", "path"), data.path),
+        (("data", "fill_path"), data.fill_path),
+        (("data", "mark_path"), data.mark_path),
+        (("data", "directory"), data.directory),
+        (("backtest", "funding", "path"), keys.backtest.funding.path),
+        (("instrument", "tiers"), keys.instrument.tiers),
+        (("report", "output_dir"), keys.report.output_dir),
+        (("logging", "file"), keys.logging.file),
+        (("plugins",), keys.plugins),
+    )
+    for place, paths in given:
+        for path in [paths] if isinstance(paths, str) else paths or []:
+            allowed = path_fault(path)
+            if allowed is not None:
+                yield place, f"was {shown(path)}; allowed: {allowed}"
+
+
 def _symbol_problems(keys: Keys) -> Iterator[Problem]:
     path = ("trading", "symbol")
     try:
@@ -99,12 +167,13 @@ def _symbol_problems(keys: Keys) -> Iterator[Problem]:
     trade_type, found = keys.exchange.trade_type, trade_type_of(keys.trading.symbol)
     if found != 3 and settle != quote:
         yield path, (
-            f"was {keys.trading.symbol!r}, which settles in {settle} but is quoted in {quote}; "
-            "allowed: settled in the quote currency (linear) or in the base coin (inverse)"
+            f"was {shown(keys.trading.symbol)}, which settles in {settle} but is quoted in "
+            f"{quote}; allowed: settled in the quote currency (linear) or in the base coin "
+            "(inverse)"
         )
     elif trade_type is not None and trade_type != found:
         yield path, (
-            f"was {keys.trading.symbol!r}, which is {_TRADE_TYPES[found]}, but "
+            f"was {shown(keys.trading.symbol)}, which is {_TRADE_TYPES[found]}, but "
             f"exchange.trade_type is {trade_type}, {_TRADE_TYPES[trade_type]}; change one of them"
         )
 
@@ -139,10 +208,17 @@ def _data_problems(keys: Keys) -> Iterator[Problem]:
         )
 
 
+def _parameter_problems(keys: Keys) -> Iterator[Problem]:
+    for name, block in keys.strategy.blocks.items():
+        for key in block if isinstance(block, dict) else ():
+            if not isinstance(key, str):
+                yield ("strategy", name), f"has the key {shown(key)}; allowed: names of parameters"
+
+
 def _venue_problems(keys: Keys) -> Iterator[Problem]:
     url, data = keys.exchange.rest_url, keys.data
     if url is not None and not re.fullmatch(r"https?://[^/\s]+/?", url):
-        yield ("exchange", "rest_url"), f"was {url!r}; allowed: http://HOST:PORT or https://HOST"
+        yield ("exchange", "rest_url"), f"was {shown(url)}; allowed: http://HOST:PORT or https://HOST"
     if data.mark and (data.mark_path is not None or data.source != "ccxt"):
         yield (
             ("data", "mark"),
@@ -167,11 +243,13 @@ def _fee_and_funding_problems(keys: Keys) -> Iterator[Problem]:
 
 
 def _time_problems(keys: Keys) -> Iterator[Problem]:
-    try:
-        zone = ZoneInfo(keys.timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        yield ("timezone",), f"was {keys.timezone!r}; allowed: IANA names such as Asia/Seoul, UTC"
+    zones = {("timezone",): keys.timezone, ("data", "timezone"): keys.data.timezone}
+    for place, name in zones.items():
+        if name is not None and not _is_zone(name):
+            yield place, f"was {shown(name)}; allowed: IANA names such as Asia/Seoul, UTC"
+    if not _is_zone(keys.timezone):
         return
+    zone = ZoneInfo(keys.timezone)
     section = ("backtest", "trading_period")
     times = {}
     for name in ("start_date", "end_date"):
@@ -179,10 +257,22 @@ def _time_problems(keys: Keys) -> Iterator[Problem]:
         try:
             times[name] = utc_time(text, zone)
         except ValueError:
-            yield (*section, name), f'was {text!r}; allowed: a date such as "2025-01-01 00:00:00"'
+            yield (
+                (*section, name),
+                f"was {shown(text)}; allowed: a date as ISO-8601 writes it, from 1970 on, such as "
+                '"2025-01-01" or "2025-01-01 08:00:00"',
+            )
     if len(times) == 2 and times["end_date"] <= times["start_date"]:
         period = keys.backtest.trading_period
         yield (
             (*section, "end_date"),
             f"was {period.end_date!r}; allowed: after start_date, {period.start_date!r}",
         )
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True

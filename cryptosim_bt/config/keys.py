@@ -7,12 +7,25 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator
+from pydantic_core import PydanticCustomError
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# Far beyond every market, and as far from where floats overflow.
+Positive = Annotated[float, Field(gt=0, le=1e18, allow_inf_nan=False)]
+Step = Annotated[float, Field(ge=0, le=1e18, allow_inf_nan=False)]
+Bars = Annotated[int, Field(ge=2, le=1_000_000)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(gt=-1, lt=1)]
+
+
+def _paths(value: Any) -> str | list[str]:
+    texts = value if isinstance(value, list) else [value]
+    if not texts or not all(isinstance(text, str) and text for text in texts):
+        raise PydanticCustomError("paths", "a path, or a list of paths")
+    return texts if isinstance(value, list) else str(value)
+
+
+Paths = Annotated[str | list[str], PlainValidator(_paths)]
 Timeframe = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d"]
 
 
@@ -37,12 +50,13 @@ class DataSection(_Section):
     """Where bars come from."""
 
     source: str
-    path: str | None = None
+    path: Paths | None = None
     timeframe: Timeframe = "1h"
     gaps: Literal["error", "fill", "keep"] = "error"
     fill_timeframe: Timeframe | None = None
-    fill_path: str | None = None
-    mark_path: str | None = None
+    fill_path: Paths | None = None
+    mark_path: Paths | None = None
+    timezone: str | None = None
     directory: str | None = None
     offline: bool = False
     mark: bool = False
@@ -53,9 +67,9 @@ class SizingSection(_Section):
     """How large an entry is."""
 
     method: Literal["fixed", "equity", "atr"] = "fixed"
-    equity_share: Annotated[float, Field(gt=0)] = 0.02
+    equity_share: Positive = 0.02
     risk_share: Share = 0.005
-    atr_period: Annotated[int, Field(ge=2)] = 14
+    atr_period: Bars = 14
     atr_multiple: Positive = 2.0
 
 
@@ -63,7 +77,7 @@ class StopSection(_Section):
     """Where a stop-loss stands."""
 
     method: Literal["pct", "atr"] = "pct"
-    atr_period: Annotated[int, Field(ge=2)] = 14
+    atr_period: Bars = 14
     atr_multiple: Positive = 3.0
 
 
@@ -78,8 +92,8 @@ class TradingSection(_Section):
     use_tp: bool = True
     take_profit_pct: Share = 0.02
     use_sl: bool = True
-    stop_loss_pct: Positive = 1.0  # 1 or more: no stop (R19)
-    order_cancel_timeout: Positive = 3600.0
+    stop_loss_pct: Annotated[float, Field(gt=0, le=1)] = 1.0  # 1: no stop (R19)
+    order_cancel_timeout: Annotated[float, Field(gt=0, le=1e10)] = 3600.0
     sizing: SizingSection = SizingSection()
     stop: StopSection = StopSection()
 
@@ -88,9 +102,9 @@ class InstrumentSection(_Section):
     """What the venue says of the market, where it differs from the built-in figures."""
 
     contract_size: Positive | None = None
-    lot: NotNegative | None = None
-    tick: NotNegative | None = None
-    min_contracts: NotNegative | None = None
+    lot: Step | None = None
+    tick: Step | None = None
+    min_contracts: Step | None = None
     maintenance_margin_rate: Annotated[float, Field(ge=0, lt=1)] | None = None
     liquidation_fee_rate: Annotated[float, Field(ge=0, lt=1)] | None = None
     tiers: str | None = None
@@ -124,7 +138,7 @@ class StrategySection(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
     name: str = "simple_ma"
-    warmup: Annotated[int, Field(ge=0)] = 0
+    warmup: Annotated[int, Field(ge=0, le=100_000_000)] = 0
 
     @property
     def blocks(self) -> dict[str, Any]:
@@ -172,7 +186,7 @@ class FillSection(_Section):
     slippage: Annotated[float, Field(ge=0, lt=1)] = 0.0
     slippage_range: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the bar's range (R47)
     max_volume_share: Annotated[float, Field(gt=0, le=1)] | None = None
-    latency_ms: Annotated[int, Field(ge=0)] = 0
+    latency_ms: Annotated[int, Field(ge=0, le=10**12)] = 0
     event_order: Literal["rules", "path", "best", "worst"] = "rules"
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from cryptosim_bt.config.document import Document
+from cryptosim_bt.errors import shown
 
 _TYPES = {
     "float_type": "a number",
@@ -27,6 +28,11 @@ _BOUNDS = {
     "less_than": "below {lt}",
     "less_than_equal": "{le} or below",
 }
+_SHARES = frozenset(
+    ("take_profit_pct", "stop_loss_pct", "daily_loss_limit_pct", "risk_share", "price_band",
+     "maintenance_margin_rate", "liquidation_fee_rate", "commission", "maker", "taker", "rate",
+     "slippage", "slippage_range", "max_volume_share")
+)  # fmt: skip
 
 
 def sentences(error: ValidationError, model: type[BaseModel], document: Document) -> str:
@@ -50,7 +56,15 @@ def _sentence(detail: ErrorDetails, model: type[BaseModel], document: Document) 
         allowed = _BOUNDS[kind].format(**{name: f"{value:g}" for name, value in context.items()})
     else:
         allowed = _TYPES.get(kind, detail["msg"])
-    return f"{place}: was {detail['input']!r}; allowed: {allowed}"
+    return f"{place}: was {shown(detail['input'])}; allowed: {allowed}{_as_share(path, detail)}"
+
+
+def _as_share(path: tuple[str, ...], detail: ErrorDetails) -> str:
+    """Name what a number above 1 most likely means where a share is wanted: so many per cent."""
+    value = detail["input"]
+    if detail["type"] not in ("less_than", "less_than_equal") or path[-1] not in _SHARES:
+        return ""
+    return f" ({value:g} % is {value / 100:g})" if 1 <= value < 100 else ""
 
 
 def _known(model: type[BaseModel], path: tuple[str, ...]) -> str:

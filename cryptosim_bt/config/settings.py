@@ -24,7 +24,14 @@ from cryptosim_bt.accounting.instrument import (
     trade_type_of,
 )
 from cryptosim_bt.accounting.maintenance_tiers import BUILT_IN_TIERS, built_in_tiers
-from cryptosim_bt.config.agreement import Problem, agreement_errors, instrument_errors, unavailable
+from cryptosim_bt.config.agreement import (
+    Problem,
+    agreement_errors,
+    doubts,
+    instrument_errors,
+    path_fault,
+    unavailable,
+)
 from cryptosim_bt.config.document import Document, Overrides, read_document
 from cryptosim_bt.config.keys import VENUE_TIERS, Keys
 from cryptosim_bt.config.sentences import sentences
@@ -75,6 +82,10 @@ class Settings:
     def place(self, *path: str) -> str:
         """Return where a key stands, for a message."""
         return self.document.place(path)
+
+    def doubts(self) -> list[str]:
+        """Return a sentence for every value that is allowed, but most likely means another."""
+        return [f"{self.document.place(where)}: {what}" for where, what in doubts(self.keys)]
 
     def resolved(self) -> dict[str, Any]:
         """Return all keys with their values as resolved, in the order of the file.
@@ -213,11 +224,23 @@ def _resolve_paths(document: Document, directory: Path) -> None:
         values: Any = document.values
         for part in path[:-1]:
             values = values.get(part) if isinstance(values, dict) else None
-        if isinstance(values, dict) and isinstance(values.get(path[-1]), str):
-            if path == ("instrument", "tiers") and values["tiers"] in (VENUE_TIERS, BUILT_IN_TIERS):
-                continue
-            base = Path.cwd() if path in document.overridden else directory
-            values[path[-1]] = str((base / Path(values[path[-1]]).expanduser()).resolve())
+        if not isinstance(values, dict):
+            continue
+        given = values.get(path[-1])
+        if path == ("instrument", "tiers") and given in (VENUE_TIERS, BUILT_IN_TIERS):
+            continue
+        base = Path.cwd() if path in document.overridden else directory
+        if isinstance(given, str):
+            values[path[-1]] = _absolute(given, base)
+        elif isinstance(given, list):
+            values[path[-1]] = [_absolute(each, base) for each in given]
+
+
+def _absolute(path: Any, base: Path) -> Any:
+    """Return a path from the root on; what is none stays, and is refused with the other keys."""
+    if not isinstance(path, str) or path_fault(path) is not None:
+        return path
+    return str((base / Path(path).expanduser()).resolve())
 
 
 def _instrument(

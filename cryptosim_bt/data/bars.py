@@ -50,6 +50,11 @@ class _Window:
     def step_ms(self) -> int:
         return milliseconds(self.timeframe)
 
+    @property
+    def reach_ms(self) -> int:
+        """When the warm-up begins; a warm-up of more bars than time has begins in 1970."""
+        return max(0, self.start_ms - self.warmup * self.step_ms)
+
     def bounds(self, bars: pd.DataFrame) -> tuple[int, int]:
         """Return the positions of the first bar of the window, and of the first one behind it."""
         first, stop = np.searchsorted(_times(bars), [self.start_ms, self.end_ms])
@@ -304,8 +309,7 @@ def _check_values(bars: pd.DataFrame, source: str) -> None:
 
 def _fill_window(bars: pd.DataFrame, stop: int, window: _Window) -> pd.DataFrame:
     """Fill the gaps from the last bar that is not behind the first warm-up bar, to the end."""
-    reach_ms = window.start_ms - window.warmup * window.step_ms
-    first = int(np.searchsorted(_times(bars), reach_ms, side="right")) - 1
+    first = int(np.searchsorted(_times(bars), window.reach_ms, side="right")) - 1
     until_ms = window.end_ms if stop < len(bars) else None  # data that have ended are not a gap
     return fill_gaps(bars.iloc[max(0, first) : stop], window.timeframe, until_ms, window.source)
 
@@ -314,7 +318,7 @@ def _require_warmup(bars: pd.DataFrame, found: int, window: _Window) -> None:
     first_ms, start = int(_times(bars)[0]), iso_utc(window.start_ms)
     begin, cure = iso_utc(first_ms), "give earlier data or start later"
     if found < window.warmup:
-        since = iso_utc(window.start_ms - window.warmup * window.step_ms)
+        since = iso_utc(window.reach_ms)
         raise DataError(
             f"{window.source}: the warm-up needs {window.warmup} {window.timeframe} bars before "
             f"the start {start}, there {'is' if found == 1 else 'are'} {found}; data are needed "

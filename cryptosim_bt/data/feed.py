@@ -15,10 +15,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from cryptosim_bt.data.timeframe import milliseconds
+from cryptosim_bt.data.timeframe import milliseconds, to_milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,14 @@ class DataRequest:
     warmup : int
         How many bars before `start` are needed too (R3).
     path : pathlib.Path, optional
-        ``data.path``, absolute or relative to the working directory; None where none was given.
+        ``data.path``, absolute or relative to the working directory; None where none was given, or
+        a list.
+    paths : tuple of pathlib.Path
+        Every path of ``data.path``, one or a list; empty where none was given.
+    zone : zoneinfo.ZoneInfo, optional
+        ``data.timezone``: what times without an offset are in; None where nothing was said.
+    run_zone : zoneinfo.ZoneInfo, optional
+        ``timezone``: what the run's dates are in.
     exchange : str
         ``exchange.name``: whose bars they are.
     rest_url : str, optional
@@ -60,11 +68,15 @@ class DataRequest:
     directory: Path | None = None
     offline: bool = False
     price: Literal["trade", "mark"] = "trade"
+    paths: tuple[Path, ...] = ()
+    zone: ZoneInfo | None = None
+    run_zone: ZoneInfo | None = None
 
     @property
     def first(self) -> pd.Timestamp:
-        """The opening time of the earliest bar that is needed, if none is missing."""
-        return self.start - pd.Timedelta(self.warmup * milliseconds(self.timeframe), unit="ms")
+        """The opening time of the earliest bar needed, if none is missing; 1970 or later."""
+        reach_ms = self.warmup * milliseconds(self.timeframe)
+        return self.start - pd.Timedelta(min(reach_ms, to_milliseconds(self.start)), unit="ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +88,11 @@ class DataSource:
     source : str
         The feed's name; that of its class where it does not say.
     file : str, optional
-        The file that was read; None where bars do not come from a file.
+        The file that was read, or the folder, or the files with ``; `` between them; None where
+        bars do not come from a file.
     sha256 : str, optional
-        Checksum of that file, or of the bars that were read, in hexadecimal.
+        Checksum of that file, or of the bars that were read, in hexadecimal; of several files, that
+        of their names and checksums.
     synthetic : bool
         True where no market ever traded at these prices.
     """

@@ -17,27 +17,28 @@ import numpy.typing as npt
 import pandas as pd
 
 from cryptosim_bt.data.bars import check_order, usual_step
-from cryptosim_bt.data.tabular import Layout, read_table
+from cryptosim_bt.data.table_columns import FUNDING
+from cryptosim_bt.data.tabular import read_table
 from cryptosim_bt.data.timeframe import (
     DAY_MS,
+    duration_text,
     from_milliseconds,
     iso_utc,
     to_milliseconds,
     utc_index,
 )
-from cryptosim_bt.errors import DataError
+from cryptosim_bt.errors import DataError, listed
 
 Missing = Literal["error", "zero", "last"]
 """What to do about missing rates: refuse, take 0, or take the rate of the funding time before."""
 
-_LAYOUT: Final = Layout(
-    required={"funding_rate": ("fundingrate", "lastfundingrate", "rate", "realizedrate")},
-    optional={},
-    headerless=("funding_rate",),
-)
+# Venues cap what is paid at one funding time, most of them below this: 1 %.
+SUSPICIOUS_RATE: Final = 0.01
 _MINUTE_MS: Final = 60_000
 _USUAL_MS: Final = 8 * 60 * _MINUTE_MS
 _STAMP_TOLERANCE_MS: Final = 1_000
+_VENUE_INTERVALS_MS: Final = tuple(hours * 60 * _MINUTE_MS for hours in (1, 2, 4, 8))
+_SHORTEST_RUN: Final = 3
 
 logger = logging.getLogger(__name__)
 
@@ -116,8 +117,9 @@ def read_funding_file(path: Path) -> pd.Series[float]:
     Parameters
     ----------
     path : pathlib.Path
-        CSV, Parquet or Feather with the columns ``timestamp`` and ``funding_rate`` (or their usual
-        other names; without a header, in this order).
+        CSV, JSON, Parquet or Feather with the columns ``timestamp`` and ``funding_rate`` (or their
+        usual other names; without a header, in this order). Where a file has both, the rate that
+        was paid goes before the predicted one. Times without an offset are UTC.
 
     Returns
     -------
@@ -127,10 +129,10 @@ def read_funding_file(path: Path) -> pd.Series[float]:
     Raises
     ------
     DataError
-        If the file cannot be read, times are out of order or repeated, a rate is missing, or there
-        is one rate only.
+        If the file cannot be read, one time has two rates, a rate is missing, or there is one rate
+        only.
     """
-    table = read_table(path, _LAYOUT)
+    table = read_table(path, FUNDING)
     times = to_full_minutes(pd.DatetimeIndex(table.index).asi8)
     rates = table["funding_rate"].to_numpy()
     check_order(times, str(path))
@@ -143,6 +145,8 @@ def read_funding_file(path: Path) -> pd.Series[float]:
         )
     if len(times) < 2:
         raise DataError(f"{path}: there is one funding rate only; give two or more")
+    _warn_of_large_rates(rates, times, str(path))
+    _say_intervals(times, str(path))
     return pd.Series(rates, index=utc_index(times), name="funding_rate")
 
 
@@ -155,9 +159,11 @@ def series_funding(
 ) -> FundingSchedule:
     """Cut the funding times of ``start <= time < end`` out of a series, and fill its holes.
 
-    A hole is a step longer than the series' usual (most common) one, or a part of the window before
-    the first or behind the last rate (R22). Missing times are those that lie whole usual steps
-    behind the rate before the hole; before the first rate, whole usual steps in front of it.
+    A hole is a step longer than the usual ones around it, or a part of the window before the first
+    or behind the last rate (R22). Usual is the series' most common step, and where a venue changed
+    its interval, one of 1, 2, 4 or 8 hours that comes three times running. Missing times are those
+    that lie whole usual steps behind the rate before the hole; before the first rate, whole usual
+    steps in front of it.
 
     Parameters
     ----------
@@ -254,21 +260,69 @@ def _expected_times(
     times_ms: npt.NDArray[np.int64], start_ms: int, end_ms: int
 ) -> npt.NDArray[np.int64]:
     """Return the funding times in the window: those of the series, and those missing from it."""
-    step = usual_step(times_ms)
-    if step is None:
+    usual = usual_step(times_ms)
+    if usual is None:
         raise DataError("funding: one rate tells no funding interval; give two or more")
+    steps = np.diff(times_ms)
+    before, behind = _usual_steps(steps, usual)
     first, last = int(times_ms[0]), int(times_ms[-1])
     parts = [times_ms]
     parts += [
-        np.arange(times_ms[i] + step, times_ms[i + 1], step)
-        for i in np.flatnonzero(np.diff(times_ms) > step)
+        np.arange(times_ms[i] + before[i], times_ms[i + 1], before[i])
+        for i in np.flatnonzero(steps > np.maximum(before, behind))
     ]
     if start_ms < first:
-        parts.append(np.arange(first - step, start_ms - 1, -step))
+        parts.append(np.arange(first - behind[0], start_ms - 1, -behind[0]))
     if last < end_ms:
-        parts.append(np.arange(last + step, end_ms, step))
+        parts.append(np.arange(last + before[-1], end_ms, before[-1]))
     every = np.sort(np.concatenate(parts))
     return every[(every >= start_ms) & (every < end_ms)]
+
+
+def _usual_steps(
+    steps: npt.NDArray[np.int64], usual: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return for each step the nearest usual one up to it, and from it on (R22)."""
+    starts = np.flatnonzero(np.diff(steps, prepend=-1))
+    lengths = np.diff(starts, append=len(steps))
+    length_of_run = np.repeat(lengths, lengths)
+    is_usual = steps == usual
+    is_usual |= (length_of_run >= _SHORTEST_RUN) & np.isin(steps, _VENUE_INTERVALS_MS)
+    places = np.arange(len(steps))
+    up_to = np.maximum.accumulate(np.where(is_usual, places, -1))
+    from_on = np.minimum.accumulate(np.where(is_usual, places, len(steps))[::-1])[::-1]
+    up_to = np.where(up_to < 0, from_on, up_to)
+    from_on = np.where(from_on == len(steps), up_to, from_on)
+    return steps[up_to], steps[from_on]
+
+
+def _say_intervals(times_ms: npt.NDArray[np.int64], source: str) -> None:
+    steps = np.diff(times_ms)
+    usual = usual_step(times_ms)
+    if usual is None:
+        return
+    before, _ = _usual_steps(steps, usual)
+    changes = np.flatnonzero(np.diff(before)) + 1
+    if len(changes):
+        first, *later = (duration_text(int(before[i])) for i in (0, *changes))
+        since = [iso_utc(int(times_ms[i])) for i in changes]
+        said = [f"{interval} from {time}" for interval, time in zip(later, since, strict=True)]
+        logger.info(
+            "%s: the funding interval changes: %s, then %s", source, first, listed(said)
+        )
+
+
+def _warn_of_large_rates(
+    rates: npt.NDArray[np.float64], times_ms: npt.NDArray[np.int64], source: str
+) -> None:
+    large = np.abs(rates) >= SUSPICIOUS_RATE
+    if large.any():
+        rate, first = float(rates[large.argmax()]), iso_utc(int(times_ms[large.argmax()]))
+        logger.warning(
+            "%s: the funding rate %g at %s is a fraction, %g %% of the position at one funding "
+            "time (%d of %d rates are 1 %% or more); if the file means per cent, divide it by 100",
+            source, rate, first, rate * 100, large.sum(), len(rates),
+        )  # fmt: skip
 
 
 def to_full_minutes(times_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

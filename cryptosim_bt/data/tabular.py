@@ -1,250 +1,308 @@
 """Read tables of market data from files: one column of times, and columns of numbers.
 
-CSV (plain or compressed), Parquet and Feather, in the forms that exchanges and other programs
-write: any usual names of columns in any case, or none at all; times as epoch numbers or ISO-8601.
-What cannot be read for sure is a `DataError` that names the file, the row and the value.
+CSV, JSON, Parquet and Feather, alone, in folders or packed, in the forms in which exchanges and
+other programs write them and people keep them. What tells for sure what is meant is read, and what
+was done is said in one INFO line; what cannot be read for sure is a `DataError` that names the
+file, the row and the value, or both readings.
 """
 
 from __future__ import annotations
 
-import hashlib
-import lzma
-import re
-import zipfile
-import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cryptosim_bt.data.timeframe import utc_index
+from cryptosim_bt.data.bars import usual_step
+from cryptosim_bt.data.table_columns import (
+    CLOSING_NAMES,
+    Columns,
+    Layout,
+    find_columns,
+    plain,
+    require_one_market,
+    zone_of,
+)
+from cryptosim_bt.data.table_files import Content, contents, file_sha256
+from cryptosim_bt.data.table_text import EXACT_FLOATS, raw_table
+from cryptosim_bt.data.table_times import (
+    Times,
+    joined_date_and_clock,
+    read_times,
+    refuse_unreadable,
+)
+from cryptosim_bt.data.timeframe import duration_text, iso_utc, utc_index
 from cryptosim_bt.errors import DataError
 
-Names = tuple[str, ...]
+__all__ = ["EXACT_FLOATS", "file_sha256", "read_table"]
 
-TIME_NAMES: Final[Names] = (
-    "opentime", "timestamp", "datetime", "date", "time", "ts", "t", "calctime", "fundingtime",
-    "opentimestamp", "timestampms", "dateutc", "timeutc", "unixtime", "unix",
-    "", "unnamed0", "index",
-)  # fmt: skip
-"""Names of the column of times, the surest first, as `_plain` writes them; at last, an index that
-was saved without a name. A closing time is not among them: bars are named by their opening (R1)."""
+_MINUTE_MS: Final = 60_000
+_ZONE_STEP_MS: Final = 15 * _MINUTE_MS
+_FARTHEST_ZONE_MS: Final = 14 * 60 * _MINUTE_MS
+_DATES: Final = ("date", "날짜", "일자")
+_CLOCKS: Final = ("time", "시간", "시각")
 
-_PARQUET: Final = (".parquet", ".pq")
-_FEATHER: Final = (".feather", ".arrow")
+_IntArray = npt.NDArray[np.int64]
 
-_READ_ERRORS: Final = (
-    OSError, EOFError, ValueError, ImportError, NotImplementedError,
-    zlib.error, lzma.LZMAError, zipfile.BadZipFile,
-)  # fmt: skip
-"""What pandas and pyarrow raise for broken files; ValueError: parsing, encoding, emptiness."""
-
-# Before 3.1, pandas could be off in the last bit; since then the option is deprecated.
-_PANDAS: Final = tuple(int(part) for part in pd.__version__.split(".")[:2])
-EXACT_FLOATS: Final[dict[str, Any]] = {"float_precision": "round_trip"} if _PANDAS < (3, 1) else {}
-
-# Epoch numbers tell their unit by their size. From each bound on: 1973 in seconds, then the year
-# 1973 in milliseconds, micro- and nanoseconds; all of them far away from any time of the others.
-_EPOCH_BOUNDS: Final = (10**8, 10**11, 10**14, 10**17)
-_UNITS_PER_MS: Final = (0.001, 1.0, 1_000.0, 1_000_000.0)
+logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """The columns that one kind of file holds beside its times.
+@dataclass(slots=True)
+class _Reading:
+    """What is known while the files of one table are read."""
 
-    Attributes
-    ----------
-    required, optional : Mapping of str to tuple of str
-        For each column, under our name, the names that it may have in a file: lower case, letters
-        and digits only, the surest first.
-    headerless : tuple of str
-        Which columns follow the time in a file without a header. Further ones are ignored.
-    """
-
-    required: Mapping[str, Names]
-    optional: Mapping[str, Names]
-    headerless: Names
+    layout: Layout
+    zone: ZoneInfo | None
+    notes: list[str] = field(default_factory=list)
+    markets: set[str] = field(default_factory=set)
+    has_local_times: bool = False
 
 
-def read_table(path: Path, layout: Layout) -> pd.DataFrame:
-    """Read a file into a table of floats with the index ``time``, in the order of the file.
+def read_table(
+    paths: Path | Sequence[Path],
+    layout: Layout,
+    zone: ZoneInfo | None = None,
+    run_zone: ZoneInfo | None = None,
+) -> pd.DataFrame:
+    """Read files into one table of floats with the index ``time``, ascending.
+
+    Identical rows that come again are dropped, and rows are sorted by time.
 
     Parameters
     ----------
-    path : pathlib.Path
-        CSV with any compression that pandas knows by its suffix, Parquet or Feather. The separator
-        of a CSV file may be a comma, semicolon, tab or bar.
+    paths : pathlib.Path or sequence of them
+        CSV, JSON, Parquet or Feather, plain or packed; folders of such.
     layout : Layout
         The columns to look for; others are dropped.
+    zone : zoneinfo.ZoneInfo, optional
+        What times without an offset are in; None = UTC.
+    run_zone : zoneinfo.ZoneInfo, optional
+        The time zone of the run: where `zone` is None and this one is not UTC, times without an
+        offset are read as UTC with a WARNING.
 
     Returns
     -------
     pandas.DataFrame
-        Index datetime64[ms, UTC]; times without an offset are UTC. All required columns, and those
-        optional ones that the file has, as float64. Empty cells are NaN; at least one row.
+        Index datetime64[ms, UTC]. All required columns, and those optional ones that every file
+        has, as float64. Empty cells are NaN; at least one row.
 
     Raises
     ------
     DataError
-        If the file is missing, empty or broken, a required column is missing or comes twice, or a
-        value cannot be read.
+        If a file is missing, empty or broken, a required column is missing or comes twice, a value
+        cannot be read, or one time has different figures.
     """
-    raw = _read_raw(path, layout)
+    given = [paths] if isinstance(paths, Path) else list(paths)
+    name = str(given[0]) if len(given) == 1 else f"{given[0]} and {len(given) - 1} more"
+    reading = _Reading(layout, zone)
+    tables = [_table_of(content, reading) for content in contents(given, reading.notes)]
+    table = tables[0] if len(tables) == 1 else _joined(tables, reading)
+    table = _in_order(table, name, reading)
+    if reading.has_local_times:
+        _say_zone(table, name, reading, run_zone)
+    if reading.notes:
+        logger.info("%s: %s", name, "; ".join(dict.fromkeys(reading.notes)))
+    return table
+
+
+def _table_of(content: Content, reading: _Reading) -> pd.DataFrame:
+    name = content.name
+    raw = raw_table(content, reading.layout, reading.notes)
     if raw.empty:
-        raise DataError(f"{path}: the file has no rows; give a file with data")
-    columns = _find_columns(raw, layout, path)
-    times = _read_times(raw[columns.pop("time")], path)
-    values = {name: _read_numbers(raw[found], path) for name, found in columns.items()}
-    return pd.DataFrame(values, index=utc_index(times))
+        raise DataError(f"{name}: the file has no rows; give a file with data")
+    columns = find_columns(raw, reading.layout, name, reading.notes)
+    require_one_market(raw, reading.markets, name)
+    times = _times_of(raw, columns, name, reading)
+    reading.has_local_times |= times.are_local
+    opens = times.milliseconds
+    if reading.layout.are_bars:
+        opens = _opening_times(raw, opens, name, reading)
+    values = {
+        ours: _read_numbers(raw[found], name, reading.notes)
+        for ours, found in columns.values.items()
+    }
+    return pd.DataFrame(values, index=utc_index(opens))
 
 
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal, of its bytes as they are (compressed or not)."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}; check the path") from error
+def _joined(tables: list[pd.DataFrame], reading: _Reading) -> pd.DataFrame:
+    reading.notes.insert(0, f"{len(tables)} files put together")
+    shared = [name for name in tables[0].columns if all(name in each.columns for each in tables)]
+    return pd.concat([each[shared] for each in tables])
 
 
-def _read_raw(path: Path, layout: Layout) -> pd.DataFrame:
-    if not path.is_file():
-        found = "is a folder" if path.is_dir() else "there is no such file"
-        raise DataError(f"{path}: {found}; give the path of a CSV, Parquet or Feather file")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path}: the file is empty; give a file with data")
-    suffix = path.suffix.lower()
-    try:
-        if suffix in _PARQUET:
-            raw = pd.read_parquet(path)
-        elif suffix in _FEATHER:
-            raw = pd.read_feather(path)
-        else:
-            return _read_csv(path, layout)
-    except _READ_ERRORS as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(
-            f"{path}: cannot be read ({reason}); needed: CSV (.csv, .csv.gz, .zip, ...), "
-            f"Parquet (.parquet) or Feather (.feather), matching the file's ending"
-        ) from error
-    return raw if _has_plain_index(raw) else raw.reset_index()
+def _in_order(table: pd.DataFrame, name: str, reading: _Reading) -> pd.DataFrame:
+    """Sort rows by time, and drop those that are the same as another; refuse those that differ."""
+    times = pd.DatetimeIndex(table.index).asi8
+    steps = np.diff(times)
+    backward = int((steps < 0).sum())
+    if backward:
+        is_reversed = bool((steps <= 0).all())
+        reading.notes.append(
+            "newest first, turned round" if is_reversed
+            else f"rows sorted by time ({backward} went backward)"
+        )  # fmt: skip
+        table = table.iloc[::-1] if is_reversed else table
+        table = table.iloc[np.argsort(pd.DatetimeIndex(table.index).asi8, kind="stable")]
+    times = pd.DatetimeIndex(table.index).asi8
+    if (np.diff(times) == 0).any():
+        again = table.assign(time_ms=times).duplicated().to_numpy()
+        if again.any():
+            first = iso_utc(int(times[again.argmax()]))
+            reading.notes.append(
+                f"{int(again.sum())} row(s) that came again with the same figures dropped, the "
+                f"first at {first}"
+            )
+            table = table[~again]
+        differing = np.diff(pd.DatetimeIndex(table.index).asi8) == 0
+        if differing.any():
+            first = iso_utc(table.index[1:][differing][0])
+            raise DataError(
+                f"{name}: the same time comes twice at {first}, with different figures "
+                f"({int(differing.sum())} such rows); keep the right one of them"
+            )
+    return table
 
 
-def _read_csv(path: Path, layout: Layout) -> pd.DataFrame:
-    # The first line as one cell, through pandas, which knows the compression by the suffix.
-    line = pd.read_csv(
-        path, sep="\x01", header=None, nrows=1, dtype=str, quoting=3, encoding="utf-8-sig"
-    )
-    text = str(line.iat[0, 0])
-    separator = max(",;\t|", key=text.count)
-    cells = text.split(separator)
-    has_header = len(cells) < 2 or not _is_number(cells[1])
-    raw: pd.DataFrame = pd.read_csv(
-        path,
-        sep=separator,
-        header=0 if has_header else None,
-        encoding="utf-8-sig",
-        **EXACT_FLOATS,
-        skipinitialspace=True,
-        low_memory=False,  # in chunks, one column could come out in two types
-    )
-    if not _has_plain_index(raw):
-        raise DataError(f"{path}: the rows have more cells than the header; fix the header")
-    if not has_header:
-        names = ["time", *layout.headerless]
-        further = [f"column {number}" for number in range(len(names) + 1, raw.shape[1] + 1)]
-        raw.columns = pd.Index([*names, *further][: raw.shape[1]])
-    return raw
+def _say_zone(
+    table: pd.DataFrame, name: str, reading: _Reading, run_zone: ZoneInfo | None
+) -> None:
+    """Say what times without an offset were taken for; warn where the run has another zone."""
+    zone = "UTC" if reading.zone is None else reading.zone.key
+    reading.notes.append(f"times without an offset read as {zone}")
+    if reading.zone is not None or run_zone is None:
+        return
+    ends = pd.DatetimeIndex([table.index[0], table.index[-1]]).tz_convert(run_zone)
+    if any(end.utcoffset() for end in ends):
+        logger.warning(
+            "%s: its times have no offset and are read as UTC, but the run's timezone is %s; set "
+            "data.timezone to %s or to UTC, whichever they are",
+            name, run_zone.key, run_zone.key,
+        )  # fmt: skip
 
 
-def _find_columns(raw: pd.DataFrame, layout: Layout, path: Path) -> dict[str, str]:
-    """Return the column of the file for each name of ours that it has."""
-    by_plain_name: dict[str, list[str]] = {}
-    for column in raw.columns:
-        by_plain_name.setdefault(_plain(str(column)), []).append(column)
-    wanted = {"time": TIME_NAMES, **layout.required, **layout.optional}
-    found: dict[str, str] = {}
-    for name, aliases in wanted.items():
-        columns = next((by_plain_name[alias] for alias in aliases if alias in by_plain_name), [])
-        if len(columns) > 1:
-            both = ", ".join(map(repr, columns))
-            raise DataError(f"{path}: {name} may be any of the columns {both}; keep one of them")
-        if columns:
-            found[name] = columns[0]
-    missing = [name for name in ("time", *layout.required) if name not in found]
-    if missing:
-        raise DataError(
-            f"{path}: no column for {', '.join(missing)}; found: "
-            f"{', '.join(map(str, raw.columns))}; needed: time, {', '.join(layout.required)}"
-        )
-    return found
+# ---------------------------------------------------------------------- times
+def _times_of(raw: pd.DataFrame, columns: Columns, name: str, reading: _Reading) -> Times:
+    """Read the surest column of times that can be read, and tells rows apart if one does.
 
-
-def _read_numbers(column: pd.Series, path: Path) -> npt.NDArray[np.float64]:
-    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
-    _refuse_unreadable(column, numbers.isna() & column.notna(), "a number", path)
-    return np.asarray(numbers.to_numpy(dtype="float64", na_value=np.nan), dtype=np.float64)
-
-
-def _read_times(column: pd.Series, path: Path) -> npt.NDArray[np.int64]:
-    """Read times as whole milliseconds since 1970-01-01 UTC."""
-    if pd.api.types.is_datetime64_any_dtype(column):
-        times = column
-    else:
-        numbers = pd.to_numeric(column, errors="coerce")
-        if numbers.notna().any():
-            return _read_epochs(column, numbers.astype("float64"), path)
-        text = column.astype("str").str.replace(r"\s*UTC$", "Z", regex=True)
-        times = pd.to_datetime(text, utc=True, format="ISO8601", errors="coerce")
-    _refuse_unreadable(column, times.isna(), "a time (ISO-8601, or an epoch number)", path)
-    if times.dt.tz is None:
-        times = times.dt.tz_localize("UTC")
-    return pd.DatetimeIndex(times).as_unit("ms").asi8
-
-
-def _read_epochs(column: pd.Series, numbers: pd.Series, path: Path) -> npt.NDArray[np.int64]:
-    """Read epoch numbers, each in the unit that its size tells.
-
-    One by one, because Binance went from milliseconds to microseconds in 2025: files of several
-    years hold both. Rounded to the millisecond.
+    Where it holds local times of a zone that nobody told, a column of epoch numbers beside it says
+    which moments are meant.
     """
-    unreadable = ~(numbers >= _EPOCH_BOUNDS[0])  # NaN too
-    _refuse_unreadable(column, unreadable, "a time (an epoch number, or ISO-8601)", path)
-    values = numbers.to_numpy(dtype=np.float64)
-    unit = np.searchsorted(_EPOCH_BOUNDS, values, side="right") - 1
-    times: npt.NDArray[np.int64] = np.rint(values / np.array(_UNITS_PER_MS)[unit]).astype(np.int64)
-    return times
+    joined = _date_and_clock(raw)
+    if joined is not None:
+        reading.notes.append(f"date and time joined from {joined.name!r}")
+        return read_times(joined, name, reading.zone)
+    read: dict[str, Times] = {}
+    failed: list[DataError] = []
+    for column in columns.times:
+        try:
+            read[column] = _times_in(raw[column], name, reading.zone)
+        except DataError as error:
+            failed.append(error)
+            continue
+        if _tells_apart(read[column]) and not read[column].are_local:
+            break
+    if not read:
+        raise failed[0]
+    chosen = next((each for each in read if _tells_apart(read[each])), next(iter(read)))
+    surer = [each for each in read if _are_the_moments_of(read[each], read[chosen])]
+    if read[chosen].are_local and surer:
+        chosen = surer[0]
+    if chosen != columns.times[0]:
+        first = columns.times[0]
+        why = "has no offset" if first in read and surer else "does not tell them"
+        reading.notes.append(f"times from {chosen!r}, since {first!r} {why}")
+    return read[chosen]
 
 
-def _refuse_unreadable(column: pd.Series, where: pd.Series, wanted: str, path: Path) -> None:
-    if where.any():
-        row = int(where.to_numpy().argmax())
-        value = column.iloc[row]
-        shown = "empty" if pd.isna(value) else repr(str(value))
+def _times_in(column: pd.Series, name: str, zone: ZoneInfo | None) -> Times:
+    own = zone_of(str(column.name))
+    found = read_times(column, name, zone if own is None else ZoneInfo(own))
+    return Times(found.milliseconds, found.are_local and own is None)
+
+
+def _tells_apart(times: Times) -> bool:
+    steps = np.diff(times.milliseconds)
+    in_order = bool((steps > 0).all() or (steps < 0).all())
+    return in_order or len(pd.unique(times.milliseconds)) == len(times.milliseconds)
+
+
+def _are_the_moments_of(times: Times, local: Times) -> bool:
+    """Tell whether times with an offset lie as far from local ones as time zones do."""
+    lags = local.milliseconds - times.milliseconds
+    return bool(
+        not times.are_local
+        and (np.abs(lags) <= _FARTHEST_ZONE_MS).all()
+        and (lags % _ZONE_STEP_MS == 0).all()
+    )
+
+
+def _date_and_clock(raw: pd.DataFrame) -> pd.Series | None:
+    by_name = {plain(str(column)): column for column in raw.columns}
+    dates = next((by_name[name] for name in _DATES if name in by_name), None)
+    clocks = next((by_name[name] for name in _CLOCKS if name in by_name), None)
+    if dates is None or clocks is None:
+        return None
+    return joined_date_and_clock(raw[dates], raw[clocks])
+
+
+def _opening_times(
+    raw: pd.DataFrame, times: _IntArray, name: str, reading: _Reading
+) -> _IntArray:
+    """Return when bars open, where a file tells that its times are those at which they close.
+
+    Bars open on a whole minute, and before they close.
+    """
+    lag = next((lag for lag in (1, 1000) if ((times + lag) % _MINUTE_MS == 0).all()), None)
+    if lag is None:
+        if not _are_closing_times(raw, times, name, reading):
+            return times
+        lag = 0
+    step = usual_step(np.sort(pd.unique(times)))
+    if step is None:
         raise DataError(
-            f"{path}: {column.name!r} is {shown} in data row {row + 1} ({int(where.sum())} such in "
-            f"all); needed: {wanted}"
+            f"{name}: the time {iso_utc(int(times[0]))} is one at which a bar closes, and a single "
+            "bar does not tell when it opened; give the times at which bars open"
         )
+    reading.notes.append(
+        f"its times are those at which bars close: moved back by {duration_text(step)}"
+    )
+    return times + lag - step
 
 
-def _has_plain_index(raw: pd.DataFrame) -> bool:
-    """Tell whether the index only counts rows. Times at equal steps may be a RangeIndex too."""
-    return raw.index.equals(pd.RangeIndex(len(raw)))
+def _are_closing_times(
+    raw: pd.DataFrame, times: _IntArray, name: str, reading: _Reading
+) -> bool:
+    """Tell whether the times are those of a column that is named as closing times."""
+    for column in raw.columns:
+        if plain(str(column)) in CLOSING_NAMES:
+            try:
+                closing = read_times(raw[column], name, reading.zone).milliseconds
+            except DataError:
+                continue  # a column that nobody needs
+            return bool((np.abs(times - closing) <= 1000).all())
+    return False
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell.strip().strip('"'))
-    except ValueError:
-        return False
-    return True
-
-
-def _plain(name: str) -> str:
-    """Reduce a column's name to what tells it apart: ``Open time``, ``open_time``: ``opentime``."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+# ---------------------------------------------------------------------- numbers
+def _read_numbers(column: pd.Series, name: str, notes: list[str]) -> npt.NDArray[np.float64]:
+    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    in_percent = "%" in str(column.name)
+    unreadable = numbers.isna() & column.notna()
+    if unreadable.any():
+        text = column.astype("str").str.strip()
+        if text[column.notna()].str.endswith("%").all():
+            in_percent = True
+            numbers = pd.to_numeric(text.str.rstrip("% "), errors="coerce").astype("float64")
+            unreadable = numbers.isna() & column.notna()
+    refuse_unreadable(column, unreadable, "a number", name)
+    values = np.asarray(numbers.to_numpy(dtype="float64", na_value=np.nan), dtype=np.float64)
+    if not in_percent:
+        return values
+    notes.append(f"{column.name!r} read as per cent")
+    return values / 100.0

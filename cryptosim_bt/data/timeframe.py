@@ -6,6 +6,8 @@ A bar is named by the time it opens, in UTC (R1). Arithmetic on times uses whole
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -33,6 +35,13 @@ TIMEFRAMES: Final[dict[str, int]] = {
     "1d": DAY_MS,
 }
 """Length of every timeframe in milliseconds, shortest first."""
+
+_ISO: Final = re.compile(
+    r"\d{4}-\d{2}-\d{2}"
+    r"(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?: ?(?:Z|UTC|[+-]\d{2}:?\d{2}))?)?"
+)
+# pandas counts nanoseconds since 1970, which end in April 2262.
+LAST_TIME: Final = pd.Timestamp("2261-12-31", tz="UTC")
 
 
 def milliseconds(timeframe: str) -> int:
@@ -102,13 +111,23 @@ def utc_index(times_ms: npt.NDArray[np.int64]) -> pd.DatetimeIndex:
 def utc_time(text: str, zone: ZoneInfo) -> pd.Timestamp:
     """Return a configured date as UTC; without an offset it is local time of the zone.
 
+    Dates behind the year 2261, such as 9999-12-31, are its end: "to the end of the data".
+
     Raises
     ------
     ValueError
-        If it is no date.
+        If it is no date as ISO-8601 writes it, lies before 1970, or is a local time that there is
+        twice or never.
     """
-    moment = pd.Timestamp(text)
-    if pd.isna(moment):
-        raise ValueError(f"{text!r} is no date")
-    local = moment.tz_localize(zone) if moment.tzinfo is None else moment
-    return local.tz_convert("UTC")
+    if _ISO.fullmatch(text) is None:
+        raise ValueError("it is no date as ISO-8601 writes it")
+    moment = datetime.fromisoformat(text.replace(" UTC", "Z").replace("UTC", "Z"))
+    if moment.year > LAST_TIME.year:
+        return LAST_TIME
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone)
+        if moment.utcoffset() != moment.replace(fold=1).utcoffset():
+            raise ValueError("this local time comes twice or never; give it with an offset")
+    if moment.year < 1970:
+        raise ValueError("it lies before 1970")
+    return pd.Timestamp(moment).tz_convert("UTC")

@@ -37,6 +37,11 @@ from cryptosim_bt.errors import ConfigError
         (0.4, 1.0, 0.0, 1.0),
         (0.0, 1.0, 0.0, 0.0),
         (123.456789, 0.0, 123.456789, 123.456789),  # step 0: no rounding
+        # Steps finer than 10 decimals: as many decimals as the step has.
+        (2.6194e-07 * 0.98, 1e-11, 2.567e-07, 2.5671e-07),  # 2.567012e-07
+        (2.6194e-12 * 1.02, 1e-16, 2.6717e-12, 2.6718e-12),  # 2.671788e-12
+        (9.35488e-13, 1e-18, 9.35488e-13, 9.35488e-13),
+        (3.1e-10, 1.5e-10, 3e-10, 4.5e-10),
     ],
 )
 def test_rounding_to_a_step_gives_the_multiple(

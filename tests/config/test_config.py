@@ -135,6 +135,20 @@ WRONG: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("trading.use_tp=yes please", ("trading.use_tp", "'yes please'", "true or false")),
     ("trading.take_profit_pct=2", ("trading.take_profit_pct", "was 2", "below 1")),
     ("trading.stop_loss_pct=0", ("trading.stop_loss_pct", "was 0", "above 0")),
+    ("trading.stop_loss_pct=5", ("was 5", "1 or below", "5 % is 0.05")),
+    ("risk.daily_loss_limit_pct=5", ("was 5", "1 or below", "5 % is 0.05")),
+    ("backtest.fees.taker=1", ("was 1", "below 1", "1 % is 0.01")),
+    ("instrument.tick=1e-19", ("instrument.tick", "was 1e-19", "0, or 1e-18 and above")),
+    ("data.path=[a, 1]", ("data.path", "/a', 1]", "a path, or a list of paths")),
+    ("data.path=~nobody-of-this-name/x", ("data.path", "a user that there is")),
+    ("data.timezone=KST9", ("data.timezone", "'KST9'", "Asia/Seoul")),
+    ("strategy.simple_ma={1: 2}", ("strategy.simple_ma", "the key 1", "names of parameters")),
+    ("trading.leverage=" + "x" * 5000, ("trading.leverage", "(5,002 signs)", "a number")),
+    *(
+        (f"backtest.trading_period.start_date='{date}'", ("start_date", date, "ISO-8601"))
+        for date in ("05.02.2025", "05/02/2025", "25-01-05", "12:30", "now", "today", "2025-02-30",
+                     "2025/01/05", "1969-12-31", "0001-01-01")
+    ),
     ("trading.order_cancel_timeout=-1", ("order_cancel_timeout", "was -1", "above 0")),
     ("trading.margin_mode=crossed", ("trading.margin_mode", "'crossed'", "'cross'")),
     ("trading.position_mode=one", ("trading.position_mode", "'one'", "'hedge' or 'net'")),
@@ -313,3 +327,35 @@ def test_resolved_yaml_of_the_shipped_config_names_every_section() -> None:
     for section in ("exchange", "data", "trading", "instrument", "position_set", "risk",
                     "strategy", "backtest", "report", "logging", "timezone"):  # fmt: skip
         assert section in resolved
+
+
+@pytest.mark.parametrize("end", ["2300-01-01", "9999-12-31", "9999-12-31T23:59:59Z"])
+def test_end_behind_all_times_is_to_the_end(end: str) -> None:
+    settings = load_settings(SHIPPED, [f"backtest.trading_period.end_date='{end}'"])
+    assert settings.end == pd.Timestamp("2261-12-31", tz="UTC")
+    assert settings.resolved()["backtest"]["trading_period"]["end_date"] == end
+
+
+@pytest.mark.parametrize(
+    ("assignment", "sentence"),
+    [
+        ("backtest.fees.commission=0.05", "was 0.05, which is 5 % of each fill; 0.05 % is 0.0005"),
+        ("backtest.fees.maker=-0.02", "was -0.02, which is -2 % of each fill; -0.02 % is -0.0002"),
+        ("backtest.funding.rate=0.01", "was 0.01, which is 1 % of the position at each funding"),
+    ],
+)
+def test_rate_of_a_per_cent_and_more_is_doubted(assignment: str, sentence: str) -> None:
+    (doubt,) = load_settings(SHIPPED, [assignment]).doubts()
+    assert assignment.partition("=")[0] in doubt
+    assert sentence in doubt
+
+
+def test_usual_rates_are_not_doubted() -> None:
+    rates = ("backtest.fees.commission=0.0099", "backtest.funding.rate=0.0099")
+    assert load_settings(SHIPPED, rates).doubts() == []
+
+
+def test_list_of_paths_starts_from_the_folder_of_the_file(tmp_path: Path) -> None:
+    text = SMALL.replace("source: sample", "source: file\n  path: [a.csv, /b.csv]")
+    settings = load_settings(written(tmp_path, text))
+    assert settings.keys.data.path == [str(tmp_path / "a.csv"), "/b.csv"]

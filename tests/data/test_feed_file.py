@@ -249,7 +249,7 @@ def test_file_feed_missing_file_folder_or_path_is_refused(tmp_path):
         load(tmp_path)
     with pytest.raises(DataError, match=r"data\.path: missing"):
         FileFeed().load(request(None))
-    with pytest.raises(DataError, match="cannot be read: No such file"):
+    with pytest.raises(DataError, match="there is no such file"):
         FileFeed().describe(request(tmp_path / "nowhere.csv"))
 
 

@@ -143,7 +143,71 @@ def test_series_funding_single_rate_is_refused():
         series_funding(make_series(0), at(0), at(8), "zero")
 
 
+@pytest.mark.parametrize(
+    ("hours", "end", "missing"),
+    [
+        ([*range(0, 80, 8), *range(80, 100)], 100, 0),  # 8 h, then 1 h: the venue changed it
+        ([*range(20), *range(24, 96, 8)], 96, 0),  # 1 h, then 8 h, with fewer rates than of 1 h
+        ([*range(0, 48, 8), *range(48, 60, 4), *range(60, 80)], 80, 0),  # 8 h, 4 h, 1 h
+        ([*range(0, 80, 8), *range(80, 90), *range(93, 110)], 110, 3),  # a hole in the hours
+        ([*range(0, 80, 8), *range(96, 120)], 120, 2),  # one at the change: 8 h were usual before
+        ([0, 8, 24, 40, 56, 64, 72, 80, 88], 96, 3),  # 16 h is no venue's interval
+        ([*range(0, 40, 8), *range(40, 60)], 70, 10),  # ends early, in hours
+    ],
+)
+def test_series_funding_interval_may_change(hours, end, missing, caplog):
+    schedule = series_funding(make_series(*hours), at(0), at(end), "zero")
+    assert schedule.missing == missing
+    assert schedule.expected == len(hours) + missing
+
+
 # Files
+
+
+def test_read_funding_file_says_that_the_interval_changes(tmp_path, caplog):
+    times = [DAY0 // 1000 + hour * 3600 for hour in [*range(0, 40, 8), *range(40, 50)]]
+    rows = "".join(f"{time},0.0001\n" for time in times)
+    with caplog.at_level(logging.INFO):
+        read_funding_file(write(tmp_path, "timestamp,funding_rate\n" + rows))
+    assert "the funding interval changes: 8h, then 1h from 2025-01-02T16:00:00Z" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # OKX: what was paid, not what was predicted
+        "fundingRate,fundingTime,method,realizedRate\n"
+        "0.0009,1735689600000,next,0.0001\n0.0009,1735718400000,next,-0.00025\n",
+        # Bybit: newest first
+        "symbol,fundingRate,fundingRateTimestamp\n"
+        "BTCUSDT,-0.00025,1735718400000\nBTCUSDT,0.0001,1735689600000\n",
+        # Binance's web page
+        "Time,Contracts,Funding Interval,Funding Rate\n"
+        "2025-01-01 08:00:00,BTCUSDT Perpetual,8h,-0.0250%\n"
+        "2025-01-01 00:00:00,BTCUSDT Perpetual,8h,0.0100%\n",
+        "timestamp,Funding rate (%)\n1735689600,0.01\n1735718400,-0.025\n",
+        '[{"coin": "BTC", "fundingRate": "0.0001", "time": 1735689600003},'
+        ' {"coin": "BTC", "fundingRate": "-0.00025", "time": 1735718400002}]',
+        '{"rates": [{"timestamp": "2025-01-01T00:00:00Z", "fundingRate": 9.3,'
+        ' "relativeFundingRate": 0.0001}, {"timestamp": "2025-01-01T08:00:00Z",'
+        ' "fundingRate": -22.0, "relativeFundingRate": -0.00025}]}',
+    ],
+)
+def test_read_funding_file_exports_of_exchanges_are_understood(tmp_path, text):
+    series = read_funding_file(write(tmp_path, text))
+    assert hours_of(series.index.as_unit("ms").asi8) == [0, 8]
+    assert series.tolist() == pytest.approx([0.0001, -0.00025], rel=1e-15)
+
+
+def test_read_funding_file_some_rates_with_a_sign_of_per_cent_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"'0\.0100%' in data row 2"):
+        read_funding_file(write(tmp_path, "t,rate\n1735689600,0.0001\n1735718400,0.0100%\n"))
+
+
+def test_read_funding_file_large_rates_are_warned_of(tmp_path, caplog):
+    read_funding_file(write(tmp_path, "t,rate\n1735689600,0.0001\n1735718400,0.01\n"))
+    assert "the funding rate 0.01 at 2025-01-01T08:00:00Z is a fraction, 1 %" in caplog.text
+    assert "(1 of 2 rates are 1 % or more)" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -166,8 +230,7 @@ def test_read_funding_file_usual_forms_are_understood(tmp_path, text):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("1735689600,0.1\n1735689600,0.1\n", "the same time comes twice at 2025-01-01T00:00:00Z"),
-        ("1735718400,0.1\n1735689600,0.1\n", "times go backward at 2025-01-01T00:00:00Z"),
+        ("1735689600,0.1\n1735689600,0.2\n", "the same time comes twice at 2025-01-01T00:00:00Z"),
         ("1735689600,0.1\n1735718400,\n", r"is missing .* 2025-01-01T08:00:00Z \(1 in all"),
         ("1735689600,0.1\n1735718400,x\n", "'funding_rate' is 'x' in data row 2"),
         ("1735689600,0.1\n", "there is one funding rate only"),

@@ -85,6 +85,7 @@ def test_packed_times_are_seconds_and_keep_milliseconds() -> None:
 
 def test_decimals_follow_the_grid_or_the_figures() -> None:
     assert [decimals_of(step, 1.0) for step in (0.1, 0.5, 1.0, 100.0, 1e-4)] == [1, 1, 0, 0, 4]
+    assert [decimals_of(step, 1.0) for step in (1e-11, 2.5e-12, 1e-18)] == [11, 13, 18]
     assert [decimals_of(0.0, price) for price in (95000.0, 0.00025)] == [2, 10]
     assert figures_decimals(np.array([np.nan, np.inf, 95123.0, 1e-9])) == 2
     assert figures_decimals(np.array([np.nan, 0.0])) == 0

@@ -18,28 +18,15 @@ from cryptosim_bt.data.funding import to_full_minutes
 from cryptosim_bt.data.store.files import replace_file
 from cryptosim_bt.data.store.series import FUNDING, Conflict, Series, Store, as_columns
 from cryptosim_bt.data.store.spans import Spans, union
-from cryptosim_bt.data.tabular import Layout, read_table
+from cryptosim_bt.data.table_columns import BARS, Layout
+from cryptosim_bt.data.table_columns import FUNDING as FUNDING_COLUMNS
+from cryptosim_bt.data.tabular import read_table
 from cryptosim_bt.data.timeframe import TIMEFRAMES, iso_utc, milliseconds, utc_index
 from cryptosim_bt.errors import DataError, OutputError, StoreError
 
-_BARS: Final = Layout(
-    required={
-        "open": ("open", "o", "openprice"),
-        "high": ("high", "h", "highprice", "max"),
-        "low": ("low", "l", "lowprice", "min"),
-        "close": ("close", "c", "closeprice"),
-    },
-    optional={"volume": ("volume", "vol", "v", "basevolume", "volumebase", "volumebtc")},
-    headerless=("open", "high", "low", "close", "volume"),
-)
-_RATES: Final = Layout(
-    required={"funding_rate": ("fundingrate", "lastfundingrate", "rate", "realizedrate")},
-    optional={},
-    headerless=("funding_rate",),
-)
 # freqtrade keeps funding rates as bars whose open is the rate.
 _FREQTRADE_RATES: Final = Layout(
-    required={"funding_rate": ("fundingrate", "open")}, optional={}, headerless=("funding_rate",)
+    required={"funding_rate": ("fundingrate", "open")}, optional={}, orders=(("funding_rate",),)
 )
 _FREQTRADE_NAME: Final = re.compile(
     r"(?P<base>[^_]+)_(?P<quote>[^_]+)_(?P<settle>[^_-]+)-(?P<timeframe>\d+[mhd])-"
@@ -86,7 +73,7 @@ def import_file(
         times = pd.DatetimeIndex(table.index).asi8
         known = _runs(times, usual_step(times) or 1)
         return series, store.write(series, as_columns(series, table), known, policy)
-    table = read_table(file, _BARS)
+    table = read_table(file, BARS.with_names("volume", f"volume {meant.symbol.partition('/')[0]}"))
     if "volume" not in table.columns:
         logger.warning("%s: no column for volume; read as 0", file)
         table["volume"] = 0.0
@@ -192,7 +179,7 @@ def _without_unclosed(table: pd.DataFrame, step_ms: int, file: Path) -> pd.DataF
 
 
 def _read_rates(file: Path, meant: _TargetSeries) -> pd.DataFrame:
-    table = read_table(file, _FREQTRADE_RATES if meant.freqtrade else _RATES)
+    table = read_table(file, _FREQTRADE_RATES if meant.freqtrade else FUNDING_COLUMNS)
     times = to_full_minutes(pd.DatetimeIndex(table.index).as_unit("ms").asi8)
     check_order(times, str(file))
     unknown = ~np.isfinite(table["funding_rate"].to_numpy())

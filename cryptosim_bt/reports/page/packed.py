@@ -13,6 +13,7 @@ import base64
 import gzip
 import math
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -93,17 +94,16 @@ def decimals_of(step: float, example: float) -> int:
     """Return the decimals of a grid of prices or sizes; seven figures where it is 0 (any value)."""
     if step == 0.0:
         return max(2, figures_decimals(np.array([example])))
-    text = f"{step:.10f}".rstrip("0")
-    return len(text.partition(".")[2])
+    return max(0, -int(Decimal(repr(float(step))).normalize().as_tuple().exponent))
 
 
 def figures_decimals(values: Array) -> int:
-    """Return the decimals that show seven figures of the largest of these values, 0 to 12."""
+    """Return the decimals that show seven figures of the largest of these values, 0 to 20."""
     finite = np.abs(values[np.isfinite(values)])
     largest = float(finite.max(initial=0.0))
     if largest == 0.0:
         return 0
-    return min(12, max(0, _FIGURES - 1 - math.floor(math.log10(largest))))
+    return min(20, max(0, _FIGURES - 1 - math.floor(math.log10(largest))))
 
 
 def _filled(numbers: Array, blank: npt.NDArray[np.bool_]) -> Array:
