@@ -11,19 +11,20 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 from rich.console import Console
 
 from cryptosim_bt import __version__
 from cryptosim_bt.backtest.needs import load_settings
-from cryptosim_bt.cli import data
+from cryptosim_bt.cli import data, trading
 from cryptosim_bt.cli.console import plugin_table, progress_bar, summary_table, writing
 from cryptosim_bt.cli.finished_runs import add_report_commands, plot_result
 from cryptosim_bt.cli.logs import close_file, log_to_console, log_to_file
 from cryptosim_bt.cli.scaffold import write_config, write_strategy
 from cryptosim_bt.config.document import yaml_text
+from cryptosim_bt.config.keys import Mode
 from cryptosim_bt.config.settings import Settings
 from cryptosim_bt.errors import InputError, PluginError, PluginFailed
 from cryptosim_bt.plugins.registry import Kind, discover, plugins_for
@@ -56,6 +57,8 @@ data.register(commands)
 @click.option(
     "--ambiguity", is_flag=True, help="Also run the other orders of events in a bar."
 )
+@click.option("--mode", type=click.Choice(get_args(Mode)), help="In place of the file's mode.")
+@click.option("--yes-real-money", is_flag=True, help="Needed for mode: live with trade_mode: real.")
 @click.option("--plot", is_flag=True, help="Show backtrader's own plot, or write it to plot.png.")
 @SET_OPTION
 @data.OFFLINE
@@ -64,14 +67,21 @@ def run(
     output: Path | None,
     force: bool,
     ambiguity: bool,
+    mode: str | None,
+    yes_real_money: bool,
     plot: bool,
     overrides: Sequence[str],
     offline: bool,
 ) -> None:
-    """Run a backtest and write its report."""
+    """Run a configuration: a backtest with its report, or trading on paper or live."""
+    if mode is not None:
+        overrides = [*overrides, f"mode={mode}"]
     settings = data.settings_for_run(config, overrides, offline=offline)
     errors = Console(stderr=True)
     log_to_console(errors, settings.keys.logging.level)
+    if settings.keys.mode != "backtest":
+        trading.trade(settings, yes_real_money=yes_real_money)
+        return
     target = output or default_target(
         Path(settings.keys.report.output_dir).expanduser(),
         settings.keys.strategy.name,

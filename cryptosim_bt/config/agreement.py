@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cryptosim_bt.accounting.instrument import (
@@ -27,23 +28,14 @@ Problem = tuple[tuple[str, ...], str]
 FINEST_STEP = 1e-18
 SUSPICIOUS_RATE = 0.01  # no venue asks 1 % and more of a fill, or of a position at one time
 
+# The venues whose hosts, of any region, may be asked with real money; what is below them is theirs.
+_OWN_DOMAINS = {name: "okx.com" for name in ("okx", "okxus", "myokx")}
+
 _TRADE_TYPES = {
     1: "USDT-margined (BASE/USDT:USDT)",
     2: "USDC-margined (BASE/USDC:USDC)",
     3: "coin-margined (BASE/USD:BASE)",
 }
-
-
-def unavailable(keys: Keys) -> list[Problem]:
-    """Return the keys that are understood but not built yet."""
-    asked: list[tuple[tuple[str, ...], object, str]] = [
-        (("mode",), keys.mode if keys.mode != "backtest" else None, "backtest"),
-    ]
-    return [
-        (path, f"was {value!r}, which is not available yet; allowed now: {instead}")
-        for path, value, instead in asked
-        if value is not None
-    ]
 
 
 def agreement_errors(keys: Keys) -> list[Problem]:
@@ -53,6 +45,7 @@ def agreement_errors(keys: Keys) -> list[Problem]:
         *_symbol_problems(keys),
         *_data_problems(keys),
         *_venue_problems(keys),
+        *_live_problems(keys),
         *_parameter_problems(keys),
         *_fee_and_funding_problems(keys),
         *_time_problems(keys),
@@ -147,6 +140,7 @@ def _path_problems(keys: Keys) -> Iterator[Problem]:
         (("instrument", "tiers"), keys.instrument.tiers),
         (("report", "output_dir"), keys.report.output_dir),
         (("logging", "file"), keys.logging.file),
+        (("live", "journal"), keys.live.journal),
         (("plugins",), keys.plugins),
     )
     for place, paths in given:
@@ -224,6 +218,45 @@ def _venue_problems(keys: Keys) -> Iterator[Problem]:
             ("data", "mark"),
             "was true; allowed: with data.source: ccxt, and without mark_path, which is a file's",
         )
+
+
+def _live_problems(keys: Keys) -> Iterator[Problem]:
+    """Refuse what real money must not meet, and what is not traded live."""
+    exchange, trading = keys.exchange, keys.trading
+    if exchange.ws_url is not None and not re.fullmatch(r"wss?://[^/\s]+(/\S*)?", exchange.ws_url):
+        yield (
+            ("exchange", "ws_url"),
+            f"was {shown(exchange.ws_url)}; allowed: ws://HOST:PORT/PATH or wss://HOST/PATH",
+        )
+    if exchange.trade_mode == "real":
+        for name, secure in (("rest_url", "https"), ("ws_url", "wss")):
+            url = getattr(exchange, name)
+            if url is not None and not _is_own_host(url, secure, exchange.name):
+                yield (
+                    ("exchange", name),
+                    f"was {shown(url)} with trade_mode: real; allowed: left out, or a {secure} "
+                    f"host of {exchange.name} itself",
+                )
+        if exchange.time_scale != 1.0:
+            yield (
+                ("exchange", "time_scale"),
+                f"was {exchange.time_scale:g} with trade_mode: real; allowed: 1",
+            )
+    if keys.mode == "live" and trading.use_sl and (
+        trading.stop.method == "atr" or trading.stop_loss_pct < 1.0
+    ):
+        yield (
+            ("trading", "use_sl"),
+            "was true with a stop-loss, which mode: live does not place at the venue yet; allowed: "
+            "false, or stop_loss_pct: 1 (no stop)",
+        )
+
+
+def _is_own_host(url: str, scheme: str, exchange: str) -> bool:
+    parts, domain = urlsplit(url), _OWN_DOMAINS.get(exchange)
+    host = parts.hostname or ""
+    own = domain is not None and (host == domain or host.endswith(f".{domain}"))
+    return own and parts.scheme == scheme and parts.username is None
 
 
 def _fee_and_funding_problems(keys: Keys) -> Iterator[Problem]:

@@ -26,6 +26,7 @@ def _paths(value: Any) -> str | list[str]:
 
 
 Paths = Annotated[str | list[str], PlainValidator(_paths)]
+Mode = Literal["backtest", "paper", "live"]
 Timeframe = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d"]
 
 
@@ -44,6 +45,8 @@ class ExchangeSection(_Section):
     trade_type: Literal[1, 2, 3] | None = None
     trade_mode: Literal["demo", "real"] = "demo"
     rest_url: str | None = None
+    ws_url: str | None = None
+    time_scale: Annotated[float, Field(gt=0, le=100_000)] = 1.0  # market seconds a second
 
 
 class DataSection(_Section):
@@ -217,10 +220,37 @@ class LoggingSection(_Section):
     file: str | None = None
 
 
+class LimitsSection(_Section):
+    """When live trading stops new entries; None = no such limit.
+
+    Times are seconds of the market. ``max_contracts`` is of a leg, ``margin_ratio`` maintenance
+    margin / equity, ``unprotected_s`` how long a group may be without its exit.
+    """
+
+    max_contracts: Positive | None = None
+    orders_per_minute: Annotated[int, Field(ge=1)] = 60
+    stale_data_s: Positive = 180.0
+    clock_off_s: Positive = 5.0
+    margin_ratio: Share = 0.8
+    refusals_in_a_row: Annotated[int, Field(ge=1)] = 5
+    unprotected_s: Positive = 60.0
+    when_unprotected: Literal["alarm", "flatten"] = "alarm"
+
+
+class LiveSection(_Section):
+    """Trading on paper and live. Times are seconds of the market."""
+
+    journal: str | None = None
+    max_signal_age_s: Positive = 60.0
+    reconcile_every_s: Positive = 60.0
+    on_stop: Literal["keep", "cancel", "flatten"] = "keep"
+    limits: LimitsSection = LimitsSection()
+
+
 class Keys(_Section):
     """Every key of a configuration file."""
 
-    mode: Literal["backtest", "paper", "live"] = "backtest"
+    mode: Mode = "backtest"
     exchange: ExchangeSection = ExchangeSection()
     data: DataSection
     trading: TradingSection
@@ -229,6 +259,7 @@ class Keys(_Section):
     risk: RiskSection = RiskSection()
     strategy: StrategySection = StrategySection()
     backtest: BacktestSection
+    live: LiveSection = LiveSection()
     report: ReportSection = ReportSection()
     logging: LoggingSection = LoggingSection()
     timezone: str = "Asia/Seoul"

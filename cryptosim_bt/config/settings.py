@@ -30,7 +30,6 @@ from cryptosim_bt.config.agreement import (
     doubts,
     instrument_errors,
     path_fault,
-    unavailable,
 )
 from cryptosim_bt.config.document import Document, Overrides, read_document
 from cryptosim_bt.config.keys import VENUE_TIERS, Keys
@@ -180,7 +179,7 @@ def _checked_keys(document: Document, directory: Path) -> Keys:
         keys = Keys.model_validate(document.values)
     except ValidationError as error:
         raise ConfigError(sentences(error, Keys, document)) from error
-    _raise(unavailable(keys) or agreement_errors(keys), document)
+    _raise(agreement_errors(keys), document)
     return keys
 
 
@@ -220,7 +219,7 @@ def _resolve_paths(document: Document, directory: Path) -> None:
     """Make paths absolute: the file's from its own folder, --set's from the working directory."""
     for path in (("data", "path"), ("data", "fill_path"), ("data", "mark_path"),
                  ("data", "directory"), ("backtest", "funding", "path"),
-                 ("instrument", "tiers")):  # fmt: skip
+                 ("live", "journal"), ("instrument", "tiers")):  # fmt: skip
         values: Any = document.values
         for part in path[:-1]:
             values = values.get(part) if isinstance(values, dict) else None

@@ -1,0 +1,1 @@
+"""Trading on paper and live: the same strategies on a real account."""
