@@ -72,7 +72,8 @@ def test_all_or_nothing(journal):
                 journal.add_event(1, {"a": 1})
             raise KeyError
 
-    pytest.raises(KeyError, written_half)
+    with pytest.raises(KeyError):
+        written_half()
     assert journal.get("balance") is None
     assert list(journal.events()) == []
 
