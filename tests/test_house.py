@@ -32,7 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("strategy",),
     ("plugins",),
     ("backtest", "live"),
-    ("reports", "fast"),
+    ("reports", "fast", "testing"),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
@@ -43,7 +43,7 @@ FACTS = {"__version__", "SHIPPED_CONFIGS"}
 PURE_IMPORTS = {"__future__", "collections.abc", "dataclasses", "enum", "math", "typing"}
 CCXT_MODULES = {"cryptosim_bt/data/venue.py", "cryptosim_bt/live/venue_account.py"}
 MAX_LINES = 500
-MAX_ENTRIES = 14
+MAX_ENTRIES = 15
 
 
 def modules(*folders: str) -> list[Path]:
