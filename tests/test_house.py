@@ -32,7 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("strategy",),
     ("plugins",),
     ("backtest", "live"),
-    ("reports", "fast"),
+    ("reports", "fast", "testing"),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
