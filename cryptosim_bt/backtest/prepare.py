@@ -224,7 +224,7 @@ def prepare_bars(
     """
     keys = settings.keys
     funding, funding_series = _funding(settings, bars.index[-1], rates)
-    signals, panels = _signals(plugins.strategy, plugins.params, bars, keys.strategy.name)
+    signals, panels = signals_of(plugins.strategy, plugins.params, bars, keys.strategy.name)
     matching_ms = milliseconds(keys.data.fill_timeframe or keys.data.timeframe)
     timeout_ms = keys.trading.order_cancel_timeout * 1000
     if matching_ms > timeout_ms and not is_plain(plugins.strategy):
@@ -245,7 +245,7 @@ def prepare_bars(
         funding=funding,
         funding_series=funding_series,
         matching=matching,
-        tiers=_tiers(settings),
+        tiers=tiers_of(settings),
         analyzers=plugins.analyzers,
         feed=plugins.feed,
     )
@@ -287,7 +287,7 @@ def _strategy(
     )
 
 
-def _signals(
+def signals_of(
     strategy: type[bt.Strategy], params: SimpleNamespace, bars: pd.DataFrame, name: str
 ) -> tuple[list[int] | None, tuple[IndicatorPanel, ...]]:
     """Compute a strategy's table once over all bars; (None, ()) for one that has none."""
@@ -348,7 +348,8 @@ def _dated(schedule: FundingSchedule) -> list[tuple[int, float]]:
     return list(zip(schedule.times_ms.tolist(), schedule.rates.tolist(), strict=True))
 
 
-def _tiers(settings: Settings) -> MaintenanceTiers:
+def tiers_of(settings: Settings) -> MaintenanceTiers:
+    """Return the margin tiers that a configuration names."""
     path: Path | str | None = settings.tiers
     if path == BUILT_IN_TIERS:
         path = built_in_tiers(settings.keys.exchange.name, settings.instrument)

@@ -180,7 +180,7 @@ def cerebro_for(
         cerebro.addstrategy(prepared.strategy, **vars(prepared.params))
         cerebro.addanalyzer(PlainBarRecorder, _name="bar_recorder")
     else:
-        sizer, options = _sizer(prepared.simulation)
+        sizer, options = sizer_of(prepared.simulation)
         cerebro.addsizer(sizer, instrument=settings.instrument, **options)
         cerebro.addstrategy(prepared.strategy, context=_context(prepared), **vars(prepared.params))
         cerebro.addanalyzer(BarRecorder, _name="bar_recorder")
@@ -216,7 +216,8 @@ def _broker(prepared: Prepared, event_order: EventOrder | None) -> FuturesBroker
     )
 
 
-def _sizer(simulation: SimulationSettings) -> tuple[type[EntrySizer], dict[str, float]]:
+def sizer_of(simulation: SimulationSettings) -> tuple[type[EntrySizer], dict[str, float]]:
+    """Return the sizer of a configuration's entries and its options."""
     if simulation.sizing is Sizing.EQUITY:
         return EquityShareSizer, {"share": simulation.size}
     if simulation.sizing is Sizing.ATR:

@@ -146,8 +146,16 @@ class Adapter(Protocol):
     def balance(self, raw: Mapping[str, Any], currency: str) -> VenueBalance:
         """Read the balance of a currency."""
 
+    def candle_question(
+        self, native: str, timeframe: str, start_ms: int, end_ms: int, *, recent: bool
+    ) -> tuple[str, dict[str, str]]:
+        """Return ccxt's method and its parameters for candles of ``start <= open < end``.
+
+        ``recent`` where the start lies not further back than the venue's list of recent ones.
+        """
+
     def closed_candles(self, raw: Sequence[Sequence[Any]]) -> list[Candle]:
-        """Read candles that the venue says are closed, ascending; volumes in contracts."""
+        """Read candles that the venue says are closed, ascending; volumes in coins."""
 
     def channel(self, message: Any) -> str | None:
         """Return what a stream's message is about: ``candles``, ``account``, None for neither."""

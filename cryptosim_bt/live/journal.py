@@ -241,7 +241,7 @@ class Journal:
             (since_ms,),
         )
         return [
-            {"trade_id": trade, "client_id": client, **json.loads(record)}
+            {**json.loads(record), "trade_id": trade, "client_id": client}
             for trade, client, record in rows
         ]
 

@@ -178,10 +178,23 @@ class Okx:
             maintenance_margin=_number(found.get("mmr")) or 0.0,
         )
 
+    def candle_question(
+        self, native: str, timeframe: str, start_ms: int, end_ms: int, *, recent: bool
+    ) -> tuple[str, dict[str, str]]:
+        """Return the question: both bounds of OKX's are exclusive; its long bars begin at UTC."""
+        bar = timeframe if timeframe.endswith("m") else timeframe.upper()
+        if timeframe in ("6h", "12h", "1d"):
+            bar += "utc"
+        params = {
+            "instId": native, "bar": bar, "limit": "100", "before": str(start_ms - 1),
+            "after": str(end_ms),
+        }  # fmt: skip
+        return f"publicGetMarket{'' if recent else 'History'}Candles", params
+
     def closed_candles(self, raw: Sequence[Sequence[Any]]) -> list[Candle]:
-        """Read candles with ``confirm`` 1."""
+        """Read candles with ``confirm`` 1; volumes in coins, as ccxt gives them."""
         rows = {
-            int(row[0]): (int(row[0]), *(float(value) for value in row[1:6]))
+            int(row[0]): (int(row[0]), *(float(row[part]) for part in (1, 2, 3, 4, 6)))
             for row in raw
             if str(row[-1]) == "1"
         }

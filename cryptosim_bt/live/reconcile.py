@@ -21,7 +21,13 @@ from cryptosim_bt.accounting.book_events import (
     OrderRejected,
 )
 from cryptosim_bt.accounting.contracts import SIDES, Side
-from cryptosim_bt.accounting.orders import CONTRACT_TOLERANCE, Execution, PlaceOrder, Role
+from cryptosim_bt.accounting.orders import (
+    CONTRACT_TOLERANCE,
+    Command,
+    Execution,
+    PlaceOrder,
+    Role,
+)
 from cryptosim_bt.accounting.position_book import PositionBook
 from cryptosim_bt.live.adapter import VenuePosition
 
@@ -94,6 +100,7 @@ class Working:
     # What is on the way: an action, and the order that it is for.
     asked: str = "place"
     amendment: Wanted | None = None
+    amended_total: float = 0.0
     reason: str = ""
 
     @property
@@ -130,12 +137,20 @@ class Wants:
 
     def note(self, event: BookEvent, answer: Answer) -> None:
         """Take in an event of the book and what it answered."""
-        for command in answer.commands:
+        self.happened(event)
+        self.sent(answer.commands)
+
+    def sent(self, commands: Iterable[Command]) -> None:
+        """Take in what the book wants; its exits are read from the book."""
+        for command in commands:
             if isinstance(command, PlaceOrder) and command.role is Role.ENTRY:
                 self._entries[command.number] = command
+
+    def happened(self, event: BookEvent) -> None:
+        """Take in what an entry has filled, and its end."""
         if isinstance(event, OrderEnded | OrderRejected):
             self._entries.pop(event.number, None)
-        elif isinstance(event, Execution) and event.number in self._entries and answer.fills:
+        elif isinstance(event, Execution) and event.number in self._entries:
             entry = self._entries[event.number]
             left = entry.contracts - event.contracts
             if left <= CONTRACT_TOLERANCE * entry.contracts:

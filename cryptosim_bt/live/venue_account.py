@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from cryptosim_bt.accounting.contracts import SIDES
-from cryptosim_bt.data.market import Market, market_of
+from cryptosim_bt.data.market import Candle, Market, market_of
+from cryptosim_bt.data.timeframe import milliseconds
 from cryptosim_bt.data.venue import Retries
 from cryptosim_bt.errors import InputError, VenueError, VenueRefused, VenueUnavailable
 from cryptosim_bt.live.adapter import (
@@ -34,6 +35,8 @@ from cryptosim_bt.live.venue_clock import VenueClock
 # How long the venue may take to get to an order, in the machine's time.
 EXPIRY_MS = 5_000
 _PAGE = 100
+_CANDLES = 100
+_RECENT_BARS = 1_300
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -172,6 +175,59 @@ class VenueAccount:
                 await api.set_leverage(leverage, symbol, params)
         except self.base_error as error:
             raise self.error("to set hedge mode and leverage", error) from None
+
+    # ------------------------------------------------------------------ streams
+    def listen(self, heard: Callable[[str, Any], None]) -> None:
+        """Hand every push to a function at once: (``candles``, ``account`` or ``broken``, data).
+
+        ccxt's own results only keep the sockets alive: it drops whether a candle is closed, wakes
+        nobody for a push in between, and goes deaf at a push that it cannot read.
+        """
+        handle = self.api.handle_message
+
+        def handled(client: Any, message: Any) -> None:
+            about = self.adapter.channel(message)
+            if about is not None:
+                heard(about, message["data"])
+            try:
+                handle(client, message)
+            except Exception as error:
+                # Raised further it would end the receive loop, and with it the socket.
+                logger.warning("a push cannot be read: %s", self.said(error))
+                heard("broken", None)
+
+        self.api.handle_message = handled
+
+    async def watch_candles(self, timeframe: str) -> None:
+        """Keep the stream of candles going until it breaks."""
+        await self.api.watch_ohlcv(self.options.symbol, timeframe)
+
+    async def watch_orders(self) -> None:
+        """Keep the stream of orders going until it breaks."""
+        await self.api.watch_orders(self.options.symbol)
+
+    async def drop_streams(self) -> None:
+        """Close and forget all sockets: after a failed login ccxt would wait for ever."""
+        for client in list(self.api.clients.values()):
+            await client.close()
+        self.api.clients.clear()
+
+    async def candles(self, timeframe: str, start_ms: int, end_ms: int) -> list[Candle]:
+        """Return the closed candles of ``start <= open < end``, ascending."""
+        found: dict[int, Candle] = {}
+        step, at = milliseconds(timeframe), start_ms
+        while at < end_ms:
+            until = min(end_ms, at + _CANDLES * step)
+            method, params = self.adapter.candle_question(
+                self.api.market_id(self.options.symbol), timeframe, at, until,
+                recent=self.clock.now_ms() - at < _RECENT_BARS * step,
+            )  # fmt: skip
+            ask = getattr(self.api, method)
+            answer = await self.read("candles", lambda ask=ask, params=params: ask(params))  # type: ignore[misc]
+            closed = self.adapter.closed_candles(answer["data"])
+            found |= {row[0]: row for row in closed if start_ms <= row[0] < end_ms}
+            at = until
+        return [found[at] for at in sorted(found)]
 
     # ------------------------------------------------------------------ what there is
     async def open_orders(self) -> list[VenueOrder]:

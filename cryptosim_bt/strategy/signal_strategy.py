@@ -294,6 +294,14 @@ class SignalStrategy(bt.Strategy):
             self._record.sent(commands, self._trading.now_ms)
             self._trading.carry_out(commands)
 
+    def replay(self, event: BookEvent) -> Answer:
+        """Take in again what happened in an earlier run; nothing goes out."""
+        answer = self.book.apply(event)
+        if answer is not REPEATED:
+            self._record.sent(answer.commands, self._trading.now_ms)
+            self._record.note(event, answer, self.book.balance)
+        return answer
+
     def _applied(self, event: BookEvent) -> Answer:
         if self._context.journal is not None:
             self._context.journal(event)

@@ -1,0 +1,401 @@
+"""LiveBroker: a venue behind backtrader's broker interface and a strategy's `TradingBroker`.
+
+Runs in the strategy's thread, which hands it every message of the connection. What the venue
+reports becomes events of the book; each is in the journal before the book has it. What the book
+wants is asked of the venue by `OrderKeeper` at the next `turn`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import backtrader as bt
+
+from cryptosim_bt.accounting.book_events import BookEvent, OrderRejected, from_record
+from cryptosim_bt.accounting.contracts import SIDES, Side
+from cryptosim_bt.accounting.orders import Command, PlaceOrder, Role, UnknownFill
+from cryptosim_bt.broker.commission import scheme_of
+from cryptosim_bt.broker.trading_broker import Follower
+from cryptosim_bt.config.keys import LiveSection
+from cryptosim_bt.errors import InputError
+from cryptosim_bt.live.adapter import OrderRequest, VenueBill, VenueFill
+from cryptosim_bt.live.booking import (
+    TOLERANCE,
+    LegAverages,
+    closed,
+    funding_event,
+    in_order,
+    money_difference,
+    others_fill,
+)
+from cryptosim_bt.live.connection import (
+    Connection,
+    Failed,
+    Hint,
+    Message,
+    OrderAnswered,
+    Snapshot,
+    SnapshotQuestion,
+)
+from cryptosim_bt.live.journal import Journal
+from cryptosim_bt.live.order_keeper import OrderKeeper
+from cryptosim_bt.live.reconcile import (
+    Place,
+    Wanted,
+    Wants,
+    client_id,
+    is_ours,
+    leg_differences,
+    same,
+    unprotected,
+)
+from cryptosim_bt.live.safety import Safety
+
+# Fills are asked for from so long before the last one that was booked: history may be late.
+_OVERLAP_MS = 600_000
+# So many snapshots in a row must differ: one may be taken between a fill and its record.
+_DIFFERING = 3
+_SNAPSHOT_PAUSE_S = 0.1
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveParts:
+    """What a live broker works with."""
+
+    journal: Journal
+    connection: Connection
+    safety: Safety
+    keys: LiveSection
+    run: str
+
+
+class LiveBroker(bt.BrokerBase):
+    """The broker of a strategy with a book, on a real account.
+
+    Params:
+
+      - ``parts``: `LiveParts`
+      - ``commission``: the market's `FuturesCommission`
+    """
+
+    params: Any = (("parts", None),)
+
+    def __init__(self) -> None:
+        super().__init__()
+        parts: LiveParts = self.p.parts
+        self._journal, self._connection = parts.journal, parts.connection
+        self._safety, self._keys, self._run = parts.safety, parts.keys, parts.run
+        self.startingcash = self.cash = 0.0
+        self.now_ms = 0
+        self.last_price = self.mark_price = math.nan
+        self.ending: str | None = None  # keep, cancel or flatten, once trading ends
+        self.is_live = False  # set by the feed: whether the bar is one to act on
+        self.wants = Wants()
+        self.strategy: Any = None
+        self.keeper: OrderKeeper
+        self._follower: Follower
+        self._foreign: dict[Side, float] = dict.fromkeys(SIDES, 0.0) | (
+            self._journal.get("foreign") or {}
+        )
+        self._since_ms: int = self._journal.get("fills_from_ms", 0)
+        self.is_asking = self.wants_snapshot = False
+        self._full_due_ms = 0
+        self._asked_s = 0.0
+        self._differing = 0
+        self._bare_since: dict[Place, int] = {}
+        self._rejected: list[OrderRejected] = []
+        self.snapshots = 0
+
+    # ------------------------------------------------------------------ TradingBroker
+    def follow(self, follower: Follower) -> None:
+        """Report everything to a strategy from now on."""
+        self._follower = follower
+        self.keeper = OrderKeeper(
+            self._journal, follower.book, self.wants, self._connection, self._run, self.tell,
+            self._safety.alarm,
+        )  # fmt: skip
+        self._scheme = scheme_of(self.getcommissioninfo(self.cerebro.datas[0]))
+        self._averages = LegAverages(self._scheme)
+
+    @property
+    def may_trade(self) -> bool:
+        """Whether signals are acted on: live, in time, and no alarm that holds entries up."""
+        return self.is_live and self._safety.may_enter
+
+    def equity(self) -> float:
+        """Return the book's balance plus unrealised PnL at the last price."""
+        book = self._follower.book
+        return book.balance if math.isnan(self.mark_price) else book.equity(self.mark_price)
+
+    def available_balance(self) -> float:
+        """Return the equity without the margin of legs and of working entries (R20)."""
+        book, price = self._follower.book, self.mark_price
+        used = 0.0
+        for side in SIDES:
+            used += self.initial_margin(book.contracts(side), price)
+        for entry in self.wants.entries.values():
+            used += self.initial_margin(entry.contracts, entry.price)
+        return self.equity() - used
+
+    def initial_margin(self, contracts: float, price: float) -> float:
+        """Return the initial margin that an order needs (R20)."""
+        return self._scheme.initial_margin(contracts, price) if contracts else 0.0
+
+    def carry_out(self, commands: Sequence[Command]) -> None:
+        """Note what the book wants; the next turn asks the venue for all of it together."""
+        self.wants.sent(commands)
+        for command in commands:
+            if isinstance(command, UnknownFill):
+                fill = command.execution
+                self._safety.alarm(
+                    f"unknown fill {fill.fill_id}",
+                    f"{fill.contracts:g} contracts of fill {fill.fill_id} cannot be booked: "
+                    f"{command.reason}",
+                )
+            elif isinstance(command, PlaceOrder) and command.role is Role.ENTRY:
+                total = self._follower.book.contracts(command.side) + command.contracts
+                if self._safety.too_large(total):
+                    reason = f"the leg would have {total:g} contracts: live.limits.max_contracts"
+                    self._rejected.append(OrderRejected(command.number, reason, self.time_ms))
+
+    # ------------------------------------------------------------------ backtrader's calls
+    def getcash(self) -> float:
+        """Return the available balance."""
+        return self.available_balance()
+
+    def getvalue(self, datas: Any = None) -> float:
+        """Return the equity."""
+        return self.equity()
+
+    def getposition(self, data: Any) -> bt.Position:
+        """Return both legs netted."""
+        book = self._follower.book
+        return bt.Position(book.contracts("long") - book.contracts("short"), 0.0)
+
+    def buy(self, *_: Any, **__: Any) -> Any:
+        """Refuse: only the book of a `SignalStrategy` sends orders."""
+        raise InputError("mode: live takes strategies with signals (SignalStrategy) only")
+
+    sell = cancel = buy
+
+    def get_notification(self) -> None:
+        """Have nothing for backtrader's own bookkeeping: the book has it all."""
+
+    def next(self) -> None:
+        """Do nothing at backtrader's clock: `turn` does it at the venue's."""
+
+    # ------------------------------------------------------------------ events
+    @property
+    def time_ms(self) -> int:
+        """The venue's time."""
+        return self._connection.now_ms
+
+    def tell(self, event: BookEvent) -> None:
+        """Give an event to the book, through the journal."""
+        with self._journal.together():
+            self.wants.happened(event)
+            self._follower.on_event(event)
+
+    def restore(self, strategy: Any) -> int:
+        """Make the book again from the journal's events; return how many there were."""
+        self.strategy, count = strategy, 0
+        for record in self._journal.events():
+            event = from_record(record)
+            self.wants.note(event, strategy.replay(event))
+            self._averages.replay(event)
+            count += 1
+        self.keeper.restore()
+        return count
+
+    def give_up_old_entries(self, timeout_ms: int) -> None:
+        """End entries that an earlier run wanted and never asked for, if they are too old."""
+        sent = {each.number for each in self.keeper.working.values()}
+        for number, order in list(self.wants.entries.items()):
+            placed_ms = (order.expires_ms or 0) - timeout_ms
+            if number not in sent and self.time_ms - placed_ms > self._keys.max_signal_age_s * 1e3:
+                self.tell(OrderRejected(number, "too old after a restart", self.time_ms))
+
+    def bar_done(self, open_ms: int) -> None:
+        """Note that a live bar was acted on."""
+        self._last_bar_ms = open_ms
+
+    # ------------------------------------------------------------------ turns
+    def handle(self, message: Message) -> None:
+        """Take in a message of the connection."""
+        self._safety.now_ms = now_ms = self.time_ms
+        if isinstance(message, OrderAnswered):
+            self.keeper.answered(message, now_ms)
+            self._safety.order_placed()
+            self.wants_snapshot = True
+        elif isinstance(message, Snapshot):
+            self.is_asking = False
+            self._take_in(message)
+        elif isinstance(message, Hint):
+            self.wants_snapshot = True
+            if message.is_broken:
+                self._full_due_ms = now_ms
+        elif isinstance(message, Failed):
+            self.is_asking = False
+            self._safety.alarm(f"failed {message.what}", str(message.error), holds=True)
+            if message.is_final:
+                raise message.error
+            self._full_due_ms = now_ms
+
+    def turn(self) -> None:
+        """Ask the venue for what is needed now: orders of the book, and what there is."""
+        self._safety.now_ms = now_ms = self.time_ms
+        for event in self._rejected:
+            self.tell(event)
+        self._rejected.clear()
+        self.keeper.act(now_ms, self._to_hold(now_ms))
+        self._safety.check_orders(self.keeper.refusals)
+        seconds = self._connection.account.clock.seconds()
+        is_full = now_ms >= self._full_due_ms
+        late = any(each.final is not None for each in self.keeper.working.values())
+        paused = seconds - self._asked_s < _SNAPSHOT_PAUSE_S
+        if not self.is_asking and not paused and (is_full or self.wants_snapshot or late):
+            self.ask_snapshot(is_full=is_full)
+
+    def ask_snapshot(self, *, is_full: bool) -> None:
+        """Have the connection look what there is."""
+        self.is_asking, self.wants_snapshot = True, False
+        self._asked_s = self._connection.account.clock.seconds()
+        if is_full:
+            self._full_due_ms = self.time_ms + round(self._keys.reconcile_every_s * 1000)
+        run = self._run
+        self._connection.ask_snapshot(
+            SnapshotQuestion(
+                self.keeper.watched(), self._since_ms, is_full, lambda name: is_ours(name, run)
+            )
+        )
+
+    # ------------------------------------------------------------------ what there is
+    def _take_in(self, snapshot: Snapshot) -> None:
+        now_ms = self._safety.now_ms
+        self.keeper.seen(snapshot, now_ms)
+        known = {row["trade_id"] for row in self._journal.fills(self._since_ms - 1)}
+        for each in in_order(snapshot.fills, snapshot.bills or (), lambda name: name not in known):
+            with self._journal.together():
+                if isinstance(each, VenueBill):
+                    self._book_funding(each)
+                else:
+                    self._book_fill(each, now_ms)
+        if snapshot.fills:
+            last = snapshot.fills[-1].time_ms
+            first = self._journal.get("started_ms", 0)
+            self._since_ms = max(self._since_ms, first, last - _OVERLAP_MS)
+            self._journal.put(fills_from_ms=self._since_ms)
+        others = [each for each in snapshot.others if not is_ours(each.client_id, self._run)]
+        if snapshot.legs is not None and snapshot.balance is not None:
+            self._compare(snapshot, len(others))
+        self.snapshots += 1
+
+    def _book_fill(self, fill: VenueFill, now_ms: int) -> None:
+        there = self.keeper.known(fill)
+        client = None if there is None else there.client_id
+        record = {name: getattr(fill, name) for name in fill.__slots__}
+        if not self._journal.add_fill(fill.trade_id, fill.time_ms, client, record):
+            return
+        expected = self._averages.note(
+            fill.side, fill.contracts, fill.price, opens=fill.opens
+        )
+        if there is None or there.role is Role.EXIT:
+            event = others_fill(fill, self._foreign) if there is None else closed(
+                fill, Role.EXIT, fill.contracts
+            )
+            self._journal.put(foreign=self._foreign)
+            if there is None:
+                self._safety.alarm(
+                    f"foreign fill {fill.trade_id}",
+                    f"{fill.contracts:g} contracts of the {fill.side} leg were "
+                    f"{'opened' if fill.opens else 'closed'} by "
+                    f"{fill.by_itself or 'somebody else'} at {fill.price:g}",
+                )
+            if event is not None:
+                self.tell(event)
+        else:
+            self.keeper.book(there, fill, now_ms)
+        if not any(self._foreign.values()) and abs(expected - fill.pnl) > TOLERANCE:
+            self._safety.alarm(
+                f"pnl {fill.trade_id}",
+                f"fill {fill.trade_id}: the venue booked a PnL of {fill.pnl:.10f}, by our "
+                f"arithmetic it is {expected:.10f}",
+            )
+
+    def _book_funding(self, bill: VenueBill) -> None:
+        record = {name: getattr(bill, name) for name in bill.__slots__}
+        if self._journal.add_bill(bill.bill_id, bill.time_ms, record):
+            held = {side: self._follower.book.contracts(side) for side in SIDES}
+            self.tell(funding_event(bill, held, self._foreign))
+
+    def _compare(self, snapshot: Snapshot, foreign_orders: int) -> None:
+        """Compare what is there with the book; say exactly what differs."""
+        assert snapshot.legs is not None
+        assert snapshot.balance is not None
+        safety, book, balance = self._safety, self._follower.book, snapshot.balance
+        differing = leg_differences(book, self._foreign, snapshot.legs)
+        off = 0.0
+        if not differing and not any(self._foreign.values()) and self.mark_price > 0.0:
+            off = money_difference(book, self._scheme, balance, snapshot.legs, self.mark_price)
+        if abs(off) <= TOLERANCE:
+            safety.calm("money")
+        self._differing = self._differing + 1 if differing or abs(off) > TOLERANCE else 0
+        if 0 < self._differing < _DIFFERING:
+            self._full_due_ms = safety.now_ms  # perhaps a fill on its way: look again
+        else:
+            safety.check("legs", "; ".join(differing) or None)
+            if abs(off) > TOLERANCE:
+                safety.alarm("money", f"the venue has {off:+.10f} more than the book")
+        safety.check_margin(balance.maintenance_margin, balance.equity)
+        safety.check_clock(snapshot.clock_off_ms)
+        for what in ("a snapshot", "candles", "orders"):
+            safety.calm(f"failed {what}")
+        self._check_exits()
+        self._journal.put(
+            reconciled_ms=snapshot.asked_ms, venue_balance=balance.cash,
+            foreign_orders=foreign_orders, last_price=self.last_price,
+        )  # fmt: skip
+
+    def _check_exits(self) -> None:
+        """Tell of groups that have been without their exit for too long."""
+        now_ms, limit_ms = self._safety.now_ms, self._keys.limits.unprotected_s * 1000
+        bare = {
+            each.place: each
+            for each in unprotected(self.keeper.wanted(now_ms), self.keeper.working.values())
+        }
+        self._bare_since = {place: self._bare_since.get(place, now_ms) for place in bare}
+        late = [place for place, since in self._bare_since.items() if now_ms - since > limit_ms]
+        text = "; ".join(f"{bare[place].contracts:g} contracts {place.side}" for place in late)
+        self._safety.check("unprotected", f"without an exit: {text}" if late else None)
+
+    # ------------------------------------------------------------------ the end
+    def _to_hold(self, now_ms: int) -> dict[Place, Wanted]:
+        """Return what the venue should hold: what the book wants, less what an end leaves out."""
+        wanted = self.keeper.wanted(now_ms)
+        if self.ending is None:
+            return wanted
+        keeps = self.ending == "keep"
+        return {place: want for place, want in wanted.items() if keeps and not place.opens}
+
+    def has_ended(self) -> bool:
+        """Tell whether the end that was asked for is reached; go on with it if not."""
+        book, working = self._follower.book, self.keeper.working.values()
+        if not self.keeper.is_settled() or any(each.final is not None for each in working):
+            return False
+        if self.ending == "keep":
+            return not any(each.place.opens for each in working)
+        held = [side for side in SIDES if not same(book.contracts(side), 0.0)]
+        if working or self.ending == "cancel" or not held:
+            return not working
+        for side in held:
+            number = self.time_ms  # a number of its own, such as no order of the book has
+            name = client_id(self._run, number, Role.EXIT, side, 0)
+            request = OrderRequest(name, side, False, book.contracts(side), None)
+            self.keeper.close_at_market(request, number)
+        return False

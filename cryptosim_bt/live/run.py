@@ -1,0 +1,303 @@
+"""A live run: journal, account, history, and backtrader's loop until it is told to end."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import secrets
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType, SimpleNamespace
+from typing import Any
+
+import backtrader as bt
+
+from cryptosim_bt.accounting.book_events import to_record
+from cryptosim_bt.accounting.contracts import SIDES
+from cryptosim_bt.accounting.instrument import Instrument
+from cryptosim_bt.broker.commission import FuturesCommission
+from cryptosim_bt.config.settings import Settings, data_directory
+from cryptosim_bt.config.simulation import SimulationSettings
+from cryptosim_bt.data.market import Candle, Market
+from cryptosim_bt.errors import DataError
+from cryptosim_bt.live.connection import Connection
+from cryptosim_bt.live.credentials import Credentials, read_credentials
+from cryptosim_bt.live.journal import Journal
+from cryptosim_bt.live.live_broker import LiveBroker, LiveParts
+from cryptosim_bt.live.live_feed import LiveFeed
+from cryptosim_bt.live.safety import Safety, asked_to_stop, kill_switch
+from cryptosim_bt.live.signal_table import SignalTable, TableFormulas
+from cryptosim_bt.live.venue_account import AccountOptions, VenueAccount, adapter_of
+from cryptosim_bt.strategy.signal_strategy import SignalStrategy, StrategyContext
+
+# How long a graceful end may take, in seconds of the machine.
+_ENDING_S = 30.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StrategyParts:
+    """The strategy of a configuration, and what goes with it."""
+
+    strategy: type[SignalStrategy]
+    params: SimpleNamespace
+    simulation: SimulationSettings
+    sizer: type[bt.Sizer]
+    sizer_options: Mapping[str, Any]
+    formulas: TableFormulas
+
+
+MakeParts = Callable[[Settings], StrategyParts]
+"""Called with the settings once the market is known."""
+
+
+def journal_path(settings: Settings, credentials: Credentials | None) -> Path:
+    """Return where a configuration's journal stands: `live.journal`, or the folder of data.
+
+    The account is in its name by a digest of its key; without keys the one journal that there is
+    of the market and strategy is taken.
+    """
+    keys = settings.keys
+    if keys.live.journal is not None:
+        return Path(keys.live.journal)
+    folder = data_directory(keys.data.directory) / "live"
+    market = keys.trading.symbol.replace("/", "-").replace(":", "-")
+    trade_mode = keys.exchange.trade_mode if keys.mode == "live" else "paper"
+    first, last = f"{keys.exchange.name}-{trade_mode}-", f"-{market}-{keys.strategy.name}.db"
+    if credentials is None and keys.mode == "live":
+        found = sorted(folder.glob(f"{first}*{last}"))
+        if len(found) == 1:
+            return found[0]
+    return folder / f"{first}{_account_name(credentials)}{last}"
+
+
+def _account_name(credentials: Credentials | None) -> str:
+    if credentials is None:
+        return "none"
+    return hashlib.sha256(credentials.key.encode()).hexdigest()[:10]
+
+
+def account_options(settings: Settings) -> AccountOptions:
+    """Return which account a configuration trades on."""
+    keys = settings.keys
+    return AccountOptions(
+        exchange=keys.exchange.name,
+        symbol=keys.trading.symbol,
+        margin_mode=keys.trading.margin_mode,
+        is_demo=keys.exchange.trade_mode == "demo",
+        rest_url=keys.exchange.rest_url,
+        ws_url=keys.exchange.ws_url,
+        time_scale=keys.exchange.time_scale,
+    )
+
+
+def at_the_venue(settings: Settings, market: Market) -> Settings:
+    """Return the settings with the market's facts as the venue has them today."""
+    instrument: Instrument = replace(
+        settings.instrument, contract_size=market.contract_size, lot=market.lot, tick=market.tick,
+        min_contracts=market.min_contracts,
+    )  # fmt: skip
+    return replace(settings, instrument=instrument)
+
+
+class LiveRun:
+    """Trades a configuration on an account.
+
+    Parameters
+    ----------
+    settings
+        With ``mode: live``.
+    make_parts
+        Makes the strategy's parts.
+    environment
+        Where keys may be.
+    """
+
+    def __init__(
+        self, settings: Settings, make_parts: MakeParts, environment: Mapping[str, str] = os.environ
+    ) -> None:
+        self._settings = settings
+        self._make_parts = make_parts
+        self._credentials = read_credentials(settings.directory, environment)
+        self._ending: str | None = None
+        self._deadline_s: float | None = None
+        self._broker: LiveBroker
+        self._journal: Journal
+        self._connection: Connection
+
+    # ------------------------------------------------------------------ trading
+    def trade(self) -> None:
+        """Trade until told to end: a signal, the kill-switch file, `stop` or `flatten`."""
+        keys = self._settings.keys
+        with ExitStack() as stack:
+            path = journal_path(self._settings, self._credentials)
+            self._journal = journal = Journal(path)
+            stack.callback(journal.close)
+            kill_switch(path).unlink(missing_ok=True)
+            journal.identify(
+                {
+                    "exchange": keys.exchange.name, "mode": keys.mode,
+                    "trade_mode": keys.exchange.trade_mode, "symbol": keys.trading.symbol,
+                    "strategy": keys.strategy.name, "account": _account_name(self._credentials),
+                }
+            )  # fmt: skip
+            options, credentials = account_options(self._settings), self._credentials
+            adapter = adapter_of(options.exchange)
+            self._connection = connection = Connection(
+                lambda: VenueAccount(options, adapter, credentials),
+                self._settings.instrument.currency,
+            )
+            market = connection.open()
+            stack.callback(connection.close)
+            settings = at_the_venue(self._settings, market)
+            parts = self._make_parts(settings)
+            connection.call(lambda: connection.account.prepare(keys.trading.leverage))
+            self._begin(settings, parts)
+            history = self._history(parts)
+            cerebro = self._cerebro(settings, parts, history)
+            connection.watch(keys.data.timeframe, is_private=True)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                stack.callback(signal.signal, number, signal.signal(number, self._told_to_end))
+            logger.info("trading %s with journal %s", keys.trading.symbol, path)
+            cerebro.run(stdstats=False)
+            journal.put(stopped_ms=connection.now_ms)
+
+    def _begin(self, settings: Settings, parts: StrategyParts) -> None:
+        """Write down, once, what the account held before we came."""
+        journal, connection = self._journal, self._connection
+        account, instrument = connection.account, settings.instrument
+        now_ms = connection.now_ms
+        if journal.get("run") is None:
+            balance = connection.call(lambda: account.balance(instrument.currency))
+            legs = connection.call(account.positions)
+            foreign = {side: 0.0 for side in SIDES}
+            for leg in legs:
+                foreign[leg.side] += leg.contracts
+            with journal.together():
+                journal.put(
+                    run=secrets.token_hex(4), started_ms=now_ms, fills_from_ms=now_ms,
+                    initial_balance=balance.cash, foreign=foreign,
+                )  # fmt: skip
+                for side in SIDES:
+                    if foreign[side]:
+                        text = f"{foreign[side]:g} contracts {side} were there before; left alone"
+                        journal.raise_alarm(now_ms, f"foreign {side}", text)
+        rules = parts.simulation.book_rules
+        journal.put(
+            mode=settings.keys.mode, symbol=instrument.symbol, native=connection.market.native,
+            running_ms=now_ms,
+            instrument={name: getattr(instrument, name) for name in instrument.__slots__},
+            linear_pnl=settings.keys.backtest.linear_pnl,
+            rules={name: getattr(rules, name) for name in rules.__slots__},
+        )  # fmt: skip
+
+    def _history(self, parts: StrategyParts) -> list[Candle]:
+        """Return the closed bars from the first run's warm-up on."""
+        journal, connection = self._journal, self._connection
+        step, timeframe = parts.simulation.timeframe_ms, self._settings.keys.data.timeframe
+        end_ms = connection.now_ms // step * step
+        first_ms = journal.get("first_bar_ms")
+        if first_ms is None:
+            first_ms = end_ms - max(1, parts.formulas.warmup) * step
+            journal.put(first_bar_ms=first_ms)
+        history = connection.call(
+            lambda: connection.account.candles(timeframe, first_ms, end_ms)
+        )
+        if len(history) < max(1, parts.formulas.warmup):
+            raise DataError(
+                f"{self._settings.keys.trading.symbol}: the venue gave {len(history)} bars of "
+                f"{timeframe}; the strategy needs {parts.formulas.warmup} before its first signal"
+            )
+        return history
+
+    def _cerebro(
+        self, settings: Settings, parts: StrategyParts, history: list[Candle]
+    ) -> bt.Cerebro:
+        simulation, journal, connection = parts.simulation, self._journal, self._connection
+        live = settings.keys.live
+        self._broker = broker = LiveBroker(
+            parts=LiveParts(
+                journal, connection, Safety(live.limits, journal), live, journal.get("run")
+            ),
+            commission=FuturesCommission(
+                contract=simulation.contract, maker=simulation.maker, taker=simulation.taker,
+                futures_leverage=simulation.leverage, tiers=simulation.tiers,
+                liquidation_fee_rate=simulation.instrument.liquidation_fee_rate,
+            ),
+        )  # fmt: skip
+        table = SignalTable(parts.formulas, history)
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.broker = broker
+        cerebro.adddata(
+            LiveFeed(
+                connection=connection, broker=broker, table=table, history=history,
+                timeframe_name=settings.keys.data.timeframe, bar_ms=simulation.timeframe_ms,
+                max_age_ms=round(live.max_signal_age_s * 1000), ends=self._ends, done=self._done,
+            ),
+            name=simulation.instrument.symbol,
+        )  # fmt: skip
+        cerebro.addsizer(parts.sizer, instrument=simulation.instrument, **parts.sizer_options)
+        context = StrategyContext(
+            **{**vars(simulation), "initial_balance": journal.get("initial_balance")},
+            warmup=parts.formulas.warmup, zone=settings.zone, signals=table.signals,
+            panels=table.panels, size_atr=table.size_atr, stop_atr=table.stop_atr,
+            journal=lambda event: journal.add_event(connection.now_ms, to_record(event)),
+        )  # fmt: skip
+        cerebro.addstrategy(parts.strategy, context=context, **vars(parts.params))
+        cerebro.addanalyzer(_Restorer, run=self, timeout_ms=simulation.order_timeout_ms)
+        return cerebro
+
+    def restore(self, strategy: SignalStrategy, timeout_ms: int) -> None:
+        """Bring the book back to what the journal has, before the first bar."""
+        events = self._broker.restore(strategy)
+        self._broker.give_up_old_entries(timeout_ms)
+        if events:
+            logger.info("%d events of earlier runs read", events)
+
+    # ------------------------------------------------------------------ the end
+    def _told_to_end(self, number: int, _: FrameType | None) -> None:
+        self._ending = self._settings.keys.live.on_stop
+
+    def _ends(self) -> bool:
+        broker, clock = self._broker, self._connection.account.clock
+        asked = asked_to_stop(self._journal.path)
+        if asked is not None:
+            self._ending = "flatten" if asked == "flatten" else self._settings.keys.live.on_stop
+        if self._ending is None:
+            return False
+        if broker.ending != self._ending:
+            logger.warning("ending: %s", self._ending)
+            broker.ending = self._ending
+            self._deadline_s = clock.seconds() + _ENDING_S
+        assert self._deadline_s is not None
+        if clock.seconds() > self._deadline_s:
+            logger.error("not ended in %g s: see status for what is left open", _ENDING_S)
+            return True
+        return broker.has_ended()
+
+    def _done(self, row: Candle) -> None:
+        """Write down a bar and what was decided at its close."""
+        strategy = self._broker.strategy
+        equity = self._broker.equity()
+        record = {
+            "open": row[1], "high": row[2], "low": row[3], "close": row[4], "volume": row[5],
+            "signal": strategy.last_signal, "equity": equity,
+        }  # fmt: skip
+        with self._journal.together():
+            self._journal.put_bar(row[0], record)
+            self._journal.put(last_price=row[4], equity=equity, time_ms=self._connection.now_ms)
+        self._broker.bar_done(row[0])
+
+
+class _Restorer(bt.Analyzer):
+    """Has the run restore the strategy once backtrader has made it."""
+
+    params: Any = (("run", None), ("timeout_ms", 0))
+
+    def start(self) -> None:
+        self.p.run.restore(self.strategy, self.p.timeout_ms)
