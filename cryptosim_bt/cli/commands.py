@@ -48,6 +48,7 @@ def commands() -> None:
 
 
 data.register(commands)
+trading.register(commands)
 
 
 @commands.command()

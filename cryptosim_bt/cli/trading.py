@@ -2,14 +2,109 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import click
+from rich.console import Console
+
+from cryptosim_bt.backtest.needs import load_settings
+from cryptosim_bt.cli.logs import log_to_console
 from cryptosim_bt.config.settings import Settings
-from cryptosim_bt.errors import ConfigError
+from cryptosim_bt.errors import ConfigError, InputError
 from cryptosim_bt.plugins.registry import is_plain, plugins_for
 
 if TYPE_CHECKING:
     from cryptosim_bt.live.run import StrategyParts
+
+
+_CONFIG = click.argument("config", type=click.Path(path_type=Path))
+_SET = click.option("--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE",
+                    help="Override a key of the configuration.")  # fmt: skip
+
+
+@click.command()
+@_CONFIG
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--fills", is_flag=True, help="Add the venue's ids of all fills.")
+@_SET
+def status(config: Path, as_json: bool, fills: bool, overrides: Sequence[str]) -> None:
+    """Print what a live or paper run believes; reads its journal alone."""
+    from cryptosim_bt.live.status import status as believed
+
+    found = believed(_journal(load_settings(config, overrides)), fill_ids=fills)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for key, value in found.items():
+        for line in value if isinstance(value, list) else [value]:
+            click.echo(f"{key}: {_line(line)}")
+
+
+def _line(value: Any) -> str:
+    if not isinstance(value, dict):
+        return str(value)
+    return ", ".join(f"{key} {_line(each)}" for key, each in value.items() if each is not None)
+
+
+@click.command()
+@_CONFIG
+@_SET
+def stop(config: Path, overrides: Sequence[str]) -> None:
+    """End a running live or paper run, as Ctrl-C does (live.on_stop)."""
+    _ask_to_end(load_settings(config, overrides), "stop")
+
+
+@click.command()
+@_CONFIG
+@_SET
+def flatten(config: Path, overrides: Sequence[str]) -> None:
+    """End a live or paper run with nothing held: cancel its orders, close what it holds."""
+    settings = load_settings(config, overrides)
+    log_to_console(Console(stderr=True), settings.keys.logging.level)
+    if not _ask_to_end(settings, "flatten"):
+        from cryptosim_bt.live.run import LiveRun
+
+        LiveRun(settings, strategy_parts).trade(ending="flatten")
+
+
+def _ask_to_end(settings: Settings, word: str) -> bool:
+    """Ask a run to end and wait for it; return False where none runs.
+
+    Raises
+    ------
+    InputError
+        If it does not end.
+    """
+    from cryptosim_bt.live.safety import ask_to_end
+
+    ended = ask_to_end(_journal(settings), word)
+    if ended is None:
+        click.echo("nothing is running with this journal", err=True)
+        return False
+    if not ended:
+        raise InputError("the run was asked to end and has not within a minute; see its log")
+    return True
+
+
+def _journal(settings: Settings) -> Path:
+    from cryptosim_bt.live.credentials import read_credentials
+    from cryptosim_bt.live.run import journal_path
+
+    try:
+        credentials = read_credentials(settings.directory, os.environ)
+    except ConfigError:  # watching needs no keys where there is one journal
+        credentials = None
+    return journal_path(settings, credentials)
+
+
+def register(commands: click.Group) -> None:
+    """Add the commands."""
+    for command in (status, stop, flatten):
+        commands.add_command(command)
 
 
 def trade(settings: Settings, *, yes_real_money: bool) -> None:

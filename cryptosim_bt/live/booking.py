@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cryptosim_bt.accounting.book_events import BookEvent, Funded, LegClosed
-from cryptosim_bt.accounting.contracts import SIDES, Side
+from cryptosim_bt.accounting.contracts import (
+    SIDES,
+    InverseContract,
+    LinearContract,
+    Side,
+    weighted_average,
+)
 from cryptosim_bt.accounting.orders import FundingPayment, Role
 from cryptosim_bt.accounting.position_book import PositionBook
 from cryptosim_bt.accounting.position_sets import PositionMath
@@ -66,12 +72,28 @@ def closed(fill: VenueFill, role: Role, contracts: float) -> LegClosed:
     )  # fmt: skip
 
 
+class ContractMath:
+    """A contract as the book asks of it, where there is no backtrader to give a scheme."""
+
+    def __init__(self, contract: InverseContract | LinearContract) -> None:
+        self._contract = contract
+        self.pnl = contract.pnl
+
+    def average_entry(self, fills: Sequence[tuple[float, float]]) -> float:
+        """Return the average price of pairs (contracts, price), at least one of them."""
+        return weighted_average(self._contract, fills)
+
+
 class LegAverages:
     """The legs' averages by our own arithmetic, to compare the venue's PnL of each fill with."""
 
     def __init__(self, money: PositionMath) -> None:
         self._money = money
         self._legs: dict[Side, tuple[float, float]] = {side: (0.0, 0.0) for side in SIDES}
+
+    def average(self, side: Side) -> float:
+        """Return a leg's average entry, 0 where nothing is held."""
+        return self._legs[side][1]
 
     def note(self, side: Side, contracts: float, price: float, *, opens: bool) -> float:
         """Take in a fill; return its PnL against the leg's average, 0 for what opens."""

@@ -131,9 +131,12 @@ class LiveRun:
         self._connection: Connection
 
     # ------------------------------------------------------------------ trading
-    def trade(self) -> None:
-        """Trade until told to end: a signal, the kill-switch file, `stop` or `flatten`."""
-        keys = self._settings.keys
+    def trade(self, ending: str | None = None) -> None:
+        """Trade until told to end: a signal, the kill-switch file, `stop` or `flatten`.
+
+        With ``ending`` (keep, cancel, flatten) it only reconciles, and ends so.
+        """
+        keys, self._ending = self._settings.keys, ending
         with ExitStack() as stack:
             path = journal_path(self._settings, self._credentials)
             self._journal = journal = Journal(path)
@@ -278,7 +281,7 @@ class LiveRun:
         if clock.seconds() > self._deadline_s:
             logger.error("not ended in %g s: see status for what is left open", _ENDING_S)
             return True
-        return broker.has_ended()
+        return broker.snapshots > 0 and broker.has_ended()
 
     def _done(self, row: Candle) -> None:
         """Write down a bar and what was decided at its close."""

@@ -7,6 +7,8 @@ from collections import deque
 from pathlib import Path
 from typing import Literal
 
+from filelock import FileLock, Timeout
+
 from cryptosim_bt.config.keys import LimitsSection
 from cryptosim_bt.live.journal import Journal
 
@@ -108,3 +110,28 @@ def asked_to_stop(journal: Path) -> StopWord | None:
     except FileNotFoundError:
         return None
     return "flatten" if text == "flatten" else "stop"
+
+
+def ask_to_end(journal: Path, word: str, patience_s: float = 60.0) -> bool | None:
+    """Ask whoever trades with a journal to end; tell whether it did, None where nobody trades."""
+    lock = FileLock(f"{journal}.lock")
+    if not journal.is_file() or _is_free(lock):
+        return None
+    switch = kill_switch(journal)
+    switch.write_text(word, encoding="utf-8")
+    try:
+        lock.acquire(timeout=patience_s)
+    except Timeout:
+        return False
+    lock.release()
+    switch.unlink(missing_ok=True)
+    return True
+
+
+def _is_free(lock: FileLock) -> bool:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    lock.release()
+    return True
