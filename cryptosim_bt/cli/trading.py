@@ -18,6 +18,7 @@ from cryptosim_bt.errors import ConfigError, InputError
 from cryptosim_bt.plugins.registry import is_plain, plugins_for
 
 if TYPE_CHECKING:
+    from cryptosim_bt.live.doctor import Finding
     from cryptosim_bt.live.run import StrategyParts
 
 
@@ -48,6 +49,26 @@ def _line(value: Any) -> str:
     if not isinstance(value, dict):
         return str(value)
     return ", ".join(f"{key} {_line(each)}" for key, each in value.items() if each is not None)
+
+
+@click.command()
+@_CONFIG
+@_SET
+def doctor(config: Path, overrides: Sequence[str]) -> None:
+    """Say whether a configuration could trade live now, and what each size means."""
+    found = _examined(load_settings(config, overrides))
+    if any(each.is_good is False for each in found):
+        raise InputError("doctor: see what is not good above")
+
+
+def _examined(settings: Settings) -> list[Finding]:
+    from cryptosim_bt.live.doctor import examine
+
+    found = examine(settings, strategy_parts)
+    marks = {True: "ok ", False: "NOT", None: "   "}
+    for each in found:
+        click.echo(f"{marks[each.is_good]} {each.name}: {each.text}", err=True)
+    return found
 
 
 @click.command()
@@ -103,7 +124,7 @@ def _journal(settings: Settings) -> Path:
 
 def register(commands: click.Group) -> None:
     """Add the commands."""
-    for command in (status, stop, flatten):
+    for command in (status, doctor, stop, flatten):
         commands.add_command(command)
 
 

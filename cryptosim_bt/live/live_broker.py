@@ -389,7 +389,9 @@ class LiveBroker(bt.BrokerBase):
         if not self.keeper.is_settled() or any(each.final is not None for each in working):
             return False
         if self.ending == "keep":
-            return not any(each.place.opens for each in working)
+            there = {each.place for each in working}
+            bare = self._to_hold(self.time_ms).keys() - there
+            return not bare and not any(place.opens for place in there)
         held = [side for side in SIDES if not same(book.contracts(side), 0.0)]
         if working or self.ending == "cancel" or not held:
             return not working

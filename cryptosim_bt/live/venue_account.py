@@ -156,25 +156,30 @@ class VenueAccount:
 
         return await self.read("its time", ask)
 
+    async def is_hedged(self) -> bool:
+        """Tell whether the account holds both sides at once."""
+        found = await self.read("the position mode", self.api.fetch_position_mode)
+        return bool(found["hedged"])
+
     async def prepare(self, leverage: float) -> None:
         """See that the account holds both sides at once, and set the leverage.
 
         Raises
         ------
         VenueRefused
-            If the venue refuses either, and how to change it by hand.
+            If the venue refuses either: positions or orders are in the way.
         """
         api, symbol, mode = self.api, self.options.symbol, self.options.margin_mode
-        found = await self.read("the position mode", api.fetch_position_mode)
-        try:
-            if not found["hedged"]:
-                await api.set_position_mode(True)
-            sides: tuple[str | None, ...] = (None,) if mode == "cross" else SIDES
-            for side in sides:
-                params = {"marginMode": mode} | ({} if side is None else {"posSide": side})
-                await api.set_leverage(leverage, symbol, params)
-        except self.base_error as error:
-            raise self.error("to set hedge mode and leverage", error) from None
+        # Asked again where that may help, like a question: set twice is as set once.
+        if not await self.is_hedged():
+            await self.read("hedge mode", lambda: api.set_position_mode(True))
+        sides: tuple[str | None, ...] = (None,) if mode == "cross" else SIDES
+        for side in sides:
+            params = {"marginMode": mode} | ({} if side is None else {"posSide": side})
+            await self.read(
+                f"leverage {leverage:g}",
+                lambda params=params: api.set_leverage(leverage, symbol, params),  # type: ignore[misc]
+            )
 
     # ------------------------------------------------------------------ streams
     def listen(self, heard: Callable[[str, Any], None]) -> None:
