@@ -7,7 +7,7 @@ PYTEST_ARGS ?= -n 2 --dist loadfile
 # Each test that is skipped, with its reason.
 PYTEST_SKIPS := -rs
 # Left out of `make test`, because they take minutes.
-PYTEST_SLOW ?= store
+PYTEST_SLOW ?= store or chaos
 # `make quick`: the house, the known answers, a scenario for every rule, the book, the settings; not
 # the second implementation of the rules ("oracle"), which is tried by the same tests.
 QUICK := tests/test_house.py tests/test_rules_named.py tests/known tests/config \
@@ -26,7 +26,7 @@ PROJECT := setup.cfg pyproject.toml cryptosim_bt/__init__.py
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
 .DELETE_ON_ERROR:
-.PHONY: help run quick test test-reports test-store lint bench clean
+.PHONY: help run quick test test-reports test-store chaos lint bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -35,6 +35,7 @@ help:
 	@echo "make test   lint, then all tests (PYTEST_ARGS='-k name' for some)"
 	@echo "make test-reports   tests of the reports that need Chromium and LibreOffice; fails without"
 	@echo "make test-store  hundreds of killed downloads (some minutes)"
+	@echo "make chaos  a thousand killed live runs at the exchange for tests (hours)"
 	@echo "make lint   ruff and mypy"
 	@echo "make bench  benchmarks"
 	@echo "make clean  remove what was built and the caches; .venv and logs/ stay"
@@ -85,6 +86,10 @@ test: lint
 # Hundreds of downloads from a venue full of faults, killed at random moments.
 test-store: $(TEST_STAMP)
 	$(PY) -m pytest -n 2 -m store tests/venue
+
+# Live runs killed with SIGKILL, while requests, pushes and fills go wrong.
+chaos: $(TEST_STAMP)
+	$(PY) -m pytest -m chaos tests/live
 
 # Programs of the system are installed where that is ours to do: on Debian, as root.
 test-reports: $(TEST_STAMP)

@@ -26,7 +26,6 @@ from cryptosim_bt.live.adapter import OrderRequest, VenueBill, VenueFill
 from cryptosim_bt.live.booking import (
     TOLERANCE,
     LegAverages,
-    closed,
     funding_event,
     in_order,
     money_difference,
@@ -111,6 +110,7 @@ class LiveBroker(bt.BrokerBase):
         self._bare_since: dict[Place, int] = {}
         self._rejected: list[OrderRejected] = []
         self.snapshots = 0
+        self._last_look: int | None = None
 
     # ------------------------------------------------------------------ TradingBroker
     def follow(self, follower: Follower) -> None:
@@ -284,7 +284,7 @@ class LiveBroker(bt.BrokerBase):
             with self._journal.together():
                 if isinstance(each, VenueBill):
                     self._book_funding(each)
-                else:
+                elif not self.keeper.is_being_amended(each.client_id):
                     self._book_fill(each, now_ms)
         if snapshot.fills:
             last = snapshot.fills[-1].time_ms
@@ -305,22 +305,19 @@ class LiveBroker(bt.BrokerBase):
         expected = self._averages.note(
             fill.side, fill.contracts, fill.price, opens=fill.opens
         )
-        if there is None or there.role is Role.EXIT:
-            event = others_fill(fill, self._foreign) if there is None else closed(
-                fill, Role.EXIT, fill.contracts
-            )
+        if there is not None:
+            self.keeper.book(there, fill, now_ms)
+        else:
+            event = others_fill(fill, self._foreign)
             self._journal.put(foreign=self._foreign)
-            if there is None:
-                self._safety.alarm(
-                    f"foreign fill {fill.trade_id}",
-                    f"{fill.contracts:g} contracts of the {fill.side} leg were "
-                    f"{'opened' if fill.opens else 'closed'} by "
-                    f"{fill.by_itself or 'somebody else'} at {fill.price:g}",
-                )
+            self._safety.alarm(
+                f"foreign fill {fill.trade_id}",
+                f"{fill.contracts:g} contracts of the {fill.side} leg were "
+                f"{'opened' if fill.opens else 'closed'} by "
+                f"{fill.by_itself or 'somebody else'} at {fill.price:g}",
+            )
             if event is not None:
                 self.tell(event)
-        else:
-            self.keeper.book(there, fill, now_ms)
         if not any(self._foreign.values()) and abs(expected - fill.pnl) > TOLERANCE:
             self._safety.alarm(
                 f"pnl {fill.trade_id}",
@@ -384,7 +381,15 @@ class LiveBroker(bt.BrokerBase):
         return {place: want for place, want in wanted.items() if keeps and not place.opens}
 
     def has_ended(self) -> bool:
-        """Tell whether the end that was asked for is reached; go on with it if not."""
+        """Tell whether the end that was asked for is reached, by a last look; go on if not."""
+        if not self._is_at_end():
+            self._last_look = None
+        elif self._last_look is None:
+            self._last_look = self.snapshots + (2 if self.is_asking else 1)
+            self.wants_snapshot = True
+        return self._last_look is not None and self.snapshots >= self._last_look
+
+    def _is_at_end(self) -> bool:
         book, working = self._follower.book, self.keeper.working.values()
         if not self.keeper.is_settled() or any(each.final is not None for each in working):
             return False

@@ -100,6 +100,9 @@ class LiveFeed(bt.feed.DataBase):
 
     # ------------------------------------------------------------------ bars
     def _take(self, message: Candles) -> None:
+        if message.rows:
+            closed_ms = message.rows[-1][0] + self.p.bar_ms
+            self._connection.account.clock.at_least(closed_ms)
         corrected = self._bars.add(message.rows, message.asked_to_ms)
         for row in corrected:
             logger.warning("the bar of %d was corrected by the venue after it was closed", row[0])

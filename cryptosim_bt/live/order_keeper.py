@@ -22,6 +22,7 @@ from cryptosim_bt.accounting.contracts import SIDES
 from cryptosim_bt.accounting.orders import Execution, Liquidity, OrderEnd, Role
 from cryptosim_bt.accounting.position_book import PositionBook
 from cryptosim_bt.live.adapter import OrderRequest, VenueFill, VenueOrder
+from cryptosim_bt.live.booking import closed
 from cryptosim_bt.live.connection import OrderAnswered, Snapshot
 from cryptosim_bt.live.journal import Journal
 from cryptosim_bt.live.reconcile import (
@@ -160,7 +161,8 @@ class OrderKeeper:
             self.working[there.client_id] = there
         else:
             there = action.working
-            there.asked = "cancel" if isinstance(action, CancelIt) else "amend"
+            there.is_unwanted = isinstance(action, CancelIt)
+            there.asked = "cancel" if there.is_unwanted else "amend"
             if isinstance(action, AmendIt):
                 there.amendment, there.amended_total = action.wanted, action.total
         there.asked_ms, there.change = now_ms, there.change + 1
@@ -226,11 +228,12 @@ class OrderKeeper:
             if intent is not None:
                 said = f"{answer.outcome.value} {answer.reason}".strip()
                 self._journal.answer_intent(intent, said, now_ms)
-            if answer.outcome is Outcome.WORKING and answer.order is not None:
-                self._works(there, answer.order, amendment, now_ms)
-            elif answer.outcome is Outcome.OVER and answer.order is not None:
-                self._is_over(there, answer.order.filled, answer.reason, now_ms)
-            elif answer.order is None and there.stage is Stage.ASKED:
+            order = answer.order
+            if order is not None and answer.outcome is not Outcome.REFUSED:
+                self._works(there, order, amendment, now_ms)
+                if answer.outcome is Outcome.OVER:
+                    self._is_over(there, order.filled, answer.reason, now_ms)
+            elif order is None and there.stage is Stage.ASKED:
                 self._was_not_placed(there, answer.outcome, answer.reason, now_ms)
             else:
                 self._was_refused(there, answer.reason, now_ms)
@@ -299,10 +302,12 @@ class OrderKeeper:
                 self._tell(OrderEnded(number, end, there.reason or "over at the venue", now_ms))
             return
         want = self.wanted(now_ms).get(there.place)
+        if there.role is Role.EXIT:
+            return
         if want is None or want.number != number:
             self._tell(OrderEnded(number, OrderEnd.CANCELLED, "over at the venue", now_ms))
-        else:
-            self._alarm("exit gone", f"exit {there.client_id} ended at the venue; placed anew")
+        elif not there.is_unwanted:
+            logger.warning("exit %s ended at the venue; it is placed anew", there.client_id)
 
     # ------------------------------------------------------------------ what there is
     def seen(self, snapshot: Snapshot, now_ms: int) -> None:
@@ -327,6 +332,11 @@ class OrderKeeper:
                 self._orphans.add(order.client_id)
                 self._asks.cancel(order, 0)
 
+    def is_being_amended(self, name: str) -> bool:
+        """Tell whether an order stands for one order of the book or for the next: not known yet."""
+        there = self.working.get(name)
+        return there is not None and there.asked == "amend"
+
     def known(self, fill: VenueFill) -> Working | None:
         """Return the order of ours that a fill is of, over or not; None for anybody else's."""
         there = self.working.get(fill.client_id)
@@ -337,19 +347,20 @@ class OrderKeeper:
 
     def book(self, there: Working, fill: VenueFill, now_ms: int) -> None:
         """Book a fill of an order of ours."""
+        place, group = there.place, there.place.number
+        if place.opens:
+            group = self._book.position(place.side).tradeid
+        liquidity = Liquidity.MAKER if fill.is_maker else Liquidity.TAKER
         there.filled += fill.contracts
         is_known = there.client_id in self.working
         self._keep(there, is_over=not is_known)
-        group = there.place.number
-        if there.place.opens:
-            group = self._book.position(there.place.side).tradeid
-        self._tell(
-            Execution(
-                fill.time_ms, there.number, there.role, there.place.side, group, fill.price,
-                fill.contracts, fill.fee,
-                Liquidity.MAKER if fill.is_maker else Liquidity.TAKER, fill.pnl, fill.trade_id,
-            )
-        )  # fmt: skip
+        event: BookEvent = closed(fill, Role.EXIT, fill.contracts)
+        if there.role is not Role.EXIT:
+            event = Execution(
+                fill.time_ms, there.number, there.role, place.side, group, fill.price,
+                fill.contracts, fill.fee, liquidity, fill.pnl, fill.trade_id,
+            )  # fmt: skip
+        self._tell(event)
         if not is_known:
             return
         if there.stage is not Stage.OVER and there.left <= 0.0 and not there.asked:

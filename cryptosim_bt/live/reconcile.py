@@ -101,6 +101,7 @@ class Working:
     asked: str = "place"
     amendment: Wanted | None = None
     amended_total: float = 0.0
+    is_unwanted: bool = False
     reason: str = ""
 
     @property

@@ -281,7 +281,7 @@ class LiveRun:
         if clock.seconds() > self._deadline_s:
             logger.error("not ended in %g s: see status for what is left open", _ENDING_S)
             return True
-        return broker.snapshots > 0 and broker.has_ended()
+        return broker.has_ended()
 
     def _done(self, row: Candle) -> None:
         """Write down a bar and what was decided at its close."""

@@ -22,8 +22,8 @@ class VenueClock:
     ) -> None:
         self.scale = scale
         self._monotonic = monotonic
-        self._venue_ms = 0.0
-        self._at_s: float | None = None
+        # Both in one: read and written by two threads.
+        self._told: tuple[float, float] | None = None
 
     def seconds(self) -> float:
         """Return the machine's seconds, for `told`."""
@@ -41,17 +41,23 @@ class VenueClock:
         half_ms = (received_s - sent_s) / 2 * 1000.0 * self.scale
         middle_s = (sent_s + received_s) / 2
         off = 0.0
-        if self._at_s is not None:
-            expected = self._venue_ms + (middle_s - self._at_s) * 1000.0 * self.scale
-            off = max(0.0, abs(venue_ms - expected) - half_ms)
-        self._venue_ms, self._at_s = float(venue_ms), middle_s
+        if self._told is not None:
+            off = max(0.0, abs(venue_ms - self._at(middle_s)) - half_ms)
+        self._told = float(venue_ms), middle_s
         return off
+
+    def at_least(self, venue_ms: int) -> None:
+        """Take in that it is this late at the venue: it says what has happened by then."""
+        if self._told is not None and self.now_ms() < venue_ms:
+            self._told = float(venue_ms), self._monotonic()
+
+    def _at(self, seconds: float) -> float:
+        venue_ms, at_s = self._told or (0.0, seconds)
+        return venue_ms + (seconds - at_s) * 1000.0 * self.scale
 
     def now_ms(self) -> int:
         """Return the venue's time; 0 before it was told."""
-        if self._at_s is None:
-            return 0
-        return round(self._venue_ms + (self._monotonic() - self._at_s) * 1000.0 * self.scale)
+        return round(self._at(self._monotonic()))
 
     def machine_s(self, market_ms: float) -> float:
         """Return how many seconds of the machine a span of the market takes."""

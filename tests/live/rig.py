@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -71,8 +72,6 @@ def _trade(directory: str, config: str, overrides: dict, environment: dict) -> N
     os.chdir(directory)
     os.environ.update(environment)
     log_to_file(Path(directory) / "bot.log")
-    import logging
-
     logging.getLogger("cryptosim_bt").setLevel("INFO")
     trade(load_settings(config, overrides), yes_real_money=False)
 
