@@ -145,10 +145,10 @@ def trade(settings: Settings, *, yes_real_money: bool) -> None:
             "well, or use demo"
         )
     if settings.keys.mode == "paper":
-        raise ConfigError(
-            f"{settings.place('mode')}: was 'paper', which is not available yet; allowed now: "
-            "backtest, live"
-        )
+        from cryptosim_bt.live.paper import PaperRun
+
+        PaperRun(settings, strategy_parts).trade()
+        return
     LiveRun(settings, strategy_parts).trade()
 
 

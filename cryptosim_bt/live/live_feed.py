@@ -35,17 +35,20 @@ class LiveFeed(bt.feed.DataBase):
       - ``connection``: gives candles and messages
       - ``broker``: takes the messages
       - ``table``: the strategy's table, grown before a bar is given out
-      - ``history``: bars before the first live one; nothing is traded on them
+      - ``history``: bars before the first live one
       - ``timeframe_name``, ``bar_ms``: the bars' length
       - ``max_age_ms``: a bar that closed longer ago is not traded on
+      - ``acts_on``: tells of a bar of the history whether signals are acted on
+      - ``begins``: called once before the first live bar
       - ``ends``: called at every turn; True ends the run
       - ``done``: called with each live bar once the strategy has acted on it
     """
 
     params: Any = (
         ("connection", None), ("broker", None), ("table", None), ("history", ()),
-        ("timeframe_name", "1h"), ("bar_ms", 3_600_000), ("max_age_ms", 60_000), ("ends", None),
-        ("done", None),
+        ("timeframe_name", "1h"), ("bar_ms", 3_600_000), ("max_age_ms", 60_000), ("begins", None),
+        ("acts_on", None),
+        ("ends", None), ("done", None),
     )  # fmt: skip
 
     def islive(self) -> bool:
@@ -64,6 +67,7 @@ class LiveFeed(bt.feed.DataBase):
         self._bars = BarSequence(self.p.bar_ms, last + self.p.bar_ms)
         self._ready: Candle | None = None
         self._acted: Candle | None = None
+        self._has_begun = False
         self._news_at = 0
         self._ready_s = self._asked_s = 0.0
 
@@ -73,20 +77,19 @@ class LiveFeed(bt.feed.DataBase):
 
     def _load(self) -> bool | None:
         if self._history:
-            self._broker.is_live = False
-            return self._give(self._history.popleft())
+            row = self._history.popleft()
+            self._broker.is_live = self.p.acts_on(row[0])
+            return self._give(row)
+        if not self._has_begun:
+            self._has_begun = True
+            self.p.begins()
         if self._acted is not None:
             self.p.done(self._acted)
             self._acted = None
         if self._ends():
             return False
         self._broker.turn()
-        if self._ready is None:
-            self._ready = self._bars.pop()
-            if self._ready is None:
-                self._ask_for_missing()
-            else:
-                self._await_news()
+        self._look_for_bar()
         if self._ready is not None and self._has_news():
             return self._give_live(self._ready)
         message = self._connection.next(_PULSE_S)
@@ -97,6 +100,15 @@ class LiveFeed(bt.feed.DataBase):
             if isinstance(message, Failed) and message.what == "candles":
                 self._asked_s = 0.0
         return None
+
+    def _look_for_bar(self) -> None:
+        if self._ready is not None:
+            return
+        self._ready = self._bars.pop()
+        if self._ready is None:
+            self._ask_for_missing()
+        else:
+            self._await_news()
 
     # ------------------------------------------------------------------ bars
     def _take(self, message: Candles) -> None:

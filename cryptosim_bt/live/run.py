@@ -16,7 +16,7 @@ from typing import Any
 
 import backtrader as bt
 
-from cryptosim_bt.accounting.book_events import to_record
+from cryptosim_bt.accounting.book_events import BookEvent, to_record
 from cryptosim_bt.accounting.contracts import SIDES
 from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.broker.commission import FuturesCommission
@@ -105,6 +105,15 @@ def at_the_venue(settings: Settings, market: Market) -> Settings:
     return replace(settings, instrument=instrument)
 
 
+def commission_of(simulation: SimulationSettings) -> FuturesCommission:
+    """Return the market's commission scheme."""
+    return FuturesCommission(
+        contract=simulation.contract, maker=simulation.maker, taker=simulation.taker,
+        futures_leverage=simulation.leverage, tiers=simulation.tiers,
+        liquidation_fee_rate=simulation.instrument.liquidation_fee_rate,
+    )  # fmt: skip
+
+
 class LiveRun:
     """Trades a configuration on an account.
 
@@ -123,7 +132,7 @@ class LiveRun:
     ) -> None:
         self._settings = settings
         self._make_parts = make_parts
-        self._credentials = read_credentials(settings.directory, environment)
+        self._credentials = self._keys_from(environment)
         self._ending: str | None = None
         self._deadline_s: float | None = None
         self._broker: LiveBroker
@@ -155,20 +164,28 @@ class LiveRun:
                 lambda: VenueAccount(options, adapter, credentials),
                 self._settings.instrument.currency,
             )
-            market = connection.open()
             stack.callback(connection.close)
+            market = connection.open()
             settings = at_the_venue(self._settings, market)
             parts = self._make_parts(settings)
-            connection.call(lambda: connection.account.prepare(keys.trading.leverage))
+            self._prepare()
             self._begin(settings, parts)
             history = self._history(parts)
             cerebro = self._cerebro(settings, parts, history)
-            connection.watch(keys.data.timeframe, is_private=True)
+            connection.watch(keys.data.timeframe, is_private=credentials is not None)
             for number in (signal.SIGINT, signal.SIGTERM):
                 stack.callback(signal.signal, number, signal.signal(number, self._told_to_end))
             logger.info("trading %s with journal %s", keys.trading.symbol, path)
             cerebro.run(stdstats=False)
             journal.put(stopped_ms=connection.now_ms)
+
+    def _keys_from(self, environment: Mapping[str, str]) -> Credentials | None:
+        return read_credentials(self._settings.directory, environment)
+
+    def _prepare(self) -> None:
+        """See that the account is as the configuration wants it."""
+        account, leverage = self._connection.account, self._settings.keys.trading.leverage
+        self._connection.call(lambda: account.prepare(leverage))
 
     def _begin(self, settings: Settings, parts: StrategyParts) -> None:
         """Write down, once, what the account held before we came."""
@@ -190,10 +207,14 @@ class LiveRun:
                     if foreign[side]:
                         text = f"{foreign[side]:g} contracts {side} were there before; left alone"
                         journal.raise_alarm(now_ms, f"foreign {side}", text)
-        rules = parts.simulation.book_rules
-        journal.put(
-            mode=settings.keys.mode, symbol=instrument.symbol, native=connection.market.native,
-            running_ms=now_ms,
+        self._describe(settings, parts)
+
+    def _describe(self, settings: Settings, parts: StrategyParts) -> None:
+        """Keep what `status` needs to make the book again."""
+        rules, instrument = parts.simulation.book_rules, settings.instrument
+        self._journal.put(
+            mode=settings.keys.mode, symbol=instrument.symbol,
+            native=self._connection.market.native, running_ms=self._connection.now_ms,
             instrument={name: getattr(instrument, name) for name in instrument.__slots__},
             linear_pnl=settings.keys.backtest.linear_pnl,
             rules={name: getattr(rules, name) for name in rules.__slots__},
@@ -221,39 +242,48 @@ class LiveRun:
     def _cerebro(
         self, settings: Settings, parts: StrategyParts, history: list[Candle]
     ) -> bt.Cerebro:
-        simulation, journal, connection = parts.simulation, self._journal, self._connection
-        live = settings.keys.live
-        self._broker = broker = LiveBroker(
-            parts=LiveParts(
-                journal, connection, Safety(live.limits, journal), live, journal.get("run")
-            ),
-            commission=FuturesCommission(
-                contract=simulation.contract, maker=simulation.maker, taker=simulation.taker,
-                futures_leverage=simulation.leverage, tiers=simulation.tiers,
-                liquidation_fee_rate=simulation.instrument.liquidation_fee_rate,
-            ),
-        )  # fmt: skip
+        simulation, live = parts.simulation, settings.keys.live
+        broker: Any = self._made_broker(settings, parts)
+        self._broker = broker
         table = SignalTable(parts.formulas, history)
         cerebro = bt.Cerebro(stdstats=False)
         cerebro.broker = broker
         cerebro.adddata(
             LiveFeed(
-                connection=connection, broker=broker, table=table, history=history,
+                connection=self._connection, broker=broker, table=table, history=history,
                 timeframe_name=settings.keys.data.timeframe, bar_ms=simulation.timeframe_ms,
-                max_age_ms=round(live.max_signal_age_s * 1000), ends=self._ends, done=self._done,
+                max_age_ms=round(live.max_signal_age_s * 1000), begins=self._begins,
+                ends=self._ends, done=self._done, acts_on=self.acts_on,
             ),
             name=simulation.instrument.symbol,
         )  # fmt: skip
         cerebro.addsizer(parts.sizer, instrument=simulation.instrument, **parts.sizer_options)
+        balance = self._journal.get("initial_balance")
         context = StrategyContext(
-            **{**vars(simulation), "initial_balance": journal.get("initial_balance")},
+            **{**vars(simulation), "initial_balance": balance},
             warmup=parts.formulas.warmup, zone=settings.zone, signals=table.signals,
             panels=table.panels, size_atr=table.size_atr, stop_atr=table.stop_atr,
-            journal=lambda event: journal.add_event(connection.now_ms, to_record(event)),
+            journal=self._write_event,
         )  # fmt: skip
         cerebro.addstrategy(parts.strategy, context=context, **vars(parts.params))
         cerebro.addanalyzer(_Restorer, run=self, timeout_ms=simulation.order_timeout_ms)
         return cerebro
+
+    def _made_broker(self, settings: Settings, parts: StrategyParts) -> bt.BrokerBase:
+        live, journal = settings.keys.live, self._journal
+        return LiveBroker(
+            parts=LiveParts(
+                journal, self._connection, Safety(live.limits, journal), live, journal.get("run")
+            ),
+            commission=commission_of(parts.simulation),
+        )  # fmt: skip
+
+    def _write_event(self, event: BookEvent) -> None:
+        self._journal.add_event(self._connection.now_ms, to_record(event))
+
+    def acts_on(self, open_ms: int) -> bool:
+        """Tell whether signals are acted on at a bar of the history: live never."""
+        return False
 
     def restore(self, strategy: SignalStrategy, timeout_ms: int) -> None:
         """Bring the book back to what the journal has, before the first bar."""
@@ -261,6 +291,12 @@ class LiveRun:
         self._broker.give_up_old_entries(timeout_ms)
         if events:
             logger.info("%d events of earlier runs read", events)
+
+    def _begins(self) -> None:
+        """Go on with the day's loss where an earlier run was: R25 does not begin anew."""
+        loss = self._journal.get("loss")
+        if loss is not None:
+            self._broker.strategy.daily_loss.state = tuple(loss)
 
     # ------------------------------------------------------------------ the end
     def _told_to_end(self, number: int, _: FrameType | None) -> None:
@@ -293,7 +329,10 @@ class LiveRun:
         }  # fmt: skip
         with self._journal.together():
             self._journal.put_bar(row[0], record)
-            self._journal.put(last_price=row[4], equity=equity, time_ms=self._connection.now_ms)
+            self._journal.put(
+                last_price=row[4], equity=equity, time_ms=self._connection.now_ms,
+                loss=strategy.daily_loss.state,
+            )  # fmt: skip
         self._broker.bar_done(row[0])
 
 

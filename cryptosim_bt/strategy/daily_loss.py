@@ -29,6 +29,15 @@ class DailyLossLimit:
         self._day_end_ms = 0
         self.hit = False
 
+    @property
+    def state(self) -> tuple[float, float, int, bool]:
+        """What it goes by, for a later run to go on from."""
+        return self._reference, self._last_equity, self._day_end_ms, self.hit
+
+    @state.setter
+    def state(self, state: tuple[float, float, int, bool]) -> None:
+        self._reference, self._last_equity, self._day_end_ms, self.hit = state
+
     def check(self, open_ms: int, equity: float) -> None:
         """Measure a bar that opened at ``open_ms`` and closed with ``equity``."""
         if self._limit_pct is None:

@@ -146,7 +146,7 @@ class SignalStrategy(bt.Strategy):
                 "historical bars; leave both out"
             )
         self._context = context
-        self._daily_loss = DailyLossLimit(
+        self.daily_loss = DailyLossLimit(
             context.daily_loss_limit_pct, context.zone, context.initial_balance
         )
         self._signals = context.signals
@@ -187,7 +187,7 @@ class SignalStrategy(bt.Strategy):
 
     def next(self) -> None:
         """Act at the close of a bar (R1): signal, then entry or exit."""
-        loss, broker = self._daily_loss, self._trading
+        loss, broker = self.daily_loss, self._trading
         self._row += 1
         self._bar_ms = broker.now_ms
         equity = broker.equity()
@@ -267,7 +267,7 @@ class SignalStrategy(bt.Strategy):
             return "sets_full"
         if limit is not None and sum(self.book.count_sets(each) for each in SIDES) >= limit:
             return "max_concurrent"
-        if self._daily_loss.hit:
+        if self.daily_loss.hit:
             return "daily_loss"
         return None
 
