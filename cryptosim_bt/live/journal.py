@@ -223,6 +223,14 @@ class Journal:
             "UPDATE intents SET answer = ?, answer_ms = ? WHERE id = ?", (answer, time_ms, intent)
         )
 
+    def answer_times_ms(self, last: int) -> list[int]:
+        """Return how long the venue took for each of so many of the last answers."""
+        rows = self._base.execute(
+            "SELECT answer_ms - time_ms FROM intents WHERE answer_ms IS NOT NULL "
+            "ORDER BY id DESC LIMIT ?", (last,),
+        )  # fmt: skip
+        return [wait for (wait,) in rows]
+
     # ------------------------------------------------------------------ what the venue booked
     def add_fill(
         self, trade_id: str, time_ms: int, client_id: str | None, record: Mapping[str, Any]
@@ -257,10 +265,12 @@ class Journal:
         """Keep a closed bar with what was decided at its close."""
         self._base.execute("INSERT OR REPLACE INTO bars VALUES (?, ?)", (time_ms, _text(record)))
 
-    def bars(self) -> list[dict[str, Any]]:
-        """Return the bars that were acted on, ascending, with ``time_ms``."""
-        rows = self._base.execute("SELECT time_ms, record FROM bars ORDER BY time_ms")
-        return [{"time_ms": at, **json.loads(record)} for at, record in rows]
+    def bars(self, last: int = -1) -> list[dict[str, Any]]:
+        """Return the bars that were acted on (so many of the last), ascending, with ``time_ms``."""
+        rows = self._base.execute(
+            "SELECT time_ms, record FROM bars ORDER BY time_ms DESC LIMIT ?", (last,)
+        ).fetchall()
+        return [{"time_ms": at, **json.loads(record)} for at, record in reversed(rows)]
 
     def raise_alarm(self, time_ms: int, key: str, text: str) -> bool:
         """Begin an alarm; return False if one of this key goes on already."""

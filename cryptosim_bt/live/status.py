@@ -32,12 +32,13 @@ def status(path: Path, *, fill_ids: bool = False) -> dict[str, Any]:
     try:
         if journal.get("instrument") is None:
             raise InputError(f"{path}: nothing was traded with this journal yet")
-        return _believed(journal, fill_ids=fill_ids)
+        return believed(journal, fill_ids=fill_ids)
     finally:
         journal.close()
 
 
-def _believed(journal: Journal, *, fill_ids: bool) -> dict[str, Any]:
+def believed(journal: Journal, *, fill_ids: bool = False) -> dict[str, Any]:
+    """Return `status` of a journal that is open."""
     book, legs, sums = restored_book(journal)
     price = journal.get("last_price") or math.nan
     working = [Working.of(record) for record in journal.orders()]
