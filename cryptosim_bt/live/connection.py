@@ -8,7 +8,7 @@ import queue
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from cryptosim_bt.data.market import Candle, Market
 from cryptosim_bt.errors import CryptoSimError, VenueRefused
@@ -89,11 +89,14 @@ Message = OrderAnswered | Snapshot | Candles | Hint | Failed
 
 @dataclass(slots=True)
 class SnapshotQuestion:
-    """What a snapshot is asked for; ``is_ours`` tells orders of this journal by their ids."""
+    """What a snapshot is asked for; ``is_ours`` tells orders of this journal by their ids.
+
+    ``what``: only fills, orders too, or all with legs, money and bills.
+    """
 
     watched: dict[str, int]
     since_ms: int
-    is_full: bool
+    what: Literal["fills", "orders", "all"]
     is_ours: Callable[[str], bool] = field(repr=False)
 
 
@@ -229,7 +232,7 @@ class Connection:
 
     async def _snapshot(self, question: SnapshotQuestion) -> Snapshot:
         account, asked_ms = self.account, self.now_ms
-        working = await account.open_orders()
+        working = [] if question.what == "fills" else await account.open_orders()
         orders = {each.client_id: each for each in working if each.client_id in question.watched}
         for client_id in question.watched:
             if client_id not in orders:
@@ -245,7 +248,7 @@ class Connection:
             tuple(each for each in working if each.client_id not in question.watched),
             tuple(fills),
         )  # fmt: skip
-        if not question.is_full:
+        if question.what != "all":
             return snapshot
         since = question.since_ms
         return replace(

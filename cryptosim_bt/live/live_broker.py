@@ -11,7 +11,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import backtrader as bt
 
@@ -58,7 +58,8 @@ from cryptosim_bt.live.safety import Safety
 _OVERLAP_MS = 600_000
 # So many snapshots in a row must differ: one may be taken between a fill and its record.
 _DIFFERING = 3
-_SNAPSHOT_PAUSE_S = 0.1
+# OKX gives fills 10 times in 2 s at most.
+_SNAPSHOT_PAUSE_S = 0.25
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class LiveParts:
     safety: Safety
     keys: LiveSection
     run: str
+    bar_ms: int
 
 
 class LiveBroker(bt.BrokerBase):
@@ -90,10 +92,12 @@ class LiveBroker(bt.BrokerBase):
         parts: LiveParts = self.p.parts
         self._journal, self._connection = parts.journal, parts.connection
         self._safety, self._keys, self._run = parts.safety, parts.keys, parts.run
+        self._bar_ms, self._last_close_ms = parts.bar_ms, 0
         self.startingcash = self.cash = 0.0
         self.now_ms = 0
         self.last_price = self.mark_price = math.nan
         self.ending: str | None = None  # keep, cancel or flatten, once trading ends
+        self.wants_end: str | None = None  # an end that it asks for itself
         self.is_live = False  # set by the feed: whether the bar is one to act on
         self.wants = Wants()
         self.strategy: Any = None
@@ -222,8 +226,8 @@ class LiveBroker(bt.BrokerBase):
                 self.tell(OrderRejected(number, "too old after a restart", self.time_ms))
 
     def bar_done(self, open_ms: int) -> None:
-        """Note that a live bar was acted on."""
-        self._last_bar_ms = open_ms
+        """Note the last bar that there was: data are stale from some time after it."""
+        self._last_close_ms = open_ms + self._bar_ms
 
     # ------------------------------------------------------------------ turns
     def handle(self, message: Message) -> None:
@@ -255,24 +259,23 @@ class LiveBroker(bt.BrokerBase):
         self._rejected.clear()
         self.keeper.act(now_ms, self._to_hold(now_ms))
         self._safety.check_orders(self.keeper.refusals)
+        self._safety.check_data(self._last_close_ms, self._bar_ms)
         seconds = self._connection.account.clock.seconds()
         is_full = now_ms >= self._full_due_ms
         late = any(each.final is not None for each in self.keeper.working.values())
         paused = seconds - self._asked_s < _SNAPSHOT_PAUSE_S
         if not self.is_asking and not paused and (is_full or self.wants_snapshot or late):
-            self.ask_snapshot(is_full=is_full)
+            self.ask_snapshot("all" if is_full else "orders")
 
-    def ask_snapshot(self, *, is_full: bool) -> None:
+    def ask_snapshot(self, what: Literal["fills", "orders", "all"]) -> None:
         """Have the connection look what there is."""
-        self.is_asking, self.wants_snapshot = True, False
+        self.is_asking, self.wants_snapshot = True, what == "fills"
         self._asked_s = self._connection.account.clock.seconds()
-        if is_full:
+        if what == "all":
             self._full_due_ms = self.time_ms + round(self._keys.reconcile_every_s * 1000)
-        run = self._run
+        run, watched = self._run, {} if what == "fills" else self.keeper.watched()
         self._connection.ask_snapshot(
-            SnapshotQuestion(
-                self.keeper.watched(), self._since_ms, is_full, lambda name: is_ours(name, run)
-            )
+            SnapshotQuestion(watched, self._since_ms, what, lambda name: is_ours(name, run))
         )
 
     # ------------------------------------------------------------------ what there is
@@ -370,6 +373,8 @@ class LiveBroker(bt.BrokerBase):
         late = [place for place, since in self._bare_since.items() if now_ms - since > limit_ms]
         text = "; ".join(f"{bare[place].contracts:g} contracts {place.side}" for place in late)
         self._safety.check("unprotected", f"without an exit: {text}" if late else None)
+        if late and self._keys.limits.when_unprotected == "flatten":
+            self.wants_end = "flatten"
 
     # ------------------------------------------------------------------ the end
     def _to_hold(self, now_ms: int) -> dict[Place, Wanted]:

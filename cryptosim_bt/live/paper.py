@@ -40,6 +40,7 @@ class PaperBroker(FuturesBroker):
         self.wants_snapshot = False
         self.snapshots = 0
         self.ending: str | None = None
+        self.wants_end: str | None = None
         self.strategy: Any = None
 
     @property
@@ -50,7 +51,7 @@ class PaperBroker(FuturesBroker):
     def turn(self) -> None:
         """Do nothing between bars: the exchange lives through closed bars."""
 
-    def ask_snapshot(self, *, is_full: bool) -> None:
+    def ask_snapshot(self, what: str) -> None:
         """Know at once what there is."""
         self.snapshots += 1
 

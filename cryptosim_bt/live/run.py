@@ -245,7 +245,7 @@ class LiveRun:
         simulation, live = parts.simulation, settings.keys.live
         broker: Any = self._made_broker(settings, parts)
         self._broker = broker
-        table = SignalTable(parts.formulas, history)
+        table, self._last_open_ms = SignalTable(parts.formulas, history), history[-1][0]
         cerebro = bt.Cerebro(stdstats=False)
         cerebro.broker = broker
         cerebro.adddata(
@@ -273,7 +273,8 @@ class LiveRun:
         live, journal = settings.keys.live, self._journal
         return LiveBroker(
             parts=LiveParts(
-                journal, self._connection, Safety(live.limits, journal), live, journal.get("run")
+                journal, self._connection, Safety(live.limits, journal), live, journal.get("run"),
+                parts.simulation.timeframe_ms,
             ),
             commission=commission_of(parts.simulation),
         )  # fmt: skip
@@ -295,6 +296,7 @@ class LiveRun:
     def _begins(self) -> None:
         """Go on with the day's loss where an earlier run was: R25 does not begin anew."""
         loss = self._journal.get("loss")
+        self._broker.bar_done(self._last_open_ms)
         if loss is not None:
             self._broker.strategy.daily_loss.state = tuple(loss)
 
@@ -307,6 +309,8 @@ class LiveRun:
         asked = asked_to_stop(self._journal.path)
         if asked is not None:
             self._ending = "flatten" if asked == "flatten" else self._settings.keys.live.on_stop
+        elif self._ending is None:
+            self._ending = broker.wants_end
         if self._ending is None:
             return False
         if broker.ending != self._ending:

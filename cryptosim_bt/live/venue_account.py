@@ -95,7 +95,9 @@ class VenueAccount:
                 **access,
                 **self.adapter.options(options.rest_url, options.ws_url, is_demo=options.is_demo),
                 "timeout": round(options.timeout_s * 1000),
-                "enableRateLimit": True,
+                # ccxt's one bucket for all would hold an order up behind a question. The venue's
+                # limits are by endpoint; what is asked here stays below them by its pauses.
+                "enableRateLimit": False,
             }
         )
         # ccxt's own debug messages hold the headers, and those the keys.
