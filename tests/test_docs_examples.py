@@ -6,10 +6,11 @@ its reader has by then (`FILES`). By the word behind the fence:
 - ``python``: executed; one that begins with ``# strategies/name.py`` is saved there and run by a
   command of the document, or else by the configuration that ``new-config`` writes;
 - ``sh``, and ``console`` with commands behind ``$``: our commands are really run; of those that ask
-  a venue, options and configuration are checked; of ``make`` and benchmarks there must be the
-  target, the module, its options;
+  a venue or trade, options and configuration are checked; of ``make`` and benchmarks there must be
+  the target, the module, its options;
 - ``yaml``: merged into a shipped configuration and checked as ``check`` does, once with what is
-  commented out and once without;
+  commented out and once without; one that begins with ``# name.yaml`` is saved there so;
+- ``ini``, a unit of systemd, and ``dockerfile``: their command is one of ours;
 - ``toml``: an entry point of a group that is looked at;
 - ``text``: nothing that runs.
 
@@ -18,6 +19,7 @@ A block of any other kind is an error.
 
 from __future__ import annotations
 
+import configparser
 import importlib.metadata
 import importlib.util
 import json
@@ -79,6 +81,8 @@ settings = load_settings("config/config.yaml", ["report.analyzers=[performance]"
 strategy = cerebro_for(prepare(settings, discover())).run()[0]
 """,
 }
+# What asks an account, or the journal of a run that trades.
+TRADING = ("doctor", "status", "stop", "flatten", "monitor")
 # The configuration that a document's fragments are for.
 BASES = {"order-types.md": "net_mode.yaml"}
 
@@ -123,6 +127,7 @@ class Reader:
         kinds: dict[str, Callable[[Block], None]] = {
             "python": self.run_python, "sh": self.run_sh, "console": self.run_console,
             "yaml": self.run_yaml, "toml": self.run_toml, "text": lambda _: None,
+            "ini": self.run_ini, "dockerfile": self.run_dockerfile,
         }  # fmt: skip
         assert block.kind in kinds, f"{block.place}: {block.kind!r} is none of {sorted(kinds)}"
         try:
@@ -173,6 +178,18 @@ class Reader:
             merged = yaml_text(merge(base, reader.load(text)))
             Path("fragment.yaml").write_text(merged, encoding="utf-8")
             commands(["check", "fragment.yaml"], standalone_mode=False)
+            saved = re.match(r"# (\S+\.yaml)\n", text)
+            if saved and text == block.text:
+                Path(saved[1]).write_text(merged, encoding="utf-8")
+
+    def run_ini(self, block: Block) -> None:
+        unit = configparser.ConfigParser(interpolation=None)
+        unit.read_string(block.text)
+        self.line(re.sub(r"^\S*/(?=python )", "", unit["Service"]["ExecStart"]))
+
+    def run_dockerfile(self, block: Block) -> None:
+        given = dict(line.split(maxsplit=1) for line in block.text.splitlines())
+        self.line(shlex.join([*json.loads(given["ENTRYPOINT"]), *json.loads(given["CMD"])]))
 
     def run_toml(self, block: Block) -> None:
         (groups,) = tomllib.loads(block.text)["project"].values()
@@ -202,16 +219,19 @@ class Reader:
             self.command(arguments)
 
     def command(self, arguments: list[str]) -> None:
-        """Run a command of ours; only check one that asks a venue."""
+        """Run a command of ours; only check one that asks a venue or trades."""
         name, *rest = arguments
         assert name in commands.commands, f"no such command: {name}"
         command = commands.commands[name]
         given = command.make_context(name, list(rest)).params
         overrides = list(given.get("overrides") or ())
-        venue = name == "download" or "data.source=ccxt" in overrides
+        venue = name == "download" or name in TRADING or "data.source=ccxt" in overrides
+        if given.get("mode"):
+            overrides.append(f"mode={given['mode']}")
         if given.get("config") is not None:
             settings = load_settings(given["config"], overrides)
             venue = venue or settings.keys.data.source == "ccxt"
+            venue = venue or (name == "run" and settings.keys.mode != "backtest")
         if venue:
             return
         self.commands_run.append(shlex.join(arguments))
@@ -316,6 +336,8 @@ def test_documents_and_their_blocks_are_found() -> None:
         ("console", "python -m cryptosim_bt run config.yaml", "no command behind"),
         ("yaml", "trading:\n  levrage: 3", "levrage"),
         ("yaml", "trading:\n  leverage: 3\n  # margin_mode: both", "margin_mode"),
+        ("ini", "[Service]\nExecStart=/x/python -m cryptosim_bt rnu x", "no such command"),
+        ("dockerfile", 'ENTRYPOINT ["cryptosim-bt"]\nCMD ["run"]', "Missing parameter"),
         ("toml", '[project.entry-points."cryptosim_bt.strategy"]\nx = "y.z"', "AssertionError"),
     ],
 )

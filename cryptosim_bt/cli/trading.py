@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from cryptosim_bt.backtest.needs import load_settings
-from cryptosim_bt.cli.logs import log_to_console
+from cryptosim_bt.cli.logs import close_file, log_to_console, log_to_file
 from cryptosim_bt.config.settings import Settings
 from cryptosim_bt.errors import ConfigError, InputError
 from cryptosim_bt.plugins.registry import is_plain, plugins_for
@@ -144,12 +144,22 @@ def trade(settings: Settings, *, yes_real_money: bool) -> None:
             f"{settings.place('exchange', 'trade_mode')}: was 'real'; give --yes-real-money as "
             "well, or use demo"
         )
-    if settings.keys.mode == "paper":
-        from cryptosim_bt.live.paper import PaperRun
+    log = log_to_file(_log_path(settings))
+    try:
+        if settings.keys.mode == "paper":
+            from cryptosim_bt.live.paper import PaperRun
 
-        PaperRun(settings, strategy_parts).trade()
-        return
-    LiveRun(settings, strategy_parts).trade()
+            PaperRun(settings, strategy_parts).trade()
+        else:
+            LiveRun(settings, strategy_parts).trade()
+    finally:
+        close_file(log)
+
+
+def _log_path(settings: Settings) -> Path:
+    """Return where a run that trades logs to: `logging.file`, or beside its journal."""
+    given, journal = settings.keys.logging.file, _journal(settings)
+    return journal.with_name(f"{journal.name}.log") if given is None else Path(given)
 
 
 def strategy_parts(settings: Settings) -> StrategyParts:
