@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from itertools import count
 from typing import Any, cast
 
@@ -28,18 +27,16 @@ class Intake:
         By instrument id.
     ledger
         Of the account.
-    orders
-        Every order there is, pending ones are looked at.
     price_band
         Farthest that a buy may be above, a sell below the mark: a fraction of it.
     """
 
     def __init__(
-        self, markets: dict[str, Market], ledger: Ledger, orders: list[Order], price_band: float
+        self, markets: dict[str, Market], ledger: Ledger, price_band: float
     ) -> None:
         self._markets = markets
         self._ledger = ledger
-        self._orders = orders
+        self._working: list[Order] = []
         self._band = price_band
         self._ids = count(600000000000000001)
 
@@ -79,9 +76,16 @@ class Intake:
         self.check(made, now_ms)
         return made
 
-    def pending(self) -> Iterable[Order]:
-        """Return the orders that work."""
-        return [each for each in self._orders if each.pending]
+    def queue(self, order: Order) -> None:
+        """Put a taken or amended order at the end of the queue."""
+        self._working = [each for each in self.pending() if each is not order]
+        self._working.append(order)
+
+    def pending(self) -> list[Order]:
+        """Return the orders that work, in the order of the queue."""
+        if not all(each.pending for each in self._working):
+            self._working = [each for each in self._working if each.pending]
+        return list(self._working)
 
     def _pos_side(self, args: dict[str, Any]) -> PosSide:
         given = args.get("posSide") or "net"

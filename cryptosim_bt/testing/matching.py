@@ -54,7 +54,7 @@ class Matching:
     ) -> None:
         self.orders: list[Order] = []
         self.fills: list[Fill] = []
-        self.intake = Intake(markets, ledger, self.orders, price_band)
+        self.intake = Intake(markets, ledger, price_band)
         self._matchers = {
             name: Matcher(market.instrument, rules) for name, market in markets.items()
         }
@@ -72,6 +72,7 @@ class Matching:
             raise Refused(str(fault.details["code"]), str(fault.details.get("message", "Refused")))
         order = self.intake.order(args, now_ms)
         self.orders.append(order)
+        self.intake.queue(order)
         self._told(order, None)
         self._try_at_once(order, now_ms)
         return order
@@ -96,6 +97,8 @@ class Matching:
         fault = self._faults.take("fill_in_cancel", text=_named(order), now_ms=now_ms)
         if fault is not None:
             self._fill_first(order, fault, now_ms)
+            if fault.details.get("refuse") and not order.pending:
+                raise Refused("51400", missing)
         if order.pending:
             self.end(order, BY_USER, now_ms)
         return order
@@ -139,8 +142,7 @@ class Matching:
         order.updated_ms = now_ms
         if order.price != before[1] or order.contracts > before[0]:
             # It loses its place in the queue.
-            self.orders.remove(order)
-            self.orders.append(order)
+            self.intake.queue(order)
 
     def end(self, order: Order, source: str, now_ms: int) -> None:
         """Cancel a working order; the source is OKX's number for why."""

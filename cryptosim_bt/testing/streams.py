@@ -29,8 +29,9 @@ Arg = dict[str, str]
 class Connection:
     """One socket: what it has subscribed to, and frames on their way to it in order."""
 
-    def __init__(self, path: str, socket: web.WebSocketResponse, number: int) -> None:
-        self.path = path
+    def __init__(self, request: web.Request, socket: web.WebSocketResponse, number: int) -> None:
+        self.path = request.path
+        self._request = request
         self.socket = socket
         self.name = f"c{number}"
         self.logged_in = False
@@ -73,10 +74,8 @@ class Connection:
 
     def drop(self) -> None:
         """Break it without a word."""
-        transport = getattr(self.socket, "_req", None)
-        transport = None if transport is None else transport.transport
-        if transport is not None:
-            transport.abort()
+        if self._request.transport is not None:
+            self._request.transport.abort()
 
 
 class Streams:
@@ -109,7 +108,7 @@ class Streams:
         socket = web.WebSocketResponse(autoping=True)
         await socket.prepare(request)
         self._count += 1
-        connection = Connection(request.path, socket, self._count)
+        connection = Connection(request, socket, self._count)
         self.connections.append(connection)
         try:
             async for message in socket:

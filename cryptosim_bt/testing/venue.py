@@ -24,6 +24,8 @@ _Value = TypeVar("_Value")
 # How often, in seconds of the wall, a running clock moves the exchange.
 _PULSE_S = 0.02
 _PATIENCE_S = 60.0
+# What a request that is being answered may still take when the server goes; 0 would be for ever.
+_HANDLERS_S = 0.01
 
 
 class FakeVenue:
@@ -103,7 +105,7 @@ class FakeVenue:
         app = web.Application()
         app.router.add_get("/ws/v5/{kind:public|private|business}", self.streams.handle)
         app.router.add_route("*", "/{path:.*}", self.rest.handle)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.0)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_HANDLERS_S)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", self.port, reuse_address=True)
         await site.start()
