@@ -110,7 +110,8 @@ def trade_fee(exchange: FakeExchange, asked: Asked) -> list[Row]:
     found = next(iter(markets_of(exchange, {**asked.args, "instId": None}))).instrument
     maker, taker = text(-(found.maker or 0.0)), text(-(found.taker or 0.0))
     return [{"category": "1", "delivery": "", "exercise": "", "fiat": [], "instType": "SWAP",
-             "level": "Lv1", "maker": maker, "makerU": maker, "makerUSDC": maker, "taker": taker,
+             "level": "Lv1", "uly": "",
+             "maker": maker, "makerU": maker, "makerUSDC": maker, "taker": taker,
              "takerU": taker, "takerUSDC": taker, "ts": str(exchange.now_ms)}]  # fmt: skip
 
 

@@ -116,11 +116,17 @@ class Intake:
         if order.price is None:
             return
         _require(_on_step(order.price, order.market.instrument.tick), "px")
-        mark = order.market.mark_price(now_ms)
-        if order.is_buy and order.price > mark * (1.0 + self._band):
+        low, high = self.band(order.market, now_ms)
+        if order.is_buy and order.price > high:
             raise Refused("51137", "The highest price limit for buy orders is exceeded.")
-        if not order.is_buy and order.price < mark * (1.0 - self._band):
+        if not order.is_buy and order.price < low:
             raise Refused("51138", "The lowest price limit for sell orders is exceeded.")
+
+    def band(self, market: Market, now_ms: int) -> tuple[float, float]:
+        """Return the lowest price of a sell and the highest of a buy, on the tick."""
+        mark, instrument = market.mark_price(now_ms), market.instrument
+        low, high = mark * (1.0 - self._band), mark * (1.0 + self._band)
+        return instrument.price_up(low), instrument.price_down(high)
 
     def _check_close(self, order: Order) -> None:
         """Refuse what closes more than is left behind the closing orders ahead of it."""

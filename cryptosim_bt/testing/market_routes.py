@@ -69,6 +69,14 @@ def mark_prices(exchange: FakeExchange, asked: Asked) -> list[Row]:
              "ts": str(now)} for each in markets_of(exchange, asked.args)]  # fmt: skip
 
 
+def price_limits(exchange: FakeExchange, asked: Asked) -> list[Row]:
+    """public/price-limit: the band of new orders."""
+    market, now = market_of(exchange, asked.args), exchange.now_ms
+    low, high = exchange.matching.intake.band(market, now)
+    return [{"instType": "SWAP", "instId": market.inst_id, "buyLmt": text(high),
+             "sellLmt": text(low), "ts": str(now), "enabled": True}]  # fmt: skip
+
+
 def funding_rate(exchange: FakeExchange, asked: Asked) -> list[Row]:
     """public/funding-rate."""
     return [answers.funding_row(market_of(exchange, asked.args), exchange.now_ms)]
@@ -121,7 +129,8 @@ MARKET_READS: dict[str, Handler] = {
     "public/time": show_time, "public/instruments": instruments, "account/instruments": instruments,
     "market/candles": candles(False), "market/history-candles": candles(True),
     "market/mark-price-candles": mark_candles, "market/ticker": tickers, "market/tickers": tickers,
-    "public/mark-price": mark_prices, "public/funding-rate": funding_rate,
+    "public/mark-price": mark_prices, "public/price-limit": price_limits,
+    "public/funding-rate": funding_rate,
     "public/funding-rate-history": funding_history, "public/position-tiers": position_tiers,
     "market/trades": trades, "system/status": nothing, "asset/currencies": nothing,
 }  # fmt: skip

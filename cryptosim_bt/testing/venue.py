@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 
 import pandas as pd
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from cryptosim_bt.accounting.instrument import Instrument, known_instrument
 from cryptosim_bt.errors import DataError
@@ -102,7 +103,7 @@ class FakeVenue:
         self._loop.run_forever()
 
     async def _listen(self) -> None:
-        app = web.Application()
+        app = web.Application(middlewares=[self._keep_failures])
         app.router.add_get("/ws/v5/{kind:public|private|business}", self.streams.handle)
         app.router.add_route("*", "/{path:.*}", self.rest.handle)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_HANDLERS_S)
@@ -114,6 +115,15 @@ class FakeVenue:
         if self._pulse is None:
             self._pulse = asyncio.ensure_future(self._beat())
 
+    @web.middleware
+    async def _keep_failures(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Keep what is wrong with the venue itself for `__exit__`: a client sees only a 500."""
+        try:
+            return await handler(request)
+        except Exception as error:
+            self._failure = self._failure or error
+            raise
+
     async def _beat(self) -> None:
         while True:
             try:
@@ -121,7 +131,7 @@ class FakeVenue:
                     self.exchange.advance_to(self.clock.now_ms)
                 self.streams.pulse()
             except Exception as error:  # raised again to whoever closes the venue
-                self._failure = error
+                self._failure = self._failure or error
                 return
             await asyncio.sleep(_PULSE_S)
 

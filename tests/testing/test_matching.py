@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
+from cryptosim_bt.accounting.arithmetic import touched
 from cryptosim_bt.exchange.fill_rules import FillRules
 from cryptosim_bt.testing import FakeExchange
 from cryptosim_bt.testing.orders import Refused
@@ -202,3 +205,28 @@ def test_cancel_all_after_cancels_when_its_time_has_come() -> None:
     assert order.state == "live"
     exchange.advance_to(START + 11_000)
     assert (order.cancel_source, order.updated_ms) == ("20", START + 10_000)
+
+
+BAR = st.tuples(*[st.integers(990, 1_010)] * 4).map(
+    lambda each: (each[0] * 100.0, max(each) * 100.0, min(each) * 100.0, each[3] * 100.0)
+)
+
+
+@given(st.lists(BAR, min_size=2, max_size=12), st.integers(985, 1_015), st.booleans(),
+       st.booleans())  # fmt: skip
+def test_limit_fills_in_the_bar_that_the_rules_say(
+    rows: list[tuple[float, float, float, float]], hundreds: int, is_buy: bool, through: bool
+) -> None:
+    limit, first = hundreds * 100.0, rows[0][0]
+    assume(limit < first if is_buy else limit > first)
+    exchange = exchange_of(*rows, rules=FillRules(through=through))
+    side, leg = ("buy", "long") if is_buy else ("sell", "short")
+    order = place(exchange, side, 1, limit, leg)
+    exchange.advance_to(START + len(rows) * MINUTE)
+    # R14, bar by bar.
+    tick = exchange.markets[INST].instrument.tick
+    met = [number for number, (_, high, low, _) in enumerate(rows)
+           if touched(is_buy, limit, low, high, through, tick)]  # fmt: skip
+    bars = [(fill.time_ms - START) // MINUTE for fill in order.fills]
+    assert bars == met[:1]
+    assert all(fill.price == limit for fill in order.fills)

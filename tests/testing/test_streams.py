@@ -165,3 +165,54 @@ def test_pushes_go_wrong_on_order(kind: str, filled: list[int]) -> None:
 
     with FakeVenue({SYMBOL: bars_of(FLAT, FLAT)}, {"BTC": 1.0}) as venue:
         assert talk(venue, work) == filled
+
+
+def test_late_push_comes_after_later_ones() -> None:
+    async def work(client: Any) -> list[int]:
+        task = asyncio.create_task(client.watch_orders(SYMBOL))
+        await subscribed(venue, "orders")
+        sizes: list[int] = []
+        client.handle_orders = lambda _, message: sizes.append(int(message["data"][0]["sz"]))
+        venue.faults.add("push_late", when='"sz": "1"', seconds=0.4)
+        for contracts in (1, 2):
+            await client.create_order(SYMBOL, "limit", "buy", contracts, 90_000, LONG)
+        await until(lambda: len(sizes) == 2)
+        await stop(task)
+        return sizes
+
+    with FakeVenue({SYMBOL: bars_of(FLAT, FLAT)}, {"BTC": 1.0}) as venue:
+        assert talk(venue, work) == [2, 1]
+
+
+def test_notice_of_a_service_upgrade_is_a_network_error() -> None:
+    async def work(client: Any) -> None:
+        task = asyncio.create_task(client.watch_orders(SYMBOL))
+        await subscribed(venue, "orders")
+        venue.faults.add("ws_notice", when="/private")
+        with pytest.raises(ccxt.NetworkError):
+            await asyncio.wait_for(task, 5)
+
+    with FakeVenue({SYMBOL: bars_of(FLAT, FLAT)}, {"BTC": 1.0}) as venue:
+        talk(venue, work)
+
+
+def test_unknown_channel_and_instrument_are_refused() -> None:
+    async def work(client: Any) -> None:
+        client.markets[SYMBOL]["id"] = "XYZ-USD-SWAP"
+        with pytest.raises(ccxt.BadRequest, match="60018"):
+            await client.watch_ohlcv(SYMBOL, "1m")
+
+    with FakeVenue({SYMBOL: bars_of(FLAT, FLAT)}, {"BTC": 1.0}) as venue:
+        talk(venue, work)
+
+
+def test_defect_of_the_venue_is_raised_when_it_is_closed() -> None:
+    async def work(client: Any) -> None:
+        venue.faults.add("correct_candle", symbol="XYZ", time_ms=START)
+        with pytest.raises(ccxt.NetworkError):
+            await client.fetch_time()
+
+    venue = FakeVenue({SYMBOL: bars_of(FLAT, FLAT)}, {"BTC": 1.0}).__enter__()
+    talk(venue, work)
+    with pytest.raises(KeyError, match="XYZ"):
+        venue.__exit__()
