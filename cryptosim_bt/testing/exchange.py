@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -134,7 +135,7 @@ class FakeExchange:
             if not met:
                 return
             share, _, what = min(met, key=lambda each: each[:2])
-            self.now_ms = max(self.now_ms, start + int(share * (end - start)))
+            self.now_ms = max(self.now_ms, start + math.ceil(share * (end - start)))
             if isinstance(what, Position):
                 self.liquidate(what)
             else:

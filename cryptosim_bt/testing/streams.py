@@ -22,6 +22,8 @@ _PRIVATE = ("orders", "positions", "account", "balance_and_position")
 # What a socket that says nothing is closed after.
 _IDLE_S = 30.0
 _HEARTBEAT_MS = 5000
+# How long to wait for a client to read: it may be the one who waits for us.
+_PATIENCE_S = 1.0
 
 Arg = dict[str, str]
 
@@ -57,9 +59,11 @@ class Connection:
         self.send(json.dumps({**fields, "connId": self.name}))
 
     async def sent(self) -> None:
-        """Wait until all frames are out."""
-        if not self.writer.done():
-            await self._frames.join()
+        """Wait until all frames are out, the socket is gone, or nobody reads them."""
+        empty = asyncio.ensure_future(self._frames.join())
+        either = {empty, self.writer}
+        await asyncio.wait(either, timeout=_PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+        empty.cancel()
 
     async def _write(self) -> None:
         while True:

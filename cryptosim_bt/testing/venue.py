@@ -199,7 +199,10 @@ class FakeVenue:
         return self.clock.now_ms
 
     def advance_to(self, now_ms: int) -> None:
-        """Let its time pass, with all that happens; come back when every push has been sent."""
+        """Let its time pass, with all that happens.
+
+        It comes back when every push has been sent, or has waited a second for its reader.
+        """
 
         async def advance() -> None:
             self.clock.set(now_ms)

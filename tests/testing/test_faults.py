@@ -97,6 +97,10 @@ def test_fault_waits_for_its_time_its_text_and_happens_so_often() -> None:
         with pytest.raises(Refused, match="51030"):
             exchange.matching.place(wanted("sell", 1, pos_side="short"), START)
     exchange.matching.place(wanted("sell", 1, pos_side="short"), START)
+    faults.add("refuse", when="cancel", code="51410")
+    order = exchange.matching.place(wanted("buy", 1, 90_000), START)
+    with pytest.raises(Refused, match="51410"):
+        exchange.matching.cancel({"instId": INST, "ordId": order.ord_id}, START)
     with pytest.raises(Refused, match="51010"):
         exchange.matching.place(wanted("buy", 1, clOrdId="a9"), START)
     with pytest.raises(ValueError, match="lost_request"):

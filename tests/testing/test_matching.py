@@ -12,6 +12,7 @@ from cryptosim_bt.accounting.arithmetic import touched
 from cryptosim_bt.exchange.fill_rules import FillRules
 from cryptosim_bt.testing import FakeExchange
 from cryptosim_bt.testing.orders import Refused
+from tests.contract_numbers import deterministic
 from tests.testing.markets import (
     FLAT,
     INST,
@@ -212,6 +213,7 @@ BAR = st.tuples(*[st.integers(990, 1_010)] * 4).map(
 )
 
 
+@deterministic
 @given(st.lists(BAR, min_size=2, max_size=12), st.integers(985, 1_015), st.booleans(),
        st.booleans())  # fmt: skip
 def test_limit_fills_in_the_bar_that_the_rules_say(

@@ -9,9 +9,20 @@ from hypothesis import strategies as st
 from cryptosim_bt.accounting.arithmetic import sum_floats
 from cryptosim_bt.accounting.contracts import InverseContract, Leg
 from cryptosim_bt.accounting.maintenance_tiers import MaintenanceTiers, liquidation_region
+from cryptosim_bt.testing import FakeExchange, Market
 from cryptosim_bt.testing.answers import position_row
 from cryptosim_bt.testing.orders import Refused
-from tests.testing.markets import FLAT, INST, MINUTE, START, exchange_of, wanted
+from tests.contract_numbers import deterministic
+from tests.testing.markets import (
+    FLAT,
+    INST,
+    MINUTE,
+    START,
+    bars_of,
+    exchange_of,
+    market_of,
+    wanted,
+)
 
 CONTRACT = InverseContract(100.0)
 FALL = (100_000.0, 100_000.0, 60_000.0, 60_000.0)
@@ -61,6 +72,20 @@ def test_liquidation_comes_at_the_price_of_accounting(mode: str) -> None:
     assert left >= 0.0
 
 
+def test_mark_liquidates_where_the_last_price_does_not() -> None:
+    flat, instrument = bars_of(FLAT, FLAT), market_of(FLAT, FLAT).instrument
+    market = Market(instrument, flat, mark=bars_of(FLAT, FALL))
+    exchange = FakeExchange([market], {"BTC": 0.12}, START)
+    exchange.matching.place(wanted("buy", 1_000), START)
+    exchange.advance_to(START + MINUTE)
+    assert len(exchange.ledger.open_positions()) == 1
+    exchange.advance_to(START + 2 * MINUTE)
+    assert exchange.ledger.open_positions() == []
+    # 0.12 - 0.0005 + 1 - 100,000/P = 100,000/P * (0.004 + 0.0005)
+    price = 100_000 * 1.0045 / 1.1195
+    assert exchange.matching.orders[-1].average == pytest.approx(price, rel=1e-4)
+
+
 def test_liquidation_of_the_account_takes_both_legs_and_all_orders() -> None:
     exchange = exchange_of(FALL, cash=0.2)
     exchange.matching.place(wanted("buy", 1_100), START)
@@ -95,6 +120,7 @@ WAVES = [
 ]
 
 
+@deterministic
 @given(MOVES)
 def test_bills_add_up_to_the_wallet_and_positions_to_the_fills(
     moves: list[tuple[str, str, int, float | None]],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -216,3 +217,18 @@ def test_defect_of_the_venue_is_raised_when_it_is_closed() -> None:
     talk(venue, work)
     with pytest.raises(KeyError, match="XYZ"):
         venue.__exit__()
+
+
+def test_client_that_cannot_read_meanwhile_does_not_hold_time_up() -> None:
+    async def work(client: Any) -> None:
+        tasks = [asyncio.create_task(client.watch_ohlcv(SYMBOL, "1m")),
+                 asyncio.create_task(client.watch_balance())]  # fmt: skip
+        await subscribed(venue, "candle1m", "account")
+        begun = time.monotonic()
+        venue.advance_to(START + 600 * MINUTE)  # megabytes of pushes
+        assert time.monotonic() - begun < 20
+        assert (await client.fetch_ohlcv(SYMBOL, "1m"))[-1][0] == START + 600 * MINUTE
+        await stop(*tasks)
+
+    with FakeVenue({SYMBOL: bars_of(*[SWING] * 601)}, {"BTC": 1.0}) as venue:
+        talk(venue, work)

@@ -249,3 +249,46 @@ def test_unknown_route_is_an_error() -> None:
 
     with FakeVenue({SYMBOL: bars_of(FLAT, FLAT)}, {"BTC": 1.0}) as venue:
         talk(venue, work)
+
+
+def test_every_other_call_is_answered() -> None:
+    async def work(client: Any) -> None:
+        assert (await client.fetch_ticker(SYMBOL))["last"] == 100_000
+        tiers = await client.fetch_market_leverage_tiers(SYMBOL, {"marginMode": "cross"})
+        assert tiers[0]["maintenanceMarginRate"] == 0.004
+        await client.create_order(SYMBOL, "market", "buy", 3, None, LONG)
+        exits = {**LONG, "clientOrderId": "exit1"}
+        made = await client.create_order(SYMBOL, "limit", "sell", 2, 100_500, exits)
+        await client.edit_order(made["id"], SYMBOL, "limit", "sell", 1, 100_600)
+        assert (await client.fetch_order(made["id"], SYMBOL))["amount"] == 1
+        await client.cancel_orders([made["id"]], SYMBOL)
+        assert [each["id"] for each in await client.fetch_canceled_orders(SYMBOL)] == [made["id"]]
+        archive = {"method": "privateGetTradeOrdersHistoryArchive"}
+        assert len(await client.fetch_closed_orders(SYMBOL, None, None, archive)) == 1
+        assert len(await client.fetch_order_trades((await client.fetch_closed_orders(SYMBOL))[0]
+                                                   ["id"], SYMBOL)) == 1  # fmt: skip
+        assert [each["amount"] for each in await client.fetch_ledger("BTC")] != []
+        await client.cancel_all_orders_after(10_000)
+        await client.close_position(SYMBOL, "buy", {"marginMode": "cross"})
+        [closed] = await client.fetch_positions([SYMBOL])
+        assert closed["contracts"] == 0
+        assert await client.fetch_positions() == []
+        assert (await client.fetch_trading_fee(SYMBOL))["taker"] == 0.0005
+
+    with FakeVenue({SYMBOL: bars_of(FLAT, FLAT)}, {"BTC": 1.0}) as venue:
+        talk(venue, work)
+
+
+def test_cancelled_order_is_forgotten_after_two_hours() -> None:
+    async def work(client: Any) -> None:
+        named = {"clientOrderId": "a1"}
+        await client.create_order(SYMBOL, "limit", "buy", 1, 90_000, {**LONG, **named})
+        await client.cancel_order(None, SYMBOL, named)
+        venue.advance_to(START + 2 * 3_600_000)
+        assert (await client.fetch_order(None, SYMBOL, named))["status"] == "canceled"
+        venue.advance_to(START + 2 * 3_600_000 + 1)
+        with pytest.raises(ccxt.OrderNotFound):
+            await client.fetch_order(None, SYMBOL, named)
+
+    with FakeVenue({SYMBOL: bars_of(FLAT, FLAT)}, {"BTC": 1.0}) as venue:
+        talk(venue, work)
