@@ -77,11 +77,15 @@ class Ledger:
     def set_leverage(
         self, market: Market, mode: MarginMode, pos_side: PosSide, leverage: float
     ) -> None:
-        """Set it, for what is held as well."""
+        """Set it, for what is held as well: an isolated margin grows or shrinks by it."""
         self.leverages[market.inst_id, mode, pos_side] = leverage
-        for held in self.positions.values():
+        for held in self.open_positions():
             if held.market is market and held.mode == mode:
-                held.leverage = self.leverage(market, mode, held.pos_side)
+                before, held.leverage = held.leverage, self.leverage(market, mode, held.pos_side)
+                if mode == "isolated" and held.leverage != before:
+                    margin = held.margin * before / held.leverage
+                    self.cash[market.currency] -= margin - held.margin
+                    held.margin = margin
 
     def held(self, market: Market, mode: MarginMode, pos_side: PosSide) -> Position | None:
         """Return a position that has contracts."""
