@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from cryptosim_bt.data.market import Candle, Market
-from cryptosim_bt.errors import CryptoSimError, VenueRefused
+from cryptosim_bt.errors import CryptoSimError, VenueRefused, VenueUnavailable
 from cryptosim_bt.live.adapter import (
     ByItself,
     OrderRequest,
@@ -178,6 +178,10 @@ class Connection:
             except CryptoSimError as error:
                 final = isinstance(error, VenueRefused)
                 self._messages.put(Failed(what, error, is_final=final))
+            except Exception as error:  # ours: nothing may wait for an answer for ever
+                logger.exception("%s failed", what)
+                problem = VenueUnavailable(f"{what}: {type(error).__name__}")
+                self._messages.put(Failed(what, problem))
 
         def begin() -> None:
             task = self._loop.create_task(guarded())

@@ -209,6 +209,8 @@ class LiveBroker(bt.BrokerBase):
     def restore(self, strategy: Any) -> int:
         """Make the book again from the journal's events; return how many there were."""
         self.strategy, count = strategy, 0
+        self._safety.now_ms = self.time_ms
+        self._safety.calm("refusals")  # whoever starts anew has looked into them
         for record in self._journal.events():
             event = from_record(record)
             self.wants.note(event, strategy.replay(event))
@@ -245,11 +247,17 @@ class LiveBroker(bt.BrokerBase):
             if message.is_broken:
                 self._full_due_ms = now_ms
         elif isinstance(message, Failed):
-            self.is_asking = False
+            self._failed(message)
+
+    def _failed(self, message: Failed) -> None:
+        if message.is_final:
             self._safety.alarm(f"failed {message.what}", str(message.error), holds=True)
-            if message.is_final:
-                raise message.error
-            self._full_due_ms = now_ms
+            raise message.error
+        if self.keeper.find_out(message.what.removeprefix("order ")):
+            return
+        self.is_asking = False
+        self._full_due_ms = self._safety.now_ms
+        self._safety.alarm(f"failed {message.what}", str(message.error), holds=True)
 
     def turn(self) -> None:
         """Ask the venue for what is needed now: orders of the book, and what there is."""

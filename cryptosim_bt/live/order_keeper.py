@@ -108,8 +108,16 @@ class OrderKeeper:
             there = Working.of(record)
             self.working[there.client_id] = there
             if there.asked:
-                there.change += 1
-                self._asks.settle(there.client_id, there.change)
+                self.find_out(there.client_id)
+
+    def find_out(self, name: str) -> bool:
+        """Find out what became of an order that something was asked of; False for no such order."""
+        there = self.working.get(name)
+        if there is None or not there.asked:
+            return False
+        there.change += 1
+        self._asks.settle(name, there.change)
+        return True
 
     def is_settled(self) -> bool:
         """Tell whether nothing is on the way."""

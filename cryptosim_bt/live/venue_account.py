@@ -38,6 +38,9 @@ _PAGE = 100
 _CANDLES = 100
 _RECENT_BARS = 1_300
 
+# What parsers raise for JSON that is not of the venue's form.
+MISREADINGS = (TypeError, KeyError, ValueError, AttributeError, IndexError)
+
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
@@ -303,7 +306,7 @@ class VenueAccount:
                 return await ask()
             except self.base_error as error:
                 problem = self.error(f"for {question}", error)
-            except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
+            except MISREADINGS as error:
                 kind = type(error).__name__  # an answer that is not of the venue's form
                 problem = VenueUnavailable(
                     f"{self.options.exchange}: asked for {question}: the answer cannot be read "
