@@ -113,7 +113,7 @@ def _ask_to_end(settings: Settings, word: str) -> bool:
 
 def _journal(settings: Settings) -> Path:
     from cryptosim_bt.live.credentials import read_credentials
-    from cryptosim_bt.live.run import journal_path
+    from cryptosim_bt.live.grounds import journal_path
 
     try:
         credentials = read_credentials(settings.directory, os.environ)
