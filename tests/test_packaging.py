@@ -82,7 +82,7 @@ def test_version_stands_in_one_place() -> None:
 def test_extra_test_brings_what_drives_the_browser() -> None:
     """`make test` installs that extra alone; without selenium it would skip the page's tests."""
     extras = options()["options.extras_require"]
-    assert list(extras) == ["test"]
+    assert list(extras) == ["live", "test"]
     assert "selenium" in extras["test"]
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,12 +155,13 @@ def _ask_to_end(settings: Settings, word: str) -> bool:
 
 def _journal(settings: Settings) -> Path:
     from cryptosim_bt.live.credentials import read_credentials
-    from cryptosim_bt.live.run import journal_path
+    from cryptosim_bt.live.grounds import journal_path
 
-    try:
-        credentials = read_credentials(settings.directory, os.environ)
-    except ConfigError:  # watching needs no keys where there is one journal
-        credentials = None
+    credentials = None
+    if settings.keys.mode == "live":  # paper has no account
+        # Watching needs no keys where there is one journal.
+        with suppress(ConfigError):
+            credentials = read_credentials(settings.directory, os.environ)
     return journal_path(settings, credentials)
 
 

@@ -8,10 +8,10 @@ import queue
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from cryptosim_bt.data.market import Candle, Market
-from cryptosim_bt.errors import CryptoSimError, VenueRefused
+from cryptosim_bt.errors import CryptoSimError, VenueRefused, VenueUnavailable
 from cryptosim_bt.live.adapter import (
     ByItself,
     OrderRequest,
@@ -23,6 +23,7 @@ from cryptosim_bt.live.adapter import (
 )
 from cryptosim_bt.live.venue_account import VenueAccount
 from cryptosim_bt.live.venue_orders import Answer, OrderQuestions
+from cryptosim_bt.live.venue_reads import AccountQuestions
 
 T = TypeVar("T")
 # Pause before a broken stream is asked for again: OKX allows three connections a second.
@@ -89,11 +90,14 @@ Message = OrderAnswered | Snapshot | Candles | Hint | Failed
 
 @dataclass(slots=True)
 class SnapshotQuestion:
-    """What a snapshot is asked for; ``is_ours`` tells orders of this journal by their ids."""
+    """What a snapshot is asked for; ``is_ours`` tells orders of this journal by their ids.
+
+    ``what``: only fills, orders too, or all with legs, money and bills.
+    """
 
     watched: dict[str, int]
     since_ms: int
-    is_full: bool
+    what: Literal["fills", "orders", "all"]
     is_ours: Callable[[str], bool] = field(repr=False)
 
 
@@ -117,6 +121,7 @@ class Connection:
         self._tasks: set[asyncio.Task[None]] = set()
         self._causes: dict[str, ByItself] = {}
         self.account: VenueAccount
+        self.reads: AccountQuestions
         self.market: Market
         self._orders: OrderQuestions
 
@@ -127,6 +132,7 @@ class Connection:
 
         async def opened() -> Market:
             self.account = self._make()
+            self.reads = AccountQuestions(self.account)
             self._orders = OrderQuestions(self.account)
             return await self.account.open()
 
@@ -175,6 +181,10 @@ class Connection:
             except CryptoSimError as error:
                 final = isinstance(error, VenueRefused)
                 self._messages.put(Failed(what, error, is_final=final))
+            except Exception as error:  # ours: nothing may wait for an answer for ever
+                logger.exception("%s failed", what)
+                problem = VenueUnavailable(f"{what}: {type(error).__name__}")
+                self._messages.put(Failed(what, problem))
 
         def begin() -> None:
             task = self._loop.create_task(guarded())
@@ -222,14 +232,14 @@ class Connection:
         """Have closed candles asked for."""
 
         async def asked() -> None:
-            rows = await self.account.candles(timeframe, start_ms, end_ms)
+            rows = await self.reads.candles(timeframe, start_ms, end_ms)
             self._messages.put(Candles(tuple(rows), end_ms))
 
         self._start("candles", asked())
 
     async def _snapshot(self, question: SnapshotQuestion) -> Snapshot:
-        account, asked_ms = self.account, self.now_ms
-        working = await account.open_orders()
+        reads, asked_ms = self.reads, self.now_ms
+        working = [] if question.what == "fills" else await reads.open_orders()
         orders = {each.client_id: each for each in working if each.client_id in question.watched}
         for client_id in question.watched:
             if client_id not in orders:
@@ -238,22 +248,22 @@ class Connection:
                     orders[client_id] = found
         fills = [
             await self._explained(fill, question.is_ours)
-            for fill in await account.fills(question.since_ms)
+            for fill in await reads.fills(question.since_ms)
         ]
         snapshot = Snapshot(
             asked_ms, question.watched, orders,
             tuple(each for each in working if each.client_id not in question.watched),
             tuple(fills),
         )  # fmt: skip
-        if not question.is_full:
+        if question.what != "all":
             return snapshot
         since = question.since_ms
         return replace(
             snapshot,
-            legs=tuple(await account.positions()),
-            balance=await account.balance(self._currency),
-            bills=tuple(await account.funding(self._currency, self.market.native, since)),
-            clock_off_ms=await account.sync_clock(),
+            legs=tuple(await reads.positions()),
+            balance=await reads.balance(self._currency),
+            bills=tuple(await reads.funding(self._currency, self.market.native, since)),
+            clock_off_ms=await self.account.sync_clock(),
         )
 
     async def _explained(self, fill: VenueFill, is_ours: Callable[[str], bool]) -> VenueFill:

@@ -14,8 +14,9 @@ from cryptosim_bt.data.timeframe import iso_utc
 from cryptosim_bt.errors import CryptoSimError, InputError, VenueError
 from cryptosim_bt.live.connection import Connection
 from cryptosim_bt.live.credentials import Credentials, read_credentials
+from cryptosim_bt.live.grounds import account_options, at_the_venue, journal_path
 from cryptosim_bt.live.journal import Journal
-from cryptosim_bt.live.run import MakeParts, account_options, at_the_venue, journal_path
+from cryptosim_bt.live.run import MakeParts
 from cryptosim_bt.live.venue_account import VenueAccount, adapter_of
 
 
@@ -67,11 +68,12 @@ def _kind(settings: Settings) -> str:
 
 
 def _of_account(settings: Settings, connection: Connection) -> list[Finding]:
-    account, currency = connection.account, settings.instrument.currency
+    account, reads = connection.account, connection.reads
+    currency = settings.instrument.currency
     off_ms = connection.call(account.sync_clock)
-    balance = connection.call(lambda: account.balance(currency))
-    legs = connection.call(account.positions)
-    orders = connection.call(account.open_orders)
+    balance = connection.call(lambda: reads.balance(currency))
+    legs = connection.call(reads.positions)
+    orders = connection.call(reads.open_orders)
     hedged = connection.call(account.is_hedged)
     limit_ms = settings.keys.live.limits.clock_off_s * 1000
     held = ", ".join(f"{leg.side} {leg.contracts:g} at {leg.average:g}" for leg in legs)
@@ -92,10 +94,10 @@ def _of_account(settings: Settings, connection: Connection) -> list[Finding]:
 
 def _of_market(settings: Settings, connection: Connection) -> list[Finding]:
     keys, instrument = settings.keys, settings.instrument
-    step, account = settings.timeframe_ms, connection.account
+    step, reads = settings.timeframe_ms, connection.reads
     now_ms = connection.now_ms
     rows = connection.call(
-        lambda: account.candles(keys.data.timeframe, now_ms - 5 * step, now_ms)
+        lambda: reads.candles(keys.data.timeframe, now_ms - 5 * step, now_ms)
     )
     if not rows:
         return [Finding("data", "the venue gave no closed bars", is_good=False)]
@@ -128,7 +130,7 @@ def _worst(
     """Tell the margin if every set were full, at fixed sizes."""
     sets, instrument = settings.keys.position_set, settings.instrument
     size, contract = sets.position_set_size, instrument.contract()
-    balance = connection.call(lambda: connection.account.balance(instrument.currency))
+    balance = connection.call(lambda: connection.reads.balance(instrument.currency))
     entries = {"long": sets.max_long_set, "short": sets.max_short_set}
     margin = 0.0
     for side in SIDES:

@@ -10,29 +10,18 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import backtrader as bt
 
 from cryptosim_bt.accounting.book_events import BookEvent, OrderRejected, from_record
-from cryptosim_bt.accounting.contracts import SIDES, Side
+from cryptosim_bt.accounting.contracts import SIDES
 from cryptosim_bt.accounting.orders import Command, PlaceOrder, Role, UnknownFill
 from cryptosim_bt.broker.commission import scheme_of
 from cryptosim_bt.broker.trading_broker import Follower
-from cryptosim_bt.config.keys import LiveSection
 from cryptosim_bt.errors import InputError
-from cryptosim_bt.live.adapter import OrderRequest, VenueBill, VenueFill
-from cryptosim_bt.live.booking import (
-    TOLERANCE,
-    LegAverages,
-    funding_event,
-    in_order,
-    money_difference,
-    others_fill,
-)
+from cryptosim_bt.live.adapter import OrderRequest
 from cryptosim_bt.live.connection import (
-    Connection,
     Failed,
     Hint,
     Message,
@@ -40,7 +29,6 @@ from cryptosim_bt.live.connection import (
     Snapshot,
     SnapshotQuestion,
 )
-from cryptosim_bt.live.journal import Journal
 from cryptosim_bt.live.order_keeper import OrderKeeper
 from cryptosim_bt.live.reconcile import (
     Place,
@@ -48,30 +36,14 @@ from cryptosim_bt.live.reconcile import (
     Wants,
     client_id,
     is_ours,
-    leg_differences,
     same,
-    unprotected,
 )
-from cryptosim_bt.live.safety import Safety
+from cryptosim_bt.live.reconciler import LiveParts, Reconciler
 
-# Fills are asked for from so long before the last one that was booked: history may be late.
-_OVERLAP_MS = 600_000
-# So many snapshots in a row must differ: one may be taken between a fill and its record.
-_DIFFERING = 3
-_SNAPSHOT_PAUSE_S = 0.1
+# OKX gives fills 10 times in 2 s at most.
+_SNAPSHOT_PAUSE_S = 0.25
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class LiveParts:
-    """What a live broker works with."""
-
-    journal: Journal
-    connection: Connection
-    safety: Safety
-    keys: LiveSection
-    run: str
 
 
 class LiveBroker(bt.BrokerBase):
@@ -90,6 +62,7 @@ class LiveBroker(bt.BrokerBase):
         parts: LiveParts = self.p.parts
         self._journal, self._connection = parts.journal, parts.connection
         self._safety, self._keys, self._run = parts.safety, parts.keys, parts.run
+        self._bar_ms, self._last_close_ms = parts.bar_ms, 0
         self.startingcash = self.cash = 0.0
         self.now_ms = 0
         self.last_price = self.mark_price = math.nan
@@ -99,15 +72,9 @@ class LiveBroker(bt.BrokerBase):
         self.strategy: Any = None
         self.keeper: OrderKeeper
         self._follower: Follower
-        self._foreign: dict[Side, float] = dict.fromkeys(SIDES, 0.0) | (
-            self._journal.get("foreign") or {}
-        )
-        self._since_ms: int = self._journal.get("fills_from_ms", 0)
         self.is_asking = self.wants_snapshot = False
         self._full_due_ms = 0
         self._asked_s = 0.0
-        self._differing = 0
-        self._bare_since: dict[Place, int] = {}
         self._rejected: list[OrderRejected] = []
         self.snapshots = 0
         self._last_look: int | None = None
@@ -121,7 +88,14 @@ class LiveBroker(bt.BrokerBase):
             self._safety.alarm,
         )  # fmt: skip
         self._scheme = scheme_of(self.getcommissioninfo(self.cerebro.datas[0]))
-        self._averages = LegAverages(self._scheme)
+        self._reconciler = Reconciler(
+            self.p.parts, self.keeper, follower.book, self._scheme, self.tell
+        )
+
+    @property
+    def wants_end(self) -> str | None:
+        """An end that the account's state asks for, None for none."""
+        return self._reconciler.wants_end
 
     @property
     def may_trade(self) -> bool:
@@ -205,10 +179,12 @@ class LiveBroker(bt.BrokerBase):
     def restore(self, strategy: Any) -> int:
         """Make the book again from the journal's events; return how many there were."""
         self.strategy, count = strategy, 0
+        self._safety.now_ms = self.time_ms
+        self._safety.calm("refusals")  # whoever starts anew has looked into them
         for record in self._journal.events():
             event = from_record(record)
             self.wants.note(event, strategy.replay(event))
-            self._averages.replay(event)
+            self._reconciler.averages.replay(event)
             count += 1
         self.keeper.restore()
         return count
@@ -222,8 +198,8 @@ class LiveBroker(bt.BrokerBase):
                 self.tell(OrderRejected(number, "too old after a restart", self.time_ms))
 
     def bar_done(self, open_ms: int) -> None:
-        """Note that a live bar was acted on."""
-        self._last_bar_ms = open_ms
+        """Note the last bar that there was: data are stale from some time after it."""
+        self._last_close_ms = open_ms + self._bar_ms
 
     # ------------------------------------------------------------------ turns
     def handle(self, message: Message) -> None:
@@ -235,17 +211,26 @@ class LiveBroker(bt.BrokerBase):
             self.wants_snapshot = True
         elif isinstance(message, Snapshot):
             self.is_asking = False
-            self._take_in(message)
+            self._reconciler.take_in(message, self.mark_price)
+            self.snapshots += 1
+            if self._reconciler.looks_again:
+                self._full_due_ms = now_ms
         elif isinstance(message, Hint):
             self.wants_snapshot = True
             if message.is_broken:
                 self._full_due_ms = now_ms
         elif isinstance(message, Failed):
-            self.is_asking = False
+            self._failed(message)
+
+    def _failed(self, message: Failed) -> None:
+        if message.is_final:
             self._safety.alarm(f"failed {message.what}", str(message.error), holds=True)
-            if message.is_final:
-                raise message.error
-            self._full_due_ms = now_ms
+            raise message.error
+        if self.keeper.find_out(message.what.removeprefix("order ")):
+            return
+        self.is_asking = self.is_asking and message.what != "a snapshot"
+        self._full_due_ms = self._safety.now_ms
+        self._safety.alarm(f"failed {message.what}", str(message.error), holds=True)
 
     def turn(self) -> None:
         """Ask the venue for what is needed now: orders of the book, and what there is."""
@@ -255,121 +240,26 @@ class LiveBroker(bt.BrokerBase):
         self._rejected.clear()
         self.keeper.act(now_ms, self._to_hold(now_ms))
         self._safety.check_orders(self.keeper.refusals)
+        self._safety.check_data(self._last_close_ms, self._bar_ms)
         seconds = self._connection.account.clock.seconds()
         is_full = now_ms >= self._full_due_ms
         late = any(each.final is not None for each in self.keeper.working.values())
         paused = seconds - self._asked_s < _SNAPSHOT_PAUSE_S
         if not self.is_asking and not paused and (is_full or self.wants_snapshot or late):
-            self.ask_snapshot(is_full=is_full)
+            self.ask_snapshot("all" if is_full else "orders")
 
-    def ask_snapshot(self, *, is_full: bool) -> None:
+    def ask_snapshot(self, what: Literal["fills", "orders", "all"]) -> None:
         """Have the connection look what there is."""
-        self.is_asking, self.wants_snapshot = True, False
+        self.is_asking, self.wants_snapshot = True, what == "fills"
         self._asked_s = self._connection.account.clock.seconds()
-        if is_full:
+        if what == "all":
             self._full_due_ms = self.time_ms + round(self._keys.reconcile_every_s * 1000)
-        run = self._run
+        run, watched = self._run, {} if what == "fills" else self.keeper.watched()
         self._connection.ask_snapshot(
             SnapshotQuestion(
-                self.keeper.watched(), self._since_ms, is_full, lambda name: is_ours(name, run)
+                watched, self._reconciler.since_ms, what, lambda name: is_ours(name, run)
             )
         )
-
-    # ------------------------------------------------------------------ what there is
-    def _take_in(self, snapshot: Snapshot) -> None:
-        now_ms = self._safety.now_ms
-        self.keeper.seen(snapshot, now_ms)
-        known = {row["trade_id"] for row in self._journal.fills(self._since_ms - 1)}
-        for each in in_order(snapshot.fills, snapshot.bills or (), lambda name: name not in known):
-            with self._journal.together():
-                if isinstance(each, VenueBill):
-                    self._book_funding(each)
-                elif not self.keeper.is_being_amended(each.client_id):
-                    self._book_fill(each, now_ms)
-        if snapshot.fills:
-            last = snapshot.fills[-1].time_ms
-            first = self._journal.get("started_ms", 0)
-            self._since_ms = max(self._since_ms, first, last - _OVERLAP_MS)
-            self._journal.put(fills_from_ms=self._since_ms)
-        others = [each for each in snapshot.others if not is_ours(each.client_id, self._run)]
-        if snapshot.legs is not None and snapshot.balance is not None:
-            self._compare(snapshot, len(others))
-        self.snapshots += 1
-
-    def _book_fill(self, fill: VenueFill, now_ms: int) -> None:
-        there = self.keeper.known(fill)
-        client = None if there is None else there.client_id
-        record = {name: getattr(fill, name) for name in fill.__slots__}
-        if not self._journal.add_fill(fill.trade_id, fill.time_ms, client, record):
-            return
-        expected = self._averages.note(
-            fill.side, fill.contracts, fill.price, opens=fill.opens
-        )
-        if there is not None:
-            self.keeper.book(there, fill, now_ms)
-        else:
-            event = others_fill(fill, self._foreign)
-            self._journal.put(foreign=self._foreign)
-            self._safety.alarm(
-                f"foreign fill {fill.trade_id}",
-                f"{fill.contracts:g} contracts of the {fill.side} leg were "
-                f"{'opened' if fill.opens else 'closed'} by "
-                f"{fill.by_itself or 'somebody else'} at {fill.price:g}",
-            )
-            if event is not None:
-                self.tell(event)
-        if not any(self._foreign.values()) and abs(expected - fill.pnl) > TOLERANCE:
-            self._safety.alarm(
-                f"pnl {fill.trade_id}",
-                f"fill {fill.trade_id}: the venue booked a PnL of {fill.pnl:.10f}, by our "
-                f"arithmetic it is {expected:.10f}",
-            )
-
-    def _book_funding(self, bill: VenueBill) -> None:
-        record = {name: getattr(bill, name) for name in bill.__slots__}
-        if self._journal.add_bill(bill.bill_id, bill.time_ms, record):
-            held = {side: self._follower.book.contracts(side) for side in SIDES}
-            self.tell(funding_event(bill, held, self._foreign))
-
-    def _compare(self, snapshot: Snapshot, foreign_orders: int) -> None:
-        """Compare what is there with the book; say exactly what differs."""
-        assert snapshot.legs is not None
-        assert snapshot.balance is not None
-        safety, book, balance = self._safety, self._follower.book, snapshot.balance
-        differing = leg_differences(book, self._foreign, snapshot.legs)
-        off = 0.0
-        if not differing and not any(self._foreign.values()) and self.mark_price > 0.0:
-            off = money_difference(book, self._scheme, balance, snapshot.legs, self.mark_price)
-        if abs(off) <= TOLERANCE:
-            safety.calm("money")
-        self._differing = self._differing + 1 if differing or abs(off) > TOLERANCE else 0
-        if 0 < self._differing < _DIFFERING:
-            self._full_due_ms = safety.now_ms  # perhaps a fill on its way: look again
-        else:
-            safety.check("legs", "; ".join(differing) or None)
-            if abs(off) > TOLERANCE:
-                safety.alarm("money", f"the venue has {off:+.10f} more than the book")
-        safety.check_margin(balance.maintenance_margin, balance.equity)
-        safety.check_clock(snapshot.clock_off_ms)
-        for what in ("a snapshot", "candles", "orders"):
-            safety.calm(f"failed {what}")
-        self._check_exits()
-        self._journal.put(
-            reconciled_ms=snapshot.asked_ms, venue_balance=balance.cash,
-            foreign_orders=foreign_orders, last_price=self.last_price,
-        )  # fmt: skip
-
-    def _check_exits(self) -> None:
-        """Tell of groups that have been without their exit for too long."""
-        now_ms, limit_ms = self._safety.now_ms, self._keys.limits.unprotected_s * 1000
-        bare = {
-            each.place: each
-            for each in unprotected(self.keeper.wanted(now_ms), self.keeper.working.values())
-        }
-        self._bare_since = {place: self._bare_since.get(place, now_ms) for place in bare}
-        late = [place for place, since in self._bare_since.items() if now_ms - since > limit_ms]
-        text = "; ".join(f"{bare[place].contracts:g} contracts {place.side}" for place in late)
-        self._safety.check("unprotected", f"without an exit: {text}" if late else None)
 
     # ------------------------------------------------------------------ the end
     def _to_hold(self, now_ms: int) -> dict[Place, Wanted]:

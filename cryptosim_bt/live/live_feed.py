@@ -83,12 +83,12 @@ class LiveFeed(bt.feed.DataBase):
         if not self._has_begun:
             self._has_begun = True
             self.p.begins()
+        self._broker.turn()  # first of all: what the strategy wants goes out
         if self._acted is not None:
             self.p.done(self._acted)
             self._acted = None
         if self._ends():
             return False
-        self._broker.turn()
         self._look_for_bar()
         if self._ready is not None and self._has_news():
             return self._give_live(self._ready)
@@ -138,7 +138,7 @@ class LiveFeed(bt.feed.DataBase):
         if broker.is_asking:
             broker.wants_snapshot = True
         else:
-            broker.ask_snapshot(is_full=False)
+            broker.ask_snapshot("fills")
 
     def _has_news(self) -> bool:
         waited_s = self._connection.account.clock.seconds() - self._ready_s

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Protocol
 
 from cryptosim_bt.accounting.book_events import (
     BookEvent,
@@ -25,6 +24,7 @@ from cryptosim_bt.live.adapter import OrderRequest, VenueFill, VenueOrder
 from cryptosim_bt.live.booking import closed
 from cryptosim_bt.live.connection import OrderAnswered, Snapshot
 from cryptosim_bt.live.journal import Journal
+from cryptosim_bt.live.order_shelf import Asks, OrderShelf
 from cryptosim_bt.live.reconcile import (
     Action,
     AmendIt,
@@ -35,7 +35,6 @@ from cryptosim_bt.live.reconcile import (
     Wanted,
     Wants,
     Working,
-    client_id,
     is_ours,
     plan,
     same,
@@ -44,28 +43,11 @@ from cryptosim_bt.live.venue_orders import Outcome
 
 # An entry that was not placed so often is given up; exits never are.
 _ENTRY_ATTEMPTS = 3
-_LONGEST_PAUSE_MS = 60_000
 
 logger = logging.getLogger(__name__)
 
 
-class Asks(Protocol):
-    """What orders are asked through; answers come back as messages (`Connection`)."""
-
-    def place(self, request: OrderRequest, change: int) -> None:
-        """Have an order placed."""
-
-    def amend(self, order: VenueOrder, contracts: float, price: float, change: int) -> None:
-        """Have an order amended."""
-
-    def cancel(self, order: VenueOrder, change: int) -> None:
-        """Have an order cancelled."""
-
-    def settle(self, client_id: str, change: int) -> None:
-        """Have it found out what became of an order."""
-
-
-class OrderKeeper:
+class OrderKeeper(OrderShelf):
     """All orders of ours at the venue.
 
     Parameters
@@ -92,35 +74,10 @@ class OrderKeeper:
         tell: Callable[[BookEvent], None],
         alarm: Callable[[str, str], None],
     ) -> None:
-        self._journal, self._book, self._wants = journal, book, wants
-        self._asks, self._run, self._tell, self._alarm = asks, run, tell, alarm
-        self.working: dict[str, Working] = {}
+        super().__init__(journal, asks, run)
+        self._book, self._wants = book, wants
+        self._tell, self._alarm = tell, alarm
         self.refusals = 0  # in a row
-        self._intents: dict[str, int] = {}
-        # Of a place where something was refused: how often, and from when on to try again.
-        self._pauses: dict[Place, tuple[int, int]] = {}
-        # Orders of ours that no journal knows: nobody wants them.
-        self._orphans: set[str] = set()
-
-    def restore(self) -> None:
-        """Take the journal's orders up again; find out what became of what was asked."""
-        for record in self._journal.orders():
-            there = Working.of(record)
-            self.working[there.client_id] = there
-            if there.asked:
-                there.change += 1
-                self._asks.settle(there.client_id, there.change)
-
-    def is_settled(self) -> bool:
-        """Tell whether nothing is on the way."""
-        return not any(each.asked for each in self.working.values())
-
-    def watched(self) -> dict[str, int]:
-        """Return the orders that a snapshot can tell of, with the count of what was asked."""
-        return {
-            each.client_id: each.change for each in self.working.values()
-            if not each.asked and each.stage is not Stage.ASKED
-        }  # fmt: skip
 
     def wanted(self, now_ms: int) -> dict[Place, Wanted]:
         """Return what every place should hold."""
@@ -197,23 +154,6 @@ class OrderKeeper:
             self._keep(there)
             self._journal.add_intent(now_ms, there.client_id, "place", asdict(request))
         self._asks.place(request, there.change)
-
-    def _new_id(self, want: Wanted) -> str:
-        attempt = 0
-        while True:
-            name = client_id(self._run, want.number, want.role, want.place.side, attempt)
-            if self._journal.order(name) is None:
-                return name
-            attempt += 1
-
-    def _keep(self, there: Working, *, is_over: bool = False) -> None:
-        self._journal.put_order(there.client_id, there.record(), is_over=is_over)
-
-    def _pause(self, place: Place, now_ms: int) -> int:
-        """Wait before the next attempt, longer each time; return how many there were."""
-        times = self._pauses.get(place, (0, 0))[0] + 1
-        self._pauses[place] = times, now_ms + min(1_000 * 2**times, _LONGEST_PAUSE_MS)
-        return times
 
     # ------------------------------------------------------------------ answers
     def answered(self, message: OrderAnswered, now_ms: int) -> None:
@@ -331,19 +271,6 @@ class OrderKeeper:
                     logger.warning("order %s is ours and nobody's; cancelled", order.client_id)
                 self._orphans.add(order.client_id)
                 self._asks.cancel(order, 0)
-
-    def is_being_amended(self, name: str) -> bool:
-        """Tell whether an order stands for one order of the book or for the next: not known yet."""
-        there = self.working.get(name)
-        return there is not None and there.asked == "amend"
-
-    def known(self, fill: VenueFill) -> Working | None:
-        """Return the order of ours that a fill is of, over or not; None for anybody else's."""
-        there = self.working.get(fill.client_id)
-        if there is None and is_ours(fill.client_id, self._run):
-            record = self._journal.order(fill.client_id)
-            there = None if record is None else Working.of(record)
-        return there
 
     def book(self, there: Working, fill: VenueFill, now_ms: int) -> None:
         """Book a fill of an order of ours."""

@@ -22,8 +22,9 @@ from cryptosim_bt.data.market import Candle
 from cryptosim_bt.errors import BooksDisagree
 from cryptosim_bt.live.connection import Failed, Message
 from cryptosim_bt.live.credentials import Credentials
+from cryptosim_bt.live.grounds import commission_of
 from cryptosim_bt.live.reconcile import Place, Stage, Working, client_id
-from cryptosim_bt.live.run import LiveRun, StrategyParts, commission_of
+from cryptosim_bt.live.run import LiveRun, StrategyParts
 from cryptosim_bt.strategy.signal_strategy import SignalStrategy
 
 # Funding at a constant rate is known so far ahead; a run is begun anew now and then.
@@ -40,6 +41,7 @@ class PaperBroker(FuturesBroker):
         self.wants_snapshot = False
         self.snapshots = 0
         self.ending: str | None = None
+        self.wants_end: str | None = None
         self.strategy: Any = None
 
     @property
@@ -50,7 +52,7 @@ class PaperBroker(FuturesBroker):
     def turn(self) -> None:
         """Do nothing between bars: the exchange lives through closed bars."""
 
-    def ask_snapshot(self, *, is_full: bool) -> None:
+    def ask_snapshot(self, what: str) -> None:
         """Know at once what there is."""
         self.snapshots += 1
 
@@ -106,7 +108,7 @@ class PaperRun(LiveRun):
         timeframe = self._settings.keys.data.timeframe
         start_ms, end_ms = kept[-1][0] + step, connection.now_ms // step * step
         missed = connection.call(
-            lambda: connection.account.candles(timeframe, start_ms, end_ms)
+            lambda: connection.reads.candles(timeframe, start_ms, end_ms)
         )
         with self._journal.together():
             for row in missed:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import secrets
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from types import FrameType, SimpleNamespace
 from typing import Any
 
@@ -18,20 +16,26 @@ import backtrader as bt
 
 from cryptosim_bt.accounting.book_events import BookEvent, to_record
 from cryptosim_bt.accounting.contracts import SIDES
-from cryptosim_bt.accounting.instrument import Instrument
-from cryptosim_bt.broker.commission import FuturesCommission
-from cryptosim_bt.config.settings import Settings, data_directory
+from cryptosim_bt.config.settings import Settings
 from cryptosim_bt.config.simulation import SimulationSettings
-from cryptosim_bt.data.market import Candle, Market
+from cryptosim_bt.data.market import Candle
 from cryptosim_bt.errors import DataError
 from cryptosim_bt.live.connection import Connection
 from cryptosim_bt.live.credentials import Credentials, read_credentials
+from cryptosim_bt.live.grounds import (
+    account_name,
+    account_options,
+    at_the_venue,
+    commission_of,
+    journal_path,
+)
 from cryptosim_bt.live.journal import Journal
-from cryptosim_bt.live.live_broker import LiveBroker, LiveParts
+from cryptosim_bt.live.live_broker import LiveBroker
 from cryptosim_bt.live.live_feed import LiveFeed
+from cryptosim_bt.live.reconciler import LiveParts
 from cryptosim_bt.live.safety import Safety, asked_to_stop, kill_switch
 from cryptosim_bt.live.signal_table import SignalTable, TableFormulas
-from cryptosim_bt.live.venue_account import AccountOptions, VenueAccount, adapter_of
+from cryptosim_bt.live.venue_account import VenueAccount, adapter_of
 from cryptosim_bt.strategy.signal_strategy import SignalStrategy, StrategyContext
 
 # How long a graceful end may take, in seconds of the machine.
@@ -54,64 +58,6 @@ class StrategyParts:
 
 MakeParts = Callable[[Settings], StrategyParts]
 """Called with the settings once the market is known."""
-
-
-def journal_path(settings: Settings, credentials: Credentials | None) -> Path:
-    """Return where a configuration's journal stands: `live.journal`, or the folder of data.
-
-    The account is in its name by a digest of its key; without keys the one journal that there is
-    of the market and strategy is taken.
-    """
-    keys = settings.keys
-    if keys.live.journal is not None:
-        return Path(keys.live.journal)
-    folder = data_directory(keys.data.directory) / "live"
-    market = keys.trading.symbol.replace("/", "-").replace(":", "-")
-    trade_mode = keys.exchange.trade_mode if keys.mode == "live" else "paper"
-    first, last = f"{keys.exchange.name}-{trade_mode}-", f"-{market}-{keys.strategy.name}.db"
-    if credentials is None and keys.mode == "live":
-        found = sorted(folder.glob(f"{first}*{last}"))
-        if len(found) == 1:
-            return found[0]
-    return folder / f"{first}{_account_name(credentials)}{last}"
-
-
-def _account_name(credentials: Credentials | None) -> str:
-    if credentials is None:
-        return "none"
-    return hashlib.sha256(credentials.key.encode()).hexdigest()[:10]
-
-
-def account_options(settings: Settings) -> AccountOptions:
-    """Return which account a configuration trades on."""
-    keys = settings.keys
-    return AccountOptions(
-        exchange=keys.exchange.name,
-        symbol=keys.trading.symbol,
-        margin_mode=keys.trading.margin_mode,
-        is_demo=keys.exchange.trade_mode == "demo",
-        rest_url=keys.exchange.rest_url,
-        ws_url=keys.exchange.ws_url,
-        time_scale=keys.exchange.time_scale,
-    )
-
-
-def at_the_venue(settings: Settings, market: Market) -> Settings:
-    """Return the settings with the market's facts as the venue has them today."""
-    instrument: Instrument = replace(
-        settings.instrument, contract_size=market.contract_size, lot=market.lot, tick=market.tick,
-        min_contracts=market.min_contracts,
-    )  # fmt: skip
-    return replace(settings, instrument=instrument)
-
-
-def commission_of(simulation: SimulationSettings) -> FuturesCommission:
-    """Return the market's commission scheme."""
-    return FuturesCommission(
-        contract=simulation.contract, maker=simulation.maker, taker=simulation.taker,
-        futures_leverage=simulation.leverage, tiers=simulation.tiers,
-        liquidation_fee_rate=simulation.instrument.liquidation_fee_rate,
-    )  # fmt: skip
 
 
 class LiveRun:
@@ -155,7 +101,7 @@ class LiveRun:
                 {
                     "exchange": keys.exchange.name, "mode": keys.mode,
                     "trade_mode": keys.exchange.trade_mode, "symbol": keys.trading.symbol,
-                    "strategy": keys.strategy.name, "account": _account_name(self._credentials),
+                    "strategy": keys.strategy.name, "account": account_name(self._credentials),
                 }
             )  # fmt: skip
             options, credentials = account_options(self._settings), self._credentials
@@ -190,11 +136,11 @@ class LiveRun:
     def _begin(self, settings: Settings, parts: StrategyParts) -> None:
         """Write down, once, what the account held before we came."""
         journal, connection = self._journal, self._connection
-        account, instrument = connection.account, settings.instrument
+        instrument = settings.instrument
         now_ms = connection.now_ms
         if journal.get("run") is None:
-            balance = connection.call(lambda: account.balance(instrument.currency))
-            legs = connection.call(account.positions)
+            balance = connection.call(lambda: connection.reads.balance(instrument.currency))
+            legs = connection.call(connection.reads.positions)
             foreign = {side: 0.0 for side in SIDES}
             for leg in legs:
                 foreign[leg.side] += leg.contracts
@@ -230,7 +176,7 @@ class LiveRun:
             first_ms = end_ms - max(1, parts.formulas.warmup) * step
             journal.put(first_bar_ms=first_ms)
         history = connection.call(
-            lambda: connection.account.candles(timeframe, first_ms, end_ms)
+            lambda: connection.reads.candles(timeframe, first_ms, end_ms)
         )
         if len(history) < max(1, parts.formulas.warmup):
             raise DataError(
@@ -245,7 +191,7 @@ class LiveRun:
         simulation, live = parts.simulation, settings.keys.live
         broker: Any = self._made_broker(settings, parts)
         self._broker = broker
-        table = SignalTable(parts.formulas, history)
+        table, self._last_open_ms = SignalTable(parts.formulas, history), history[-1][0]
         cerebro = bt.Cerebro(stdstats=False)
         cerebro.broker = broker
         cerebro.adddata(
@@ -273,7 +219,8 @@ class LiveRun:
         live, journal = settings.keys.live, self._journal
         return LiveBroker(
             parts=LiveParts(
-                journal, self._connection, Safety(live.limits, journal), live, journal.get("run")
+                journal, self._connection, Safety(live.limits, journal), live, journal.get("run"),
+                parts.simulation.timeframe_ms,
             ),
             commission=commission_of(parts.simulation),
         )  # fmt: skip
@@ -295,6 +242,7 @@ class LiveRun:
     def _begins(self) -> None:
         """Go on with the day's loss where an earlier run was: R25 does not begin anew."""
         loss = self._journal.get("loss")
+        self._broker.bar_done(self._last_open_ms)
         if loss is not None:
             self._broker.strategy.daily_loss.state = tuple(loss)
 
@@ -307,6 +255,8 @@ class LiveRun:
         asked = asked_to_stop(self._journal.path)
         if asked is not None:
             self._ending = "flatten" if asked == "flatten" else self._settings.keys.live.on_stop
+        elif self._ending is None:
+            self._ending = broker.wants_end
         if self._ending is None:
             return False
         if broker.ending != self._ending:

@@ -3,7 +3,8 @@
 Beside `data/venue.py` the only module that imports ccxt, and not before an account is opened. All
 of it runs in one asyncio loop.
 
-What is asked of orders is in `venue_orders.py`, which has ccxt's client from here.
+What is asked of orders is in `venue_orders.py`, what is asked for in `venue_reads.py`; both have
+ccxt's client from here.
 """
 
 from __future__ import annotations
@@ -16,27 +17,18 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from cryptosim_bt.accounting.contracts import SIDES
-from cryptosim_bt.data.market import Candle, Market, market_of
-from cryptosim_bt.data.timeframe import milliseconds
+from cryptosim_bt.data.market import Market, market_of
 from cryptosim_bt.data.venue import Retries
 from cryptosim_bt.errors import InputError, VenueError, VenueRefused, VenueUnavailable
-from cryptosim_bt.live.adapter import (
-    Adapter,
-    VenueBalance,
-    VenueBill,
-    VenueFill,
-    VenueOrder,
-    VenuePosition,
-    Verdict,
-)
+from cryptosim_bt.live.adapter import Adapter, Verdict
 from cryptosim_bt.live.credentials import Credentials
 from cryptosim_bt.live.venue_clock import VenueClock
 
 # How long the venue may take to get to an order, in the machine's time.
 EXPIRY_MS = 5_000
-_PAGE = 100
-_CANDLES = 100
-_RECENT_BARS = 1_300
+
+# What parsers raise for JSON that is not of the venue's form.
+MISREADINGS = (TypeError, KeyError, ValueError, AttributeError, IndexError)
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -95,7 +87,9 @@ class VenueAccount:
                 **access,
                 **self.adapter.options(options.rest_url, options.ws_url, is_demo=options.is_demo),
                 "timeout": round(options.timeout_s * 1000),
-                "enableRateLimit": True,
+                # ccxt's one bucket for all would hold an order up behind a question. The venue's
+                # limits are by endpoint; what is asked here stays below them by its pauses.
+                "enableRateLimit": False,
             }
         )
         # ccxt's own debug messages hold the headers, and those the keys.
@@ -217,82 +211,6 @@ class VenueAccount:
             await client.close()
         self.api.clients.clear()
 
-    async def candles(self, timeframe: str, start_ms: int, end_ms: int) -> list[Candle]:
-        """Return the closed candles of ``start <= open < end``, ascending."""
-        found: dict[int, Candle] = {}
-        step, at = milliseconds(timeframe), start_ms
-        while at < end_ms:
-            until = min(end_ms, at + _CANDLES * step)
-            method, params = self.adapter.candle_question(
-                self.api.market_id(self.options.symbol), timeframe, at, until,
-                recent=self.clock.now_ms() - at < _RECENT_BARS * step,
-            )  # fmt: skip
-            ask = getattr(self.api, method)
-            answer = await self.read("candles", lambda ask=ask, params=params: ask(params))  # type: ignore[misc]
-            closed = self.adapter.closed_candles(answer["data"])
-            found |= {row[0]: row for row in closed if start_ms <= row[0] < end_ms}
-            at = until
-        return [found[at] for at in sorted(found)]
-
-    # ------------------------------------------------------------------ what there is
-    async def open_orders(self) -> list[VenueOrder]:
-        """Return all working orders of the market, anybody's."""
-        return [self.adapter.order(row) for row in await self._pages(
-            "open orders", "ordId",
-            lambda params: self.api.fetch_open_orders(self.options.symbol, None, _PAGE, params),
-        )]  # fmt: skip
-
-    async def fills(self, since_ms: int) -> list[VenueFill]:
-        """Return all fills of the market from a time on, anybody's, in the venue's order."""
-        rows = await self._pages(
-            "fills", "billId",
-            lambda params: self.api.fetch_my_trades(self.options.symbol, since_ms, None, params),
-        )  # fmt: skip
-        found = {fill.trade_id: fill for fill in map(self.adapter.fill, rows)}
-        return sorted(found.values(), key=lambda fill: (fill.time_ms, _counted(fill.trade_id)))
-
-    async def funding(self, currency: str, native: str, since_ms: int) -> list[VenueBill]:
-        """Return the market's funding from a time on."""
-        rows = await self._pages(
-            "funding", "billId",
-            lambda params: self.api.fetch_ledger(
-                currency, None, _PAGE, {"type": "8", "begin": str(since_ms), **params}
-            ),
-        )  # fmt: skip
-        bills = (self.adapter.funding_bill(row) for row in rows if row.get("instId") == native)
-        return sorted(
-            (bill for bill in bills if bill is not None and bill.time_ms >= since_ms),
-            key=lambda bill: (bill.time_ms, _counted(bill.bill_id)),
-        )
-
-    async def positions(self) -> list[VenuePosition]:
-        """Return the legs that hold something."""
-        rows = await self.read(
-            "positions", lambda: self.api.fetch_positions([self.options.symbol])
-        )
-        legs = (self.adapter.position(row["info"]) for row in rows)
-        return [leg for leg in legs if leg is not None]
-
-    async def balance(self, currency: str) -> VenueBalance:
-        """Return the balance of a currency."""
-        answer = await self.read("the balance", self.api.fetch_balance)
-        return self.adapter.balance(answer["info"], currency)
-
-    async def _pages(
-        self, question: str, key: str, ask: Callable[[dict[str, str]], Awaitable[Any]]
-    ) -> list[dict[str, Any]]:
-        """Ask page after page, newest first, until one is not full."""
-        found: dict[str, dict[str, Any]] = {}
-        after: dict[str, str] = {}
-        while True:
-            page = await self.read(question, lambda after=after: ask(after))  # type: ignore[misc]
-            rows = [each["info"] for each in page]
-            fresh = {str(row[key]): row for row in rows if str(row[key]) not in found}
-            found |= fresh
-            if len(rows) < _PAGE or not fresh:
-                return list(found.values())
-            after = {"after": min(fresh, key=_counted)}
-
     # ------------------------------------------------------------------ asking
     async def read(self, question: str, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask, and ask again while that may help."""
@@ -301,7 +219,7 @@ class VenueAccount:
                 return await ask()
             except self.base_error as error:
                 problem = self.error(f"for {question}", error)
-            except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
+            except MISREADINGS as error:
                 kind = type(error).__name__  # an answer that is not of the venue's form
                 problem = VenueUnavailable(
                     f"{self.options.exchange}: asked for {question}: the answer cannot be read "
@@ -333,11 +251,6 @@ class VenueAccount:
         """Return the words of an error of ccxt, without keys."""
         text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         return text if self._credentials is None else self._credentials.hidden(text)
-
-
-def _counted(name: str) -> tuple[int, str]:
-    """Order ids that count up: by length, then by their digits."""
-    return len(name), name
 
 
 def adapter_of(exchange: str) -> Adapter:

@@ -17,7 +17,7 @@ from typing import Any
 
 from cryptosim_bt.errors import VenueRefused, VenueUnavailable
 from cryptosim_bt.live.adapter import OrderRequest, VenueOrder, Verdict
-from cryptosim_bt.live.venue_account import VenueAccount
+from cryptosim_bt.live.venue_account import MISREADINGS, VenueAccount
 
 # A question that comes this long after the expiry finds whatever there is.
 _AFTER_EXPIRY_MS = 500
@@ -110,7 +110,7 @@ class OrderQuestions:
         """Ask for something once; return what an error says, the answer, and its words."""
         try:
             return None, await ask(), ""
-        except self._account.base_error as error:
+        except (self._account.base_error, *MISREADINGS) as error:
             reason = self._account.said(error)
             verdict = self._account.verdict(error)
         logger.info("asked of an order: %s", reason)

@@ -9,9 +9,9 @@ from cryptosim_bt.accounting.arithmetic import sum_floats
 from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.testing.exchange import FakeExchange
 from cryptosim_bt.testing.intake import MOST_CONTRACTS, MOST_CONTRACTS_MARKET
-from cryptosim_bt.testing.ledger import Bill, Position
+from cryptosim_bt.testing.ledger import Bill
 from cryptosim_bt.testing.market import Candle, Market
-from cryptosim_bt.testing.orders import Fill, Order
+from cryptosim_bt.testing.orders import Fill, Order, Position
 
 Row = dict[str, Any]
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from cryptosim_bt.accounting.contracts import LiquidationRegion
 from cryptosim_bt.exchange.fill_rules import FillRules
 from cryptosim_bt.testing.faults import VENUE_FAULTS, Fault, Faults
-from cryptosim_bt.testing.ledger import Ledger, Position
+from cryptosim_bt.testing.ledger import Ledger
 from cryptosim_bt.testing.market import Market
 from cryptosim_bt.testing.matching import BY_LIQUIDATION, Matching
-from cryptosim_bt.testing.orders import Fill, Order, PosSide, Refused
+from cryptosim_bt.testing.orders import Fill, Order, Position, PosSide, Refused
 
 BY_TIMER = "20"
-# What the streams are told: a word ("order", "account", "position", "market", "time", "kill") and
-# what it is about.
+_EVENTS = {"full_liquidation": "liquidation", "adl": "adl"}
+# What the streams are told: "order" (order, fill or None), "position" (position, OKX's word for the
+# event), "account" (currency), "time" (start, end of a stretch that has passed), "kill" (None).
 Listener = Callable[[str, Any], None]
 
 
@@ -74,7 +76,7 @@ class FakeExchange:
         self.tell("order", (order, fill))
         if fill is not None:
             held = self.ledger.positions[order.market.inst_id, order.mode, order.pos_side]
-            self.tell("position", held)
+            self.tell("position", (held, _EVENTS.get(order.category, "filled")))
         self.tell("account", order.market.currency)
 
     def market_of(self, symbol: str) -> Market:
@@ -133,7 +135,7 @@ class FakeExchange:
             if not met:
                 return
             share, _, what = min(met, key=lambda each: each[:2])
-            self.now_ms = max(self.now_ms, start + int(share * (end - start)))
+            self.now_ms = max(self.now_ms, start + math.ceil(share * (end - start)))
             if isinstance(what, Position):
                 self.liquidate(what)
             else:
@@ -167,13 +169,15 @@ class FakeExchange:
         for order in list(self.matching.intake.pending()):
             if any(_of(order, each) for each in together) or not alone:
                 self.matching.end(order, BY_LIQUIDATION, self.now_ms)
+        # An isolated position's loss ends at its margin, which is not in the wallet (R30).
+        floor = ledger.cash[currency] if position.mode == "isolated" else 0.0
         for held in together:
             contracts, mark = held.contracts, held.market.mark_price(self.now_ms)
             rate = held.market.instrument.liquidation_fee_rate
             self.force(held, contracts, mark, "full_liquidation", "5")
             fee = held.market.contract.fee(contracts, mark, rate)
-            ledger.penalize(held, min(fee, max(0.0, ledger.cash[currency])), self.now_ms)
-        ledger.forgive(currency)
+            ledger.penalize(held, min(fee, max(0.0, ledger.cash[currency] - floor)), self.now_ms)
+        ledger.forgive(position, floor, self.now_ms)
         self.tell("account", currency)
 
     def force(
@@ -196,7 +200,7 @@ class FakeExchange:
                 for held in self.ledger.open_positions():
                     if held.market is market:
                         self.ledger.fund(held, rate, market.mark_price(end), end)
-                        self.tell("position", held)
+                        self.tell("position", (held, "funding_fee"))
                         self.tell("account", market.currency)
 
     # ------------------------------------------------------------------ faults of its own

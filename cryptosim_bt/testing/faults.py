@@ -2,25 +2,27 @@
 
 ``venue.faults.add(kind, when=..., times=n, **details)``. ``when``: None = at the next chance; a
 whole number = from that time of the exchange on (ms); a text = where it occurs in what happens
-(method and path with the body of a request; channel and content of a push; clOrdId, ordId and side
-of an order); a function of that text = where it returns True.
+(method and path with the body of a request; channel and content of a push; place, cancel or
+amend, clOrdId, ordId and side of an order); a function of that text = where it returns True.
 
 Of requests: ``lost_request`` (not carried out, never answered), ``lost_answer`` (carried out, never
 answered), ``late_request`` and ``late_answer`` (``seconds``), ``http`` (``status``, ``processed``),
 ``html`` (``processed``), ``empty`` (code 0 without data; ``processed``), ``cut`` (JSON that ends
 early; ``processed``), ``code`` (``code``, ``processed``, ``status``: an error of OKX; 51149 comes
-with status 500), ``reset`` (connection reset; ``processed``). ``processed`` False is the default.
-Of orders: ``refuse`` (``code``: refused with this sCode), ``partial_fill`` (``share`` of what is
-left), ``fill_in_cancel`` and ``fill_in_amend`` (``share``, default all: filled before it gets
-there), ``late_fill`` (``seconds`` of the exchange that a fill is not in the history).
+with status 500; ``inside``: as sCode of an order within code 0), ``reset`` (connection reset;
+``processed``). ``processed`` False is the default.
+Of orders: ``refuse`` (``code``: a place, cancel or amend is refused with this sCode),
+``partial_fill`` (``share`` of what is left), ``fill_in_cancel`` and ``fill_in_amend`` (``share``,
+default all: filled before it gets there; ``refuse``: and 51400 is answered to a cancel),
+``late_fill`` (``seconds`` of the exchange that a fill is not in the history).
 Of pushes: ``push_missing``, ``push_duplicated``, ``push_reordered`` (kept back until the next one
 of its socket), ``push_late`` (``seconds``).
-Of sockets: ``ws_drop``, ``ws_silence`` (``seconds``; no push and no pong), ``ws_refuse_login``
+Of sockets: ``ws_drop``, ``ws_silence`` (``seconds``; no push, no pong), ``ws_refuse_login``
 (``code``, ``close``), ``ws_notice`` (64008); ``when`` a part of the path (``/private``).
-Of the venue itself, at a time: ``liquidation`` and ``adl`` (``symbol``, ``side``, ``contracts``),
-``foreign_order`` (fields of an order as OKX has them), ``transfer`` (``currency``, ``amount``),
-``correct_candle`` (``symbol``, ``time_ms``, values), ``kill`` (the server is gone, with all its
-connections).
+Of the venue itself, at a time: ``liquidation`` and ``adl`` of a leg (``symbol``, ``side``,
+``contracts``), ``foreign_order`` (fields of an order as OKX has them), ``transfer``
+(``currency``, ``amount``), ``correct_candle`` (``symbol``, ``time_ms``, values), ``kill`` (the
+server is gone, with all its connections).
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from itertools import count
 from typing import Any, cast
 
@@ -28,18 +27,16 @@ class Intake:
         By instrument id.
     ledger
         Of the account.
-    orders
-        Every order there is, pending ones are looked at.
     price_band
         Farthest that a buy may be above, a sell below the mark: a fraction of it.
     """
 
     def __init__(
-        self, markets: dict[str, Market], ledger: Ledger, orders: list[Order], price_band: float
+        self, markets: dict[str, Market], ledger: Ledger, price_band: float
     ) -> None:
         self._markets = markets
         self._ledger = ledger
-        self._orders = orders
+        self._working: list[Order] = []
         self._band = price_band
         self._ids = count(600000000000000001)
 
@@ -79,9 +76,16 @@ class Intake:
         self.check(made, now_ms)
         return made
 
-    def pending(self) -> Iterable[Order]:
-        """Return the orders that work."""
-        return [each for each in self._orders if each.pending]
+    def queue(self, order: Order) -> None:
+        """Put a taken or amended order at the end of the queue."""
+        self._working = [each for each in self.pending() if each is not order]
+        self._working.append(order)
+
+    def pending(self) -> list[Order]:
+        """Return the orders that work, in the order of the queue."""
+        if not all(each.pending for each in self._working):
+            self._working = [each for each in self._working if each.pending]
+        return list(self._working)
 
     def _pos_side(self, args: dict[str, Any]) -> PosSide:
         given = args.get("posSide") or "net"
@@ -112,11 +116,17 @@ class Intake:
         if order.price is None:
             return
         _require(_on_step(order.price, order.market.instrument.tick), "px")
-        mark = order.market.mark_price(now_ms)
-        if order.is_buy and order.price > mark * (1.0 + self._band):
+        low, high = self.band(order.market, now_ms)
+        if order.is_buy and order.price > high:
             raise Refused("51137", "The highest price limit for buy orders is exceeded.")
-        if not order.is_buy and order.price < mark * (1.0 - self._band):
+        if not order.is_buy and order.price < low:
             raise Refused("51138", "The lowest price limit for sell orders is exceeded.")
+
+    def band(self, market: Market, now_ms: int) -> tuple[float, float]:
+        """Return the lowest price of a sell and the highest of a buy, on the tick."""
+        mark, instrument = market.mark_price(now_ms), market.instrument
+        low, high = mark * (1.0 - self._band), mark * (1.0 + self._band)
+        return instrument.price_up(low), instrument.price_down(high)
 
     def _check_close(self, order: Order) -> None:
         """Refuse what closes more than is left behind the closing orders ahead of it."""

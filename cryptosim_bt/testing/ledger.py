@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from cryptosim_bt.accounting.arithmetic import on_grid, sum_floats
-from cryptosim_bt.accounting.contracts import Leg, LiquidationRegion, Side, weighted_average
+from cryptosim_bt.accounting.contracts import LiquidationRegion, Side, weighted_average
 from cryptosim_bt.accounting.maintenance_tiers import (
     MaintenanceTiers,
     built_in_tiers,
@@ -20,48 +20,9 @@ from cryptosim_bt.accounting.maintenance_tiers import (
     read_tiers,
 )
 from cryptosim_bt.testing.market import Market
-from cryptosim_bt.testing.orders import Fill, MarginMode, Order, PosSide
+from cryptosim_bt.testing.orders import Fill, MarginMode, Order, Position, PosSide
 
 _DUST = 1e-9
-
-
-@dataclass(slots=True)
-class Position:
-    """A position or leg; closed it stays, with no contracts, as OKX lists it."""
-
-    market: Market
-    pos_side: PosSide
-    mode: MarginMode
-    pos_id: str
-    side: Side
-    leverage: float
-    contracts: float = 0.0
-    average: float = 0.0
-    margin: float = 0.0
-    pnl: float = 0.0
-    fee: float = 0.0
-    funding: float = 0.0
-    penalty: float = 0.0
-    trade_id: str = ""
-    created_ms: int = 0
-    updated_ms: int = 0
-
-    @property
-    def leg(self) -> Leg:
-        """What accounting calls it."""
-        return Leg(self.side, self.contracts, self.average)
-
-    def upl(self, price: float) -> float:
-        """Return the unrealised PnL at a price."""
-        if not self.contracts:
-            return 0.0
-        return self.market.contract.pnl(self.side, self.contracts, self.average, price)
-
-    def initial_margin(self, price: float) -> float:
-        """Return the margin that it needs at a price, or what is isolated for it."""
-        if self.mode == "isolated":
-            return self.margin
-        return self.market.contract.initial_margin(self.contracts, price, self.leverage)
 
 
 @dataclass(slots=True)
@@ -116,11 +77,15 @@ class Ledger:
     def set_leverage(
         self, market: Market, mode: MarginMode, pos_side: PosSide, leverage: float
     ) -> None:
-        """Set it, for what is held as well."""
+        """Set it, for what is held as well: an isolated margin grows or shrinks by it."""
         self.leverages[market.inst_id, mode, pos_side] = leverage
-        for held in self.positions.values():
+        for held in self.open_positions():
             if held.market is market and held.mode == mode:
-                held.leverage = self.leverage(market, mode, held.pos_side)
+                before, held.leverage = held.leverage, self.leverage(market, mode, held.pos_side)
+                if mode == "isolated" and held.leverage != before:
+                    margin = held.margin * before / held.leverage
+                    self.cash[market.currency] -= margin - held.margin
+                    held.margin = margin
 
     def held(self, market: Market, mode: MarginMode, pos_side: PosSide) -> Position | None:
         """Return a position that has contracts."""
@@ -233,9 +198,11 @@ class Ledger:
         held.penalty += amount
         self._book(held, "5", "109", -amount, 0.0, now_ms)
 
-    def forgive(self, currency: str) -> None:
-        """Lift a wallet that a liquidation left below zero back to it."""
-        self.cash[currency] = max(0.0, self.cash[currency])
+    def forgive(self, held: Position, floor: float, now_ms: int) -> None:
+        """Lift a wallet that a liquidation left below a floor back to it."""
+        lacking = floor - self.cash[held.market.currency]
+        if lacking > 0.0:
+            self._book(held, "5", "110", lacking, 0.0, now_ms)
 
     def transfer(self, currency: str, amount: float, now_ms: int) -> None:
         """Move money in, or out if negative."""

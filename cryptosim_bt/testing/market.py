@@ -134,6 +134,8 @@ class Market:
         self.funding = sorted(funding or [])
         times = pd.DatetimeIndex(bars.index).as_unit("ms").asi8
         self.times: npt.NDArray[np.int64] = times
+        if timeframe is None and len(times) < 2:
+            raise DataError(f"{self.inst_id}: one bar does not say its timeframe; give it")
         self.step_ms = milliseconds(timeframe) if timeframe else int(times[1] - times[0])
         self._bars = bars[["open", "high", "low", "close", "volume"]].to_numpy(np.float64).copy()
         self._trades = _path(self._bars)

@@ -54,7 +54,7 @@ class Matching:
     ) -> None:
         self.orders: list[Order] = []
         self.fills: list[Fill] = []
-        self.intake = Intake(markets, ledger, self.orders, price_band)
+        self.intake = Intake(markets, ledger, price_band)
         self._matchers = {
             name: Matcher(market.instrument, rules) for name, market in markets.items()
         }
@@ -67,14 +67,18 @@ class Matching:
     def place(self, args: dict[str, Any], now_ms: int) -> Order:
         """Take an order and fill what fills at once; raise `Refused` with OKX's code."""
         text = f"place {args.get('clOrdId')} {args.get('side')} {args.get('posSide')}"
-        fault = self._faults.take("refuse", text=text, now_ms=now_ms)
-        if fault is not None:
-            raise Refused(str(fault.details["code"]), str(fault.details.get("message", "Refused")))
+        self._refuse(text, now_ms)
         order = self.intake.order(args, now_ms)
         self.orders.append(order)
+        self.intake.queue(order)
         self._told(order, None)
         self._try_at_once(order, now_ms)
         return order
+
+    def _refuse(self, text: str, now_ms: int) -> None:
+        fault = self._faults.take("refuse", text=text, now_ms=now_ms)
+        if fault is not None:
+            raise Refused(str(fault.details["code"]), str(fault.details.get("message", "Refused")))
 
     def find(self, args: dict[str, Any]) -> Order | None:
         """Return an order by ordId, which wins, or the latest one of a clOrdId."""
@@ -93,9 +97,12 @@ class Matching:
         missing = "Cancellation failed as the order has been filled, canceled or does not exist."
         if order is None or not order.pending:
             raise Refused("51400", missing)
+        self._refuse(f"cancel {_named(order)}", now_ms)
         fault = self._faults.take("fill_in_cancel", text=_named(order), now_ms=now_ms)
         if fault is not None:
             self._fill_first(order, fault, now_ms)
+            if fault.details.get("refuse") and not order.pending:
+                raise Refused("51400", missing)
         if order.pending:
             self.end(order, BY_USER, now_ms)
         return order
@@ -107,6 +114,7 @@ class Matching:
         missing = "Modification failed as the order has been filled, canceled or does not exist."
         if order is None or not order.pending:
             raise Refused("51503", missing)
+        self._refuse(f"amend {_named(order)}", now_ms)
         fault = self._faults.take("fill_in_amend", text=_named(order), now_ms=now_ms)
         if fault is not None:
             self._fill_first(order, fault, now_ms)
@@ -139,8 +147,7 @@ class Matching:
         order.updated_ms = now_ms
         if order.price != before[1] or order.contracts > before[0]:
             # It loses its place in the queue.
-            self.orders.remove(order)
-            self.orders.append(order)
+            self.intake.queue(order)
 
     def end(self, order: Order, source: str, now_ms: int) -> None:
         """Cancel a working order; the source is OKX's number for why."""

@@ -8,7 +8,7 @@ from typing import Any
 from cryptosim_bt.testing.answers import Row, text
 from cryptosim_bt.testing.exchange import FakeExchange
 from cryptosim_bt.testing.orders import Order, Refused
-from cryptosim_bt.testing.routes import Asked
+from cryptosim_bt.testing.queries import Asked
 
 Envelope = dict[str, Any]
 _Act = Callable[[FakeExchange, Row, Asked], Order]

@@ -1,11 +1,11 @@
-"""What the exchange for tests keeps of orders and fills."""
+"""What the exchange for tests keeps of orders, fills and positions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-from cryptosim_bt.accounting.contracts import Side
+from cryptosim_bt.accounting.contracts import Leg, Side
 from cryptosim_bt.testing.market import Market
 
 PosSide = Literal["long", "short", "net"]
@@ -90,3 +90,42 @@ class Order:
         if self.pos_side == "net":
             return not self.reduce_only
         return self.pos_side == self.side
+
+
+@dataclass(slots=True)
+class Position:
+    """A position or leg; closed it stays, with no contracts, as OKX lists it."""
+
+    market: Market
+    pos_side: PosSide
+    mode: MarginMode
+    pos_id: str
+    side: Side
+    leverage: float
+    contracts: float = 0.0
+    average: float = 0.0
+    margin: float = 0.0
+    pnl: float = 0.0
+    fee: float = 0.0
+    funding: float = 0.0
+    penalty: float = 0.0
+    trade_id: str = ""
+    created_ms: int = 0
+    updated_ms: int = 0
+
+    @property
+    def leg(self) -> Leg:
+        """What accounting calls it."""
+        return Leg(self.side, self.contracts, self.average)
+
+    def upl(self, price: float) -> float:
+        """Return the unrealised PnL at a price."""
+        if not self.contracts:
+            return 0.0
+        return self.market.contract.pnl(self.side, self.contracts, self.average, price)
+
+    def initial_margin(self, price: float) -> float:
+        """Return the margin that it needs at a price, or what is isolated for it."""
+        if self.mode == "isolated":
+            return self.margin
+        return self.market.contract.initial_margin(self.contracts, price, self.leverage)

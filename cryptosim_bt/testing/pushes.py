@@ -8,8 +8,8 @@ from typing import Any
 from cryptosim_bt.testing import answers
 from cryptosim_bt.testing.answers import Row, text
 from cryptosim_bt.testing.exchange import FakeExchange
-from cryptosim_bt.testing.ledger import Position
 from cryptosim_bt.testing.market import bar_name
+from cryptosim_bt.testing.orders import Position
 
 Arg = dict[str, str]
 
@@ -35,13 +35,13 @@ def snapshot(exchange: FakeExchange, arg: Arg) -> list[Row] | None:
 def account_event(exchange: FakeExchange, word: str, about: Any, arg: Arg) -> list[Row]:
     """Return the rows of a private channel for a change of a position or of a currency."""
     channel = arg["channel"]
-    if word == "position" and channel == "positions" and _meant(about, arg):
-        return [answers.position_row(exchange, about)]
+    if word == "position" and channel == "positions" and _meant(about[0], arg):
+        return [answers.position_row(exchange, about[0])]
     if word == "account" and channel == "account" and arg.get("ccy", about) == about:
         return [answers.balance_row(exchange, [about])]
     if word == "position" and channel == "balance_and_position":
-        currency = about.market.currency
-        return [_balance_and_position(exchange, "filled", [currency], [about])]
+        held, event = about
+        return [_balance_and_position(exchange, event, [held.market.currency], [held])]
     return []
 
 

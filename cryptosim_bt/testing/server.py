@@ -9,12 +9,14 @@ from typing import Any
 from aiohttp import web
 
 from cryptosim_bt.testing.access import Access
+from cryptosim_bt.testing.account_routes import ACCOUNT_READS, SETTINGS
 from cryptosim_bt.testing.exchange import FakeExchange
 from cryptosim_bt.testing.faults import REQUEST_FAULTS, Fault
 from cryptosim_bt.testing.market import Clock
+from cryptosim_bt.testing.market_routes import MARKET_READS
 from cryptosim_bt.testing.order_routes import ACTIONS, OTHERS, Envelope, carry_out, envelope
 from cryptosim_bt.testing.orders import Refused
-from cryptosim_bt.testing.routes import READS, SETTINGS, Asked
+from cryptosim_bt.testing.queries import Asked
 
 _HTML = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
 # HTTP statuses that OKX gives errors with; others come with 200.
@@ -22,6 +24,7 @@ _STATUS = {"50011": 429, "50061": 429, "51149": 500, "50001": 503, "50004": 400,
            "50026": 500, "50100": 403, "50101": 401, "50102": 401, "50103": 401, "50105": 401,
            "50111": 401, "50112": 401, "50113": 401, "50110": 401}  # fmt: skip
 _FOR_EVER_S = 3600.0
+READS = {**MARKET_READS, **ACCOUNT_READS}
 
 
 class RestApi:
@@ -86,7 +89,9 @@ class RestApi:
         if reading:
             return envelope(READS[path](self._exchange, asked))
         if path in ACTIONS:
-            return carry_out(self._exchange, path, asked)
+            stamp = f"{asked.shown_ms}000"
+            answer = carry_out(self._exchange, path, asked)
+            return {**answer, "inTime": stamp, "outTime": stamp}
         if path in OTHERS:
             return OTHERS[path](self._exchange, asked)
         return envelope(SETTINGS[path](self._exchange, asked))
@@ -129,7 +134,11 @@ def _bad_response(
     if kind == "code":
         code = str(details["code"])
         status = int(details.get("status", _STATUS.get(code, 200)))
-        return _response(status, envelope(None, code, str(details.get("message", "Error"))))
+        message = str(details.get("message", "Order timed out. Please try again."))
+        if details.get("inside"):
+            row = {"clOrdId": "", "ordId": "", "tag": "", "sCode": code, "sMsg": message}
+            return _response(200, envelope([row]))
+        return _response(status, envelope(None, code, message))
     return _response(*answer)
 
 
@@ -146,6 +155,7 @@ def _json(body: str) -> Any:
         found = json.loads(body or "{}")
     except ValueError:
         raise Refused("50002", "JSON syntax error") from None
-    if not isinstance(found, (dict, list)):
+    rows = found if isinstance(found, list) else [found]
+    if not all(isinstance(each, dict) for each in rows):
         raise Refused("50002", "JSON syntax error")
     return found

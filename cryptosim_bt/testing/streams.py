@@ -22,6 +22,8 @@ _PRIVATE = ("orders", "positions", "account", "balance_and_position")
 # What a socket that says nothing is closed after.
 _IDLE_S = 30.0
 _HEARTBEAT_MS = 5000
+# How long to wait for a client to read: it may be the one who waits for us.
+_PATIENCE_S = 1.0
 
 Arg = dict[str, str]
 
@@ -29,8 +31,9 @@ Arg = dict[str, str]
 class Connection:
     """One socket: what it has subscribed to, and frames on their way to it in order."""
 
-    def __init__(self, path: str, socket: web.WebSocketResponse, number: int) -> None:
-        self.path = path
+    def __init__(self, request: web.Request, socket: web.WebSocketResponse, number: int) -> None:
+        self.path = request.path
+        self._request = request
         self.socket = socket
         self.name = f"c{number}"
         self.logged_in = False
@@ -56,9 +59,11 @@ class Connection:
         self.send(json.dumps({**fields, "connId": self.name}))
 
     async def sent(self) -> None:
-        """Wait until all frames are out."""
-        if not self.writer.done():
-            await self._frames.join()
+        """Wait until all frames are out, the socket is gone, or nobody reads them."""
+        empty = asyncio.ensure_future(self._frames.join())
+        either = {empty, self.writer}
+        await asyncio.wait(either, timeout=_PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+        empty.cancel()
 
     async def _write(self) -> None:
         while True:
@@ -73,10 +78,8 @@ class Connection:
 
     def drop(self) -> None:
         """Break it without a word."""
-        transport = getattr(self.socket, "_req", None)
-        transport = None if transport is None else transport.transport
-        if transport is not None:
-            transport.abort()
+        if self._request.transport is not None:
+            self._request.transport.abort()
 
 
 class Streams:
@@ -109,7 +112,7 @@ class Streams:
         socket = web.WebSocketResponse(autoping=True)
         await socket.prepare(request)
         self._count += 1
-        connection = Connection(request.path, socket, self._count)
+        connection = Connection(request, socket, self._count)
         self.connections.append(connection)
         try:
             async for message in socket:

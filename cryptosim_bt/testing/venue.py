@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 
 import pandas as pd
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from cryptosim_bt.accounting.instrument import Instrument, known_instrument
 from cryptosim_bt.errors import DataError
@@ -24,6 +25,8 @@ _Value = TypeVar("_Value")
 # How often, in seconds of the wall, a running clock moves the exchange.
 _PULSE_S = 0.02
 _PATIENCE_S = 60.0
+# What a request that is being answered may still take when the server goes; 0 would be for ever.
+_HANDLERS_S = 0.01
 
 
 class FakeVenue:
@@ -100,10 +103,10 @@ class FakeVenue:
         self._loop.run_forever()
 
     async def _listen(self) -> None:
-        app = web.Application()
+        app = web.Application(middlewares=[self._keep_failures])
         app.router.add_get("/ws/v5/{kind:public|private|business}", self.streams.handle)
         app.router.add_route("*", "/{path:.*}", self.rest.handle)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.0)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_HANDLERS_S)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", self.port, reuse_address=True)
         await site.start()
@@ -112,6 +115,15 @@ class FakeVenue:
         if self._pulse is None:
             self._pulse = asyncio.ensure_future(self._beat())
 
+    @web.middleware
+    async def _keep_failures(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Keep what is wrong with the venue itself for `__exit__`: a client sees only a 500."""
+        try:
+            return await handler(request)
+        except Exception as error:
+            self._failure = self._failure or error
+            raise
+
     async def _beat(self) -> None:
         while True:
             try:
@@ -119,7 +131,7 @@ class FakeVenue:
                     self.exchange.advance_to(self.clock.now_ms)
                 self.streams.pulse()
             except Exception as error:  # raised again to whoever closes the venue
-                self._failure = error
+                self._failure = self._failure or error
                 return
             await asyncio.sleep(_PULSE_S)
 
@@ -187,7 +199,10 @@ class FakeVenue:
         return self.clock.now_ms
 
     def advance_to(self, now_ms: int) -> None:
-        """Let its time pass, with all that happens; come back when every push has been sent."""
+        """Let its time pass, with all that happens.
+
+        It comes back when every push has been sent, or has waited a second for its reader.
+        """
 
         async def advance() -> None:
             self.clock.set(now_ms)

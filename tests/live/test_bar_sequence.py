@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cryptosim_bt.live.bar_sequence import BarSequence
@@ -58,6 +58,7 @@ def test_correction_is_told():
     assert bars.add([bar(5, close=1.5)]) == []
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.integers(5, 20), max_size=60), st.randoms())
 def test_whatever_the_stream_does_all_bars_come_once(pushed, rng):
     bars, found = BarSequence(STEP, 5 * STEP), []

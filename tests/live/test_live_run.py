@@ -10,7 +10,7 @@ import pytest
 from cryptosim_bt.errors import InputError
 from cryptosim_bt.live.journal import Journal
 from cryptosim_bt.live.safety import ask_to_end
-from cryptosim_bt.testing import FakeVenue
+from cryptosim_bt.testing import FakeVenue, Keys
 from tests.live.rig import SYMBOL, Bot, differences, walk
 
 SCALE = 30.0
@@ -33,7 +33,10 @@ OF_REQUESTS = {"lost_request", "lost_answer", "reset", "late_request", "late_ans
 def venue():
     bars = walk(10_000)
     start = int(bars.index[300].timestamp() * 1000)
-    with FakeVenue({SYMBOL: bars}, {"BTC": 1.0}, start_ms=start, rate_limits=False) as opened:
+    keys = Keys("key-of-the-account", "secret-of-the-account", "passphrase-of-the-account")
+    with FakeVenue(
+        {SYMBOL: bars}, {"BTC": 1.0}, start_ms=start, keys=keys, rate_limits=False
+    ) as opened:
         yield opened
 
 

@@ -16,6 +16,7 @@ from cryptosim_bt.live.credentials import Credentials
 from cryptosim_bt.live.okx import Okx
 from cryptosim_bt.live.venue_account import AccountOptions, VenueAccount
 from cryptosim_bt.live.venue_orders import OrderQuestions, Outcome
+from cryptosim_bt.live.venue_reads import AccountQuestions
 from cryptosim_bt.testing import FakeVenue
 
 SYMBOL = "BTC/USD:BTC"
@@ -80,16 +81,16 @@ def test_order_fill_leg_money(venue, ask):
     ask(lambda account, _: account.prepare(5.0))
     placed = ask(lambda _, orders: orders.place(entry("c1")))
     assert placed.outcome is Outcome.WORKING
-    (there,) = ask(lambda account, _: account.open_orders())
+    (there,) = ask(lambda account, _: AccountQuestions(account).open_orders())
     assert (there.client_id, there.contracts, there.price) == ("c1", 9.0, 89_500.0)
     assert (there.side, there.opens, there.venue_id) == ("long", True, placed.order.venue_id)
     venue.advance_to(START + 6 * 60_000)
-    (fill,) = ask(lambda account, _: account.fills(START))
+    (fill,) = ask(lambda account, _: AccountQuestions(account).fills(START))
     assert (fill.client_id, fill.contracts, fill.price) == ("c1", 9.0, 89_500.0)
     assert fill.fee == pytest.approx(9 * 100 / 89_500 * 0.0002, abs=1e-12)
-    (leg,) = ask(lambda account, _: account.positions())
+    (leg,) = ask(lambda account, _: AccountQuestions(account).positions())
     assert (leg.side, leg.contracts, leg.average, leg.leverage) == ("long", 9.0, 89_500.0, 5.0)
-    balance = ask(lambda account, _: account.balance("BTC"))
+    balance = ask(lambda account, _: AccountQuestions(account).balance("BTC"))
     assert balance.cash == pytest.approx(1.0 - fill.fee, abs=1e-12)
     assert ask(lambda _, orders: orders.find("c1")).state == "filled"
     assert ask(lambda _, orders: orders.find("c2")) is None
@@ -179,7 +180,7 @@ def test_nothing_is_believed_only_from_an_answer(venue, ask, kind):
     ask(lambda _, orders: orders.place(entry("c1")))
     details = {"seconds": 0.8} if kind == "lost_answer" else {}
     venue.faults.add(kind, when="orders-pending", times=2, **details)
-    assert len(ask(lambda account, _: account.open_orders())) == 1
+    assert len(ask(lambda account, _: AccountQuestions(account).open_orders())) == 1
 
 
 def test_all_pages_are_read(venue, ask):
@@ -188,9 +189,9 @@ def test_all_pages_are_read(venue, ask):
             await orders.place(entry(f"c{number}", 1.0, 89_500.0))
 
     ask(place_many)
-    assert len(ask(lambda account, _: account.open_orders())) == 105
+    assert len(ask(lambda account, _: AccountQuestions(account).open_orders())) == 105
     venue.advance_to(START + 6 * 60_000)
-    fills = ask(lambda account, _: account.fills(START))
+    fills = ask(lambda account, _: AccountQuestions(account).fills(START))
     assert {fill.client_id for fill in fills} == {f"c{number}" for number in range(105)}
 
 
@@ -200,6 +201,6 @@ def test_no_error_holds_a_key(venue, ask):
         message=f"{venue.keys.api_key} {venue.keys.secret} {venue.keys.passphrase}",
     )  # fmt: skip
     with pytest.raises(VenueRefused) as caught:
-        ask(lambda account, _: account.balance("BTC"))
+        ask(lambda account, _: AccountQuestions(account).balance("BTC"))
     for value in (venue.keys.api_key, venue.keys.secret, venue.keys.passphrase):
         assert value not in str(caught.value)
