@@ -179,7 +179,7 @@ def trade(settings: Settings, *, yes_real_money: bool) -> None:
     ConfigError
         If real money is asked for by the configuration alone.
     """
-    from cryptosim_bt.live.run import LiveRun
+    from cryptosim_bt.live.notify import notifications_of
 
     exchange = settings.keys.exchange
     if settings.keys.mode == "live" and exchange.trade_mode == "real" and not yes_real_money:
@@ -187,16 +187,21 @@ def trade(settings: Settings, *, yes_real_money: bool) -> None:
             f"{settings.place('exchange', 'trade_mode')}: was 'real'; give --yes-real-money as "
             "well, or use demo"
         )
+    told = notifications_of(settings, plugins_for(settings), _journal(settings), os.environ)
     log = log_to_file(_log_path(settings))
     try:
-        if settings.keys.mode == "paper":
-            from cryptosim_bt.live.paper import PaperRun
-
-            PaperRun(settings, strategy_parts).trade()
-        else:
-            LiveRun(settings, strategy_parts).trade()
+        with told:
+            _run(settings)
     finally:
         close_file(log)
+
+
+def _run(settings: Settings) -> None:
+    from cryptosim_bt.live.paper import PaperRun
+    from cryptosim_bt.live.run import LiveRun
+
+    kind = PaperRun if settings.keys.mode == "paper" else LiveRun
+    kind(settings, strategy_parts).trade()
 
 
 def _log_path(settings: Settings) -> Path:

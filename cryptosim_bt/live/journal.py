@@ -50,6 +50,10 @@ MIGRATIONS: tuple[str, ...] = (
 )
 
 
+# Tables whose rows are only ever added.
+_TOLD = {name: name for name in ("events", "fills", "alarms")}
+
+
 class Journal:
     """A journal, open for writing (with the lock that only one process can hold) or reading.
 
@@ -259,6 +263,21 @@ class Journal:
             "INSERT OR IGNORE INTO bills VALUES (?, ?, ?)", (bill_id, time_ms, _text(record))
         )
         return done.rowcount > 0
+
+    # ------------------------------------------------------------------ what is new
+    def last_row(self, table: str) -> int:
+        """Return the number of the last row of ``events``, ``fills`` or ``alarms``, 0 for none."""
+        (found,) = self._base.execute(f"SELECT MAX(rowid) FROM {_TOLD[table]}").fetchone()
+        return int(found or 0)
+
+    def added(self, table: str, after: int) -> list[dict[str, Any]]:
+        """Return the rows behind a number in their order, each with its own number as ``row``."""
+        found = self._base.execute(
+            f"SELECT rowid AS row, * FROM {_TOLD[table]} WHERE rowid > ? ORDER BY rowid", (after,)
+        )
+        names = [column[0] for column in found.description]
+        rows = [dict(zip(names, row, strict=True)) for row in found]
+        return [{**row, "record": json.loads(row.get("record", "null"))} for row in rows]
 
     # ------------------------------------------------------------------ bars and alarms
     def put_bar(self, time_ms: int, record: Mapping[str, Any]) -> None:

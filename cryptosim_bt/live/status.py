@@ -76,9 +76,12 @@ def believed(journal: Journal, *, fill_ids: bool = False) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def restored_book(journal: Journal) -> tuple[PositionBook, LegAverages, dict[str, float]]:
+def restored_book(
+    journal: Journal, *, events: bool = True
+) -> tuple[PositionBook, LegAverages, dict[str, float]]:
     """Make the book again from the journal's events; return it, the legs, and sums of money.
 
+    Without ``events`` it is the book before the first of them.
     The sums are what the venue booked: ``realized_pnl`` against the legs' averages and before fees
     and funding, ``fees`` as costs, ``funding`` + = received; ``balance`` follows from them.
     """
@@ -88,7 +91,7 @@ def restored_book(journal: Journal) -> tuple[PositionBook, LegAverages, dict[str
     book = PositionBook(money, instrument, BookRules(**journal.get("rules")), start)
     legs = LegAverages(money)
     pnl = fees = funding = 0.0
-    for record in journal.events():
+    for record in journal.events() if events else ():
         event = from_record(record)
         book.apply(event)
         legs.replay(event)

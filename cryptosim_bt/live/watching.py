@@ -6,6 +6,7 @@ import json
 import os
 import statistics
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,7 @@ class Watcher:
 
     def look(self) -> dict[str, Any]:
         """Return what is known as JSON values; ``waiting`` says why, where there is nothing."""
-        files = (self._journal, self._journal.with_name(f"{self._journal.name}-wal"))
-        now = [_stamp(path) for path in files]
+        now = stamps(self._journal)
         if now != self._seen or "waiting" in self._view:
             try:
                 self._view = watched(self._journal)
@@ -105,14 +105,14 @@ def _view(journal: Journal) -> dict[str, Any]:
         "currency": instrument.currency,
         "price": price,
         "initial_balance": journal.get("initial_balance"),
-        "last_fills": [_fill(record) for record in journal.fills()[-_FILLS:]][::-1],
+        "last_fills": [shown_fill(record) for record in journal.fills()[-_FILLS:]][::-1],
         "bars": [[bar["time_ms"], bar["close"], bar.get("equity")] for bar in bars],
         "bar_s": (bars[-1]["time_ms"] - bars[-2]["time_ms"]) / 1000.0 if len(bars) > 1 else 0.0,
         "health": _health(journal, bars),
     }
 
 
-def _fill(record: dict[str, Any]) -> dict[str, Any]:
+def shown_fill(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return a fill of the venue, or of the simulated exchange, as it is shown."""
     simulated = record.get("role")
     return {
@@ -158,6 +158,11 @@ def tail(path: Path) -> list[str]:
     except OSError:
         return []
     return lines[1 if start else 0 :][-_TAIL_LINES:]
+
+
+def stamps(journal: Path) -> list[tuple[int, int] | None]:
+    """Return what changes whenever a journal is written: times and sizes of its files."""
+    return [_stamp(journal), _stamp(journal.with_name(f"{journal.name}-wal"))]
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
