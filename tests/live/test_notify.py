@@ -26,7 +26,9 @@ from cryptosim_bt.live.notify import Notifications, Outbox, notifications_of
 from cryptosim_bt.live.watching import words
 from cryptosim_bt.plugins.notifier import Notice, Notifier
 from cryptosim_bt.plugins.registry import Kind, plugins_for
+from cryptosim_bt.testing import FakeVenue
 from tests.live.journals import MINUTE, NOON, begun, close_bar, enter
+from tests.live.rig import SYMBOL, Bot, differences, walk
 
 SEOUL = ZoneInfo("Asia/Seoul")
 HOUR = 60 * MINUTE
@@ -258,3 +260,18 @@ def test_wrong_block_is_refused_before_any_order(
     settings = settings_of(tmp_path, block)
     with pytest.raises(error, match=said):
         notifications_of(settings, plugins_for(settings), tmp_path / "journal.db", {})
+
+
+def test_run_trades_on_while_its_notifier_hangs(tmp_path: Path, hanging: str) -> None:
+    bars = walk(10_000)
+    start = int(bars.index[300].timestamp() * 1000)
+    with FakeVenue({SYMBOL: bars}, {"BTC": 1.0}, start_ms=start, rate_limits=False) as venue:
+        told: Any = {"webhook": {"url": hanging}, "log": {}}
+        bot = Bot(tmp_path, venue, **{"exchange.time_scale": 30.0, "live.notify": told})
+        venue.set_time_scale(30.0)
+        bot.start()
+        bot.wait_until(lambda: len(venue.exchange.matching.fills) >= 4, 90)
+        bot.wait_until(lambda: " fill: " in bot.log(), 30)
+        venue.set_time_scale(0)
+        assert bot.end() == 0
+    assert differences(bot) == []
