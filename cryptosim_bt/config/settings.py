@@ -32,7 +32,7 @@ from cryptosim_bt.config.agreement import (
     path_fault,
 )
 from cryptosim_bt.config.document import Document, Overrides, read_document
-from cryptosim_bt.config.keys import VENUE_TIERS, Keys
+from cryptosim_bt.config.keys import VENUE_TIERS, Keys, LiveSection
 from cryptosim_bt.config.sentences import sentences
 from cryptosim_bt.data.timeframe import milliseconds, utc_time
 from cryptosim_bt.errors import ConfigError
@@ -93,6 +93,11 @@ class Settings:
         the fees are written out.
         """
         keys = self.keys.model_dump()
+        # What is only for trading, where nobody has set it, is not part of what a backtest did.
+        if self.keys.live == LiveSection():
+            del keys["live"]
+        if self.keys.exchange.time_scale == 1.0:
+            del keys["exchange"]["time_scale"]
         keys["exchange"]["trade_type"] = trade_type_of(self.keys.trading.symbol)
         warmup = {"warmup": self.keys.strategy.warmup} if self.keys.strategy.warmup else {}
         keys["strategy"] = {"name": self.keys.strategy.name, **warmup, **self.keys.strategy.blocks}

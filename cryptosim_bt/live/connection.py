@@ -200,9 +200,7 @@ class Connection:
 
     def amend(self, order: VenueOrder, contracts: float, price: float, change: int) -> None:
         """Have an order amended."""
-        self._answer(
-            order.client_id, change, lambda: self._orders.amend(order, contracts, price)
-        )
+        self._answer(order.client_id, change, lambda: self._orders.amend(order, contracts, price))
 
     def cancel(self, order: VenueOrder, change: int) -> None:
         """Have an order cancelled."""
@@ -257,12 +255,11 @@ class Connection:
         )  # fmt: skip
         if question.what != "all":
             return snapshot
-        since = question.since_ms
         return replace(
             snapshot,
             legs=tuple(await reads.positions()),
             balance=await reads.balance(self._currency),
-            bills=tuple(await reads.funding(self._currency, self.market.native, since)),
+            bills=tuple(await reads.funding(self._currency, self.market.native, question.since_ms)),
             clock_off_ms=await self.account.sync_clock(),
         )
 
@@ -295,8 +292,6 @@ class Connection:
         while True:
             try:
                 await watch()
-            except asyncio.CancelledError:
-                raise
             except Exception as error:  # whatever it was, the stream is begun anew
                 logger.info("a stream broke: %s", self.account.said(error))
                 await self.account.drop_streams()

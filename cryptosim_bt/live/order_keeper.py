@@ -54,14 +54,10 @@ class OrderKeeper(OrderShelf):
     ----------
     journal, book, wants
         Of the strategy.
-    asks
-        What is asked of the venue.
-    run
-        The journal's part of client ids.
-    tell
-        Takes an event to the book.
-    alarm
-        Called with a key and a sentence.
+    asks, run
+        What is asked of the venue, and the journal's part of client ids.
+    tell, alarm
+        Take an event to the book, and an alarm's key and sentence.
     """
 
     def __init__(
@@ -189,7 +185,7 @@ class OrderKeeper(OrderShelf):
             amendment.price, there.amended_total
         ):  # fmt: skip
             amendment = None  # it works on as it was
-        if amendment is not None:
+        elif amendment is not None:
             there.number, there.role = amendment.number, amendment.role
         if is_new or amendment is not None:
             self.refusals = 0
@@ -202,9 +198,7 @@ class OrderKeeper(OrderShelf):
         if is_new or there.number != old:
             self._tell(OrderAccepted(there.number, now_ms, there.venue_id))
 
-    def _was_not_placed(
-        self, there: Working, outcome: Outcome, reason: str, now_ms: int
-    ) -> None:
+    def _was_not_placed(self, there: Working, outcome: Outcome, reason: str, now_ms: int) -> None:
         del self.working[there.client_id]
         self._keep(there, is_over=True)
         times = self._pause(there.place, now_ms)
@@ -300,8 +294,7 @@ def _place_of(action: Action) -> Place:
 
 
 def _as_order(there: Working) -> VenueOrder:
-    place = there.place
     return VenueOrder(
-        there.venue_id, there.client_id, place.side, place.opens, there.total, there.price,
-        there.filled, "open", 0,
+        there.venue_id, there.client_id, there.place.side, there.place.opens, there.total,
+        there.price, there.filled, "open", 0,
     )  # fmt: skip

@@ -291,9 +291,7 @@ def leg_differences(
     ]
 
 
-def unprotected(
-    wanted: Mapping[Place, Wanted], working: Iterable[Working]
-) -> Iterator[Wanted]:
+def unprotected(wanted: Mapping[Place, Wanted], working: Iterable[Working]) -> Iterator[Wanted]:
     """Yield the exits that are wanted and do not work, not even for part of their group."""
     there = {each.place for each in working if each.stage is Stage.WORKING}
     for place, want in wanted.items():

@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import signal
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ from cryptosim_bt.strategy.signal_strategy import SignalStrategy, StrategyContex
 
 # How long a graceful end may take, in seconds of the machine.
 _ENDING_S = 30.0
+_HISTORY_TRIES, _HISTORY_PAUSE_S = 10, 0.5
 
 logger = logging.getLogger(__name__)
 
@@ -175,15 +177,18 @@ class LiveRun:
         if first_ms is None:
             first_ms = end_ms - max(1, parts.formulas.warmup) * step
             journal.put(first_bar_ms=first_ms)
-        history = connection.call(
-            lambda: connection.reads.candles(timeframe, first_ms, end_ms)
-        )
-        if len(history) < max(1, parts.formulas.warmup):
-            raise DataError(
-                f"{self._settings.keys.trading.symbol}: the venue gave {len(history)} bars of "
-                f"{timeframe}; the strategy needs {parts.formulas.warmup} before its first signal"
+        needed = max(1, parts.formulas.warmup)
+        for _ in range(_HISTORY_TRIES):
+            history = connection.call(
+                lambda: connection.reads.candles(timeframe, first_ms, end_ms)
             )
-        return history
+            if len(history) >= needed:
+                return history
+            time.sleep(_HISTORY_PAUSE_S)  # the last one may not be closed by the venue's clock
+        raise DataError(
+            f"{self._settings.keys.trading.symbol}: the venue gave {len(history)} bars of "
+            f"{timeframe}; the strategy needs {needed} before its first signal"
+        )
 
     def _cerebro(
         self, settings: Settings, parts: StrategyParts, history: list[Candle]

@@ -94,7 +94,7 @@ def journal_of(prepared: Prepared) -> Journal:
     cerebro = LeanCerebro(stdstats=False)
     cerebro.adddata(ArrayData(dataname=prepared.bars, bar=prepared.settings.keys.data.timeframe))
     cerebro.broker = backtest._broker(prepared, "rules")
-    sizer, options = backtest._sizer(prepared.simulation)
+    sizer, options = backtest.sizer_of(prepared.simulation)
     cerebro.addsizer(sizer, instrument=prepared.settings.instrument, **options)
     context = replace(
         backtest._context(prepared),
