@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from cryptosim_bt.accounting.book_events import OrderRejected, from_record
-from cryptosim_bt.accounting.contracts import SIDES
-from cryptosim_bt.accounting.position_book import PositionBook
 from cryptosim_bt.data.timeframe import iso_utc
 from cryptosim_bt.live.journal import Journal
+from cryptosim_bt.live.set_lives import SetLives, set_lives
 from cryptosim_bt.live.status import restored_book
 from cryptosim_bt.live.watching import shown_fill
 from cryptosim_bt.plugins.notifier import Notice, NoticeKind
@@ -37,8 +36,7 @@ class News:
         self._path, self._words, self._zone = path, words, zone
         self._rows = dict.fromkeys(("events", "fills", "alarms"), 0)
         self._going_on: dict[str, str] = {}  # alarms
-        self._book: PositionBook | None = None
-        self._sets: dict[str, float] = {}  # set -> its PnL so far
+        self._lives: SetLives | None = None
         self._day = ""
         if path.is_file():
             self._begin()
@@ -50,8 +48,7 @@ class News:
                 self._rows[table] = journal.last_row(table)
             self._going_on = {alarm["key"]: alarm["text"] for alarm in journal.alarms()}
             if _has_begun(journal):
-                self._book = restored_book(journal)[0]
-                self._sets = dict.fromkeys(_sets_of(self._book), 0.0)
+                self._lives = set_lives(journal)[0]
             self._day = self._day_of(journal.get("time_ms"))
         finally:
             journal.close()
@@ -94,23 +91,15 @@ class News:
 
     def _events(self, journal: Journal) -> Iterator[Notice]:
         """Go on with the book: births and ends of sets, and what the venue refused."""
-        if self._book is None:
-            self._book = restored_book(journal, events=False)[0]
+        if self._lives is None:
+            self._lives = SetLives(restored_book(journal, events=False)[0])
         for row in self._added(journal, "events"):
             event = from_record(row["record"])
             if isinstance(event, OrderRejected):
                 yield self._notice("refusal", "refusal", row["time_ms"], {"reason": event.reason})
-            answer = self._book.apply(event)
-            for fill in answer.fills:
-                if fill.group in self._sets:
-                    self._sets[fill.group] += fill.group_pnl
-            now = _sets_of(self._book)
-            for name in now.keys() - self._sets.keys():
-                self._sets[name] = 0.0
-                yield self._notice("set", "set_born", row["time_ms"], {"name": name, **now[name]})
-            for name in self._sets.keys() - now.keys():
-                data = {"name": name, "pnl": self._sets.pop(name)}
-                yield self._notice("set", "set_ended", row["time_ms"], data)
+            for life in self._lives.take(event, row["time_ms"]):
+                key = "set_born" if life["ended"] is None else "set_ended"
+                yield self._notice("set", key, row["time_ms"], life)
 
     def _alarms(self, journal: Journal) -> Iterator[Notice]:
         for row in self._added(journal, "alarms"):
@@ -150,10 +139,3 @@ class News:
 def _has_begun(journal: Journal) -> bool:
     names = ("instrument", "initial_balance", "rules", "time_ms")
     return all(journal.get(name) is not None for name in names)
-
-
-def _sets_of(book: PositionBook) -> dict[str, dict[str, Any]]:
-    return {
-        group.name: {"side": side, "contracts": group.contracts, "average": group.average}
-        for side in SIDES for group in book.groups(side) if group.name != f"P-{side}"
-    }  # fmt: skip

@@ -15,11 +15,12 @@ from cryptosim_bt.data.timeframe import iso_utc
 from cryptosim_bt.errors import InputError
 from cryptosim_bt.live.booking import ContractMath
 from cryptosim_bt.live.journal import Journal
+from cryptosim_bt.live.set_lives import set_lives
 from cryptosim_bt.live.status import believed
 
 ASSETS = Path(__file__).parent / "assets"
 # So much of the past is shown.
-_BARS, _FILLS, _ANSWERS = 500, 100, 50
+_BARS, _FILLS, _SETS, _ANSWERS = 500, 100, 50, 50
 # A live run writes at every reconciliation, one on paper at every bar.
 _SILENT_S = 300.0
 _TAIL_BYTES, _TAIL_LINES = 16_384, 60
@@ -106,6 +107,7 @@ def _view(journal: Journal) -> dict[str, Any]:
         "price": price,
         "initial_balance": journal.get("initial_balance"),
         "last_fills": [shown_fill(record) for record in journal.fills()[-_FILLS:]][::-1],
+        "sets": set_lives(journal)[1][: -_SETS - 1 : -1],
         "bars": [[bar["time_ms"], bar["close"], bar.get("equity")] for bar in bars],
         "bar_s": (bars[-1]["time_ms"] - bars[-2]["time_ms"]) / 1000.0 if len(bars) > 1 else 0.0,
         "health": _health(journal, bars),

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cryptosim_bt.accounting.book_events import EntryWanted, OrderAccepted, to_record
+from cryptosim_bt.accounting.book_events import (
+    EntryWanted,
+    LegClosed,
+    OrderAccepted,
+    to_record,
+)
 from cryptosim_bt.accounting.exit_orders import BookRules
 from cryptosim_bt.accounting.instrument import known_instrument
 from cryptosim_bt.accounting.orders import Execution, Liquidity, PlaceOrder, Role
@@ -57,6 +62,15 @@ def protect(journal: Journal, tradeid: int, contracts: float, price: float) -> N
         stage=Stage.WORKING, asked="",
     )  # fmt: skip
     journal.put_order("cst", there.record(), is_over=False)
+
+
+def close(journal: Journal, time_ms: int, contracts: float, price: float) -> None:
+    """Have contracts of the long leg closed by somebody else."""
+    with journal.together():
+        journal.add_event(
+            time_ms,
+            to_record(LegClosed(time_ms, "long", contracts, price, 0.0, 0.0, Role.EXIT, "by hand")),
+        )
 
 
 def close_bar(journal: Journal, time_ms: int, close: float, equity: float) -> None:

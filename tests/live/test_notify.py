@@ -23,11 +23,11 @@ from cryptosim_bt.live.notices import News
 from cryptosim_bt.live.notifiers.telegram import TelegramNotifier
 from cryptosim_bt.live.notifiers.webhook import WebhookNotifier
 from cryptosim_bt.live.notify import Notifications, Outbox, notifications_of
-from cryptosim_bt.live.watching import words
+from cryptosim_bt.live.watching import Watcher, words
 from cryptosim_bt.plugins.notifier import Notice, Notifier
 from cryptosim_bt.plugins.registry import Kind, plugins_for
 from cryptosim_bt.testing import FakeVenue
-from tests.live.journals import MINUTE, NOON, begun, close_bar, enter
+from tests.live.journals import MINUTE, NOON, begun, close, close_bar, enter
 from tests.live.rig import SYMBOL, Bot, differences, walk
 
 SEOUL = ZoneInfo("Asia/Seoul")
@@ -67,6 +67,13 @@ def test_fills_and_births_of_sets_are_told_once(path: Path) -> None:
         enter(journal, 3, NOON + 2 * MINUTE)
         texts = [text for kind, text in told(news) if kind == "set"]
         assert texts == ["set S1 is full: 30 contracts long, average 100000"]
+        close(journal, NOON + 3 * MINUTE, 30.0, 102_000.0)
+        # Inverse: 30 x 100 USD x (1/100,000 - 1/102,000).
+        assert ("set", "set S1 has ended, PnL +0.00058824") in told(news)
+    (life,) = Watcher(path, path).look()["sets"]
+    assert (life["name"], life["born"], life["ended"]) == (
+        "S1", "2025-01-01T12:02:00Z", "2025-01-01T12:03:00Z"
+    )  # fmt: skip
 
 
 def test_refusals_and_alarms_are_told_with_their_end(path: Path) -> None:

@@ -53,6 +53,9 @@ function showTables(view) {
     each.take_profit ? number(each.take_profit.price, 2) : [say("none"), "loss"], percent(each.distance)]));
   table("orders", ["role", "side", "at", "contracts", "filled"], view.open_orders.map((each) => [
     say(each.role), side(each.side), number(each.price, 2), number(each.contracts), number(each.filled)]));
+  table("sets", ["group", "side", "contracts", "average", "born", "ended", "pnl"], view.sets.map((each) => [
+    each.name, side(each.side), number(each.contracts), number(each.average, 2), timeOf(each.born, view.time),
+    each.ended ? timeOf(each.ended, view.time) : "–", [money(each.pnl), sign(each.pnl)]]));
   table("fills", ["time", "action", "side", "contracts", "at", "pnl", "fee"], view.last_fills.map((each) => [
     timeOf(each.time, view.time), say(each.opens ? "opens" : "closes") + (each.ours ? "" : ` · ${say("foreign")}`), side(each.side),
     number(each.contracts), number(each.price, 2), each.opens ? "–" : [money(each.pnl), sign(each.pnl)], money(each.fee)]));
