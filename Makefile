@@ -21,7 +21,7 @@ PY := $(VENV)/bin/python
 # Stamps: a second call installs nothing, and asks the network nothing.
 RUN_STAMP := $(VENV)/.installed-run
 TEST_STAMP := $(VENV)/.installed-test
-PROJECT := setup.cfg pyproject.toml cryptosim_bt/__init__.py
+PROJECT := setup.cfg pyproject.toml cryptosim_bt/_version.py
 # Build with the setuptools in .venv: pip would otherwise fetch one for every install.
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 

@@ -10,7 +10,7 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 
-from cryptosim_bt import __version__
+from cryptosim_bt._version import __version__
 from cryptosim_bt.backtest.prepare import Prepared
 from cryptosim_bt.backtest.provenance import provenance
 from cryptosim_bt.data.timeframe import iso_utc

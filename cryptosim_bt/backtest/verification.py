@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cryptosim_bt import __version__
+from cryptosim_bt._version import __version__
 from cryptosim_bt.backtest.stored_run import Progress, StoredRun, flat, run_again
 from cryptosim_bt.data.tabular import file_sha256
 from cryptosim_bt.errors import InputError, OutputError

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from cryptosim_bt import __version__
+from cryptosim_bt._version import __version__
 from cryptosim_bt.backtest.needs import load_settings
 from cryptosim_bt.cli import data
 from cryptosim_bt.cli.console import plugin_table, progress_bar, summary_table, writing

@@ -148,7 +148,7 @@ def _without_odd_lines(body: str, header: str | None, notes: list[str]) -> str:
     if not repeated and "\n#" not in body:
         return body
     rest = _LINE_END.split(body)
-    again = 0 if header is None else sum(line.strip() == header.strip() for line in rest[1:])
+    again = 0 if header is None else [line.strip() for line in rest[1:]].count(header.strip())
     kept = [line for line in rest[1:] if not line.startswith("#")]
     if header is not None:
         kept = [line for line in kept if line.strip() != header.strip()]

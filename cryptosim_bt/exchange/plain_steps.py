@@ -8,6 +8,7 @@ events are judged by what is held once the open has decided (docs/order-types.md
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 from cryptosim_bt.accounting.orders import OrderEnd
@@ -215,6 +216,8 @@ class PlainSteps(BarSteps):
         """Return how far below or above the open an order is met; negative beyond it."""
         price = order.trigger
         if not order.waits_for_trigger:
+            if order.limit != order.limit:
+                return -math.inf  # whatever the price
             price = self._state.matcher.edge(order.limit, is_buy=order.is_buy)
         away = price - self._state.bar.open
         return -away if _is_below(order) else away

@@ -128,7 +128,7 @@ def diary_of(made: type[SimulatedExchange], seed: int, rules: FillRules, tick: f
     return [*diary.lines, left, exchange.ambiguous, exchange.liquidations]
 
 
-@pytest.mark.parametrize("event_order", ["rules", "best", "worst"])
+@pytest.mark.parametrize("event_order", ["rules", "best", "worst", "path"])
 @pytest.mark.parametrize(
     ("rules", "tick"),
     [
