@@ -109,7 +109,7 @@ def _proof(
     )  # fmt: skip
     if len(proof.steps) >= row_limit:
         return None
-    add_figures(proof, result, look.facts, look.words, places, layout.rows(), whole=whole)
+    add_figures(proof, layout.rows(), whole=whole)
     add_tables(proof)
     return proof
 
