@@ -36,7 +36,7 @@ def _add_trades(proof: Proof) -> None:
     names = [f"{proof.words('proof.trade')} {number}" for number in trades["id"].tolist()]
 
     def total(column: str) -> OfRow:
-        return lambda row: f"SUM({sheet}{steps.area(column, spans[row])})"
+        return lambda row: f"SUM({sheet}{steps.area(column, *spans[row])})"
 
     def last(column: str) -> OfRow:
         return lambda row: sheet + steps.cell(column, spans[row][1])
@@ -71,7 +71,7 @@ def _add_sets(proof: Proof) -> None:
         return proof.math.average(made("group_held", row), made("group_entry_value", row))
 
     def total(column: str) -> OfRow:
-        return lambda row: f"SUM({sheet}{steps.area(column, steps.rows_of_set[names[row]])})"
+        return lambda row: f"SUM({sheet}{steps.area(column, *steps.rows_of_set[names[row]])})"
 
     def gained(row: int) -> str:
         closed = events[row].closed
