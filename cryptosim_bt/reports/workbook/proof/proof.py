@@ -8,7 +8,7 @@ one proves, so that one wrong number is one wrong row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,7 @@ import pandas as pd
 from cryptosim_bt.accounting.contracts import SIDES, FirstCryptoSimContract
 from cryptosim_bt.reports.run_facts import RunFacts
 from cryptosim_bt.reports.words import Words
-from cryptosim_bt.reports.workbook.proof.checks import (
-    FIRST_ROW,
-    Block,
-    Checks,
-    Line,
-    Verdicts,
-    cells,
-)
+from cryptosim_bt.reports.workbook.proof.checks import FIRST_ROW, Block, Checks, Line, cells
 from cryptosim_bt.reports.workbook.proof.formulas import Arithmetic
 from cryptosim_bt.reports.workbook.proof.ledger import Ledger
 from cryptosim_bt.reports.workbook.proof.places import Places
@@ -113,19 +106,21 @@ class Proof:
         return int(self._events_until[bar]) - 1
 
     # ------------------------------------------------------------------ checks
-    def add_column(
-        self, table: str, column: str, kind: str, rows: list[int],
-        what: Callable[[int], str], computed: Callable[[int], str],
+    def add_columns(
+        self, table: str, names: list[str] | dict[int, str],
+        formulas: Mapping[str, tuple[str, Callable[[int], str]]],
     ) -> None:  # fmt: skip
-        """Add checks of a column: rows of the table, a name and a formula for each."""
+        """Add checks of columns: names of rows of the table; kind and formula of each column."""
+        rows = list(names) if isinstance(names, dict) else list(range(len(names)))
         times = self.times(table, rows)
+        for column, (kind, computed) in formulas.items():
 
-        def line(place: int, _: int) -> Line:
-            row = rows[place]
-            engine = self.places.cell(table, column, row)
-            return Line(what(row), times[place], computed(row), engine)
+            def line(place: int, _: int, column: str = column, computed: Any = computed) -> Line:
+                row = rows[place]
+                engine = self.places.cell(table, column, row)
+                return Line(names[row], times[place], computed(row), engine)
 
-        self.add_block(table, column, kind, len(rows), line)
+            self.add_block(table, column, kind, len(rows), line)
 
     def add_block(
         self, table: str, column: str, kind: str, count: int, line: Callable[[int, int], Line]
@@ -142,7 +137,7 @@ class Proof:
     def rows(self) -> Iterator[tuple[tuple[Any, ...], str]]:
         """Yield the cells of each check and the kind of its figures."""
         words = self.words
-        verdicts = Verdicts(words("proof.right"), words("proof.wrong"), words("proof.given"))
+        verdicts = words("proof.right"), words("proof.wrong"), words("proof.given")
         row = FIRST_ROW
         for block in self.checks.blocks:
             sheet = words(f"workbook.sheet.{block.table}")
