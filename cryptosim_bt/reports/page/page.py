@@ -93,7 +93,7 @@ def page_of(result: Result) -> str:
         for name, table in tables.items()
     )
     words = texts_of("page")
-    return _filled_in({
+    return filled_in("page.html", {
         "language": html.escape(facts["language"]),
         "title": html.escape(f"{facts['symbol']} {facts['strategy']} – CryptoSim"),
         "styles": "\n".join(_asset(name) for name in _STYLES),
@@ -193,6 +193,6 @@ def _script_safe(text: str) -> str:
     return text.replace("<", "\\u003c")
 
 
-def _filled_in(parts: Mapping[str, str]) -> str:
-    """Return the page with its parts; each place once, so that no part is searched for places."""
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _asset("page.html"))
+def filled_in(name: str, parts: Mapping[str, str]) -> str:
+    """Return a template with its parts; each place once, so that no part is searched for places."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _asset(name))
