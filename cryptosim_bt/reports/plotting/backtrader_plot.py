@@ -31,6 +31,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 from cryptosim_bt.accounting.orders import Role
 from cryptosim_bt.backtest.lean_loop import ArrayData, LeanCerebro
 from cryptosim_bt.reports.plotting.fonts import lettering
+from cryptosim_bt.reports.plotting.run_chart import Scene
 from cryptosim_bt.reports.plotting.time_ticks import round_times, tick_labels
 from cryptosim_bt.reports.run_facts import RunFacts
 from cryptosim_bt.reports.words import Words
@@ -78,7 +79,7 @@ def draw_backtrader_plot(
     Parameters
     ----------
     korean
-        Font with Korean letters. Without one the labels are English in any language.
+        Font with Korean letters, for labels in Korean.
     most_bars
         A longer run is drawn with several bars joined into one, and its title says how many.
     style
@@ -97,12 +98,10 @@ def backtrader_figure(
 
     Parameters as in `draw_backtrader_plot`.
     """
-    facts = RunFacts.of(result)
-    font = korean if facts.language == "ko" else None
-    words = facts.words(None if font else "en")
+    scene = Scene.of(result, korean)
+    facts, words, title = scene.facts, scene.words, scene.title
     factor = -(-len(result.bars) // most_bars)
-    replay = _Replay.of(result, facts, factor)
-    title = f"{facts.instrument.symbol}  ·  {facts.timeframe}  ·  {facts.period(result)}"
+    replay = _Replay.of(scene, factor)
     if factor > 1:
         title += f"  ·  {words('picture.resampled', factor=factor)}"
     if facts.synthetic:
@@ -111,7 +110,7 @@ def backtrader_figure(
     cerebro = _cerebro(replay, facts, words)
     cerebro.run()
     handlers = dict(Legend.get_default_handler_map())
-    with lettering(font):
+    with lettering(scene.font):
         plotter = HeadlessPlot(replay.local, title, style=style, volume=False)
         try:
             ((figures,),) = [cerebro.plot(plotter=plotter, iplot=False)]
@@ -133,8 +132,9 @@ class _Replay:
     panels: Mapping[str, str]
 
     @classmethod
-    def of(cls, result: Result, facts: RunFacts, factor: int) -> _Replay:
+    def of(cls, scene: Scene, factor: int) -> _Replay:
         """Join every ``factor`` bars into one; figures are those of the last of them."""
+        result = scene.result
         bars = result.bars.assign(volume=0.0, **_marks(result))
         if factor > 1:
             how = dict.fromkeys(bars.columns, "last") | {
@@ -144,7 +144,7 @@ class _Replay:
             bars = bars.groupby(np.arange(len(bars)) // factor).agg(how)
         return cls(
             bars=bars.set_index("time"),
-            local=facts.local(bars["time"]).to_numpy(),
+            local=scene.local[::factor],
             factor=factor,
             indicators=result.indicators,
             panels=result.panels,
