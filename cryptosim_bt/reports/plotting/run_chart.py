@@ -380,9 +380,14 @@ def _draw_account(panel: Axes, scene: Scene) -> None:
     panel.set_ylim(low - room, high + room)
     panel.set_ylabel(scene.facts.instrument.currency, fontsize=11)
     panel.yaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
-    returns = panel.secondary_yaxis("right", functions=(
-        lambda amounts: (amounts / start - 1) * 100, lambda percents: (percents / 100 + 1) * start
-    ))  # fmt: skip
+
+    def to_percent(amounts: Any) -> Any:
+        return (amounts / start - 1) * 100
+
+    def to_amount(percents: Any) -> Any:
+        return (percents / 100 + 1) * start
+
+    returns = panel.secondary_yaxis("right", functions=(to_percent, to_amount))
     returns.yaxis.set_major_formatter(lambda value, _: f"{value:+,.10g}%" if value else "0%")
     returns.tick_params(labelsize=10)
 
