@@ -31,7 +31,7 @@ from cryptosim_bt.reports.workbook.row_xml import RowFile, excel_times
 # Rows that are turned into Python values at a time.
 BLOCK = 10_000
 _HEADER_HEIGHT = 32
-Written = Callable[[int], None]
+Progress = Callable[[int, int], None]
 
 
 class Rows:
@@ -41,12 +41,13 @@ class Rows:
     ----------
     directory
         For their files.
-    written
-        Called with the number of rows after each block.
+    progress
+        Called with (rows done, rows in all) after each block.
     """
 
-    def __init__(self, directory: Path, written: Written) -> None:
-        self._directory, self._written = directory, written
+    def __init__(self, directory: Path, total: int, progress: Progress | None) -> None:
+        self._directory, self._done, self._total = directory, 0, total
+        self._progress = progress
         self._files: list[tuple[Any, Path]] = []
 
     def stream(
@@ -58,7 +59,9 @@ class Rows:
         with closing(RowFile(path, first_row, width)) as file:
             for columns, styles in blocks:
                 file.write(columns, styles)
-                self._written(len(columns[0]))
+                self._done += len(columns[0])
+                if self._progress is not None:
+                    self._progress(self._done, self._total)
 
     def parts(self) -> dict[str, Path]:
         """Return the files by the parts of the saved book that they belong to."""
