@@ -12,20 +12,20 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
 
 from cryptosim_bt.accounting.contracts import InverseContract, LinearContract
 from cryptosim_bt.accounting.instrument import Instrument, kind_of
 from cryptosim_bt.data.timeframe import milliseconds
 from cryptosim_bt.reports.words import Words
+from cryptosim_bt.results.metrics import Array
 from cryptosim_bt.results.result import Result
 
 # A coin's smallest unit (satoshi); of dollars, what shows a fee of a small order.
 _COIN_DECIMALS, _DOLLAR_DECIMALS = 8, 4
-# Where a grid is 0 (any price, any size): figures that are worth showing.
-_FIGURES, _LOTLESS_DECIMALS = 7, 4
-
-
+# Figures of a value on no grid that are worth showing.
+_FIGURES = 7
 _FACTS = {field.name for field in fields(Instrument)}
 
 
@@ -113,14 +113,12 @@ class RunFacts:
     @property
     def price_decimals(self) -> int:
         """Decimals that a price on the tick is shown with."""
-        if self.instrument.tick == 0:
-            return max(2, _FIGURES - 1 - math.floor(math.log10(self.first_price)))
-        return _decimals(self.instrument.tick)
+        return decimals_of(self.instrument.tick, self.first_price)
 
     @property
     def contract_decimals(self) -> int:
         """Decimals that a count of contracts is shown with."""
-        return _decimals(self.instrument.lot) if self.instrument.lot else _LOTLESS_DECIMALS
+        return decimals_of(self.instrument.lot, 100.0)
 
     def base_amount(self, contracts: float, price: float) -> float:
         """Return the coins that contracts stood for at a price."""
@@ -140,6 +138,17 @@ class RunFacts:
         return local
 
 
-def _decimals(step: float) -> int:
-    exponent = Decimal(str(step)).normalize().as_tuple().exponent
-    return max(0, -int(exponent))
+def decimals_of(step: float, example: float) -> int:
+    """Return the decimals of a grid of prices or sizes; seven figures where it is 0 (any value)."""
+    if step == 0.0:
+        return max(2, figures_decimals(np.array([example])))
+    return max(0, -int(Decimal(repr(float(step))).normalize().as_tuple().exponent))
+
+
+def figures_decimals(values: Array) -> int:
+    """Return the decimals that show seven figures of the largest of these values, 0 to 20."""
+    finite = np.abs(values[np.isfinite(values)])
+    largest = float(finite.max(initial=0.0))
+    if largest == 0.0:
+        return 0
+    return min(20, max(0, _FIGURES - 1 - math.floor(math.log10(largest))))

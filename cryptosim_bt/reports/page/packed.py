@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import base64
 import gzip
-import math
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -26,8 +24,6 @@ Array = npt.NDArray[np.float64]
 _LEVEL = 1
 # Differences that four bytes hold once folded, and whole numbers that a double holds.
 _LARGEST_STEP, _LARGEST_WHOLE = 2**31 - 1, 2**53
-# Figures of an indicator that are worth drawing and showing.
-_FIGURES = 7
 
 
 @dataclass
@@ -88,22 +84,6 @@ class PackedTable:
         """Return all columns, compressed, as base64."""
         packed = gzip.compress(b"".join(self._blocks), compresslevel=_LEVEL, mtime=0)
         return base64.b64encode(packed).decode("ascii")
-
-
-def decimals_of(step: float, example: float) -> int:
-    """Return the decimals of a grid of prices or sizes; seven figures where it is 0 (any value)."""
-    if step == 0.0:
-        return max(2, figures_decimals(np.array([example])))
-    return max(0, -int(Decimal(repr(float(step))).normalize().as_tuple().exponent))
-
-
-def figures_decimals(values: Array) -> int:
-    """Return the decimals that show seven figures of the largest of these values, 0 to 20."""
-    finite = np.abs(values[np.isfinite(values)])
-    largest = float(finite.max(initial=0.0))
-    if largest == 0.0:
-        return 0
-    return min(20, max(0, _FIGURES - 1 - math.floor(math.log10(largest))))
 
 
 def _filled(numbers: Array, blank: npt.NDArray[np.bool_]) -> Array:

@@ -75,7 +75,7 @@ def write_workbook(
         total = sum(shown_rows(sheet, row_limit) for sheet in sheets)
         if proof is not None:
             total += proof.checks.count + len(proof.ledger) + len(proof.steps)
-        rows = Rows(Path(folder), _counter(progress, total))
+        rows = Rows(Path(folder), total, progress)
         write_summary(look.page("summary"), layout.filled(verdicts(proof, look, places)), look)
         charts = look.page("charts")
         for sheet in sheets:
@@ -109,20 +109,6 @@ def _proof(
     )  # fmt: skip
     if len(proof.steps) >= row_limit:
         return None
-    add_figures(proof, result, look.facts, look.words, places, layout.rows(), whole=whole)
+    add_figures(proof, layout.rows(), whole=whole)
     add_tables(proof)
     return proof
-
-
-def _counter(
-    progress: Callable[[int, int], None] | None, total: int
-) -> Callable[[int], None]:
-    done = 0
-
-    def written(count: int) -> None:
-        nonlocal done
-        done += count
-        if progress is not None:
-            progress(done, total)
-
-    return written

@@ -8,13 +8,12 @@ the engine made is used.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
-from openpyxl.utils import get_column_letter
-
 from cryptosim_bt.accounting.contracts import SIDES, Side
+from cryptosim_bt.reports.words import Words
 from cryptosim_bt.reports.workbook.proof.formulas import Arithmetic, left_of
+from cryptosim_bt.reports.workbook.proof.places import Grid, Places
 from cryptosim_bt.reports.workbook.proof.replay import Event, Replay
 from cryptosim_bt.reports.workbook.row_xml import Formula
 
@@ -41,22 +40,9 @@ _OF_MARGIN = ("long_margin_raw", "short_margin_raw", "long_margin", "short_margi
 _SQUARES = ("long_group_square", "short_group_square")
 # Of every side: each row holds it, changed or as above.
 _ROLLED = ("held", "entry_value", "group_value", "funding")
-START_ROW = 2
 
-
-@dataclass(frozen=True)
-class LedgerSources:
-    """Where the ledger reads: ``fill(column, row)`` and ``payment(column, row)`` are cells.
-
-    ``long`` and ``maker`` are words that stand in them; ``label`` gives time, kind and group of an
-    event, to be read by people.
-    """
-
-    fill: Callable[[str, int], str]
-    payment: Callable[[str, int], str]
-    long: str
-    maker: str
-    label: Callable[[Event], tuple[Any, str, str | None]]
+# Gives the cell of a column.
+Cells = Callable[[str], str]
 
 
 class Ledger:
@@ -64,36 +50,36 @@ class Ledger:
 
     Parameters
     ----------
-    replay
-        The run's events.
-    arithmetic
-        Of the run's contracts.
     isolated
         Whether each leg has a margin of its own (R27).
-    sources
-        Cells of the other sheets, and the words for long and maker in them.
+    label
+        Gives time and group of an event, to be read by people.
     """
 
     def __init__(
-        self, replay: Replay, arithmetic: Arithmetic, sources: LedgerSources, *, isolated: bool
-    ) -> None:
-        self._replay, self._math, self._sources = replay, arithmetic, sources
-        self._isolated = isolated
+        self, replay: Replay, arithmetic: Arithmetic, places: Places, words: Words,
+        label: Callable[[Event], tuple[Any, str | None]], *, isolated: bool,
+    ) -> None:  # fmt: skip
+        self._replay, self._math, self._places, self._words = replay, arithmetic, places, words
+        self._label, self._isolated = label, isolated
         self.columns = [
             (name, kind) for name, kind in _COLUMNS.items()
             if (isolated or name not in _OF_MARGIN)
             and (arithmetic.by_group or name not in _SQUARES)
         ]  # fmt: skip
-        self.letters = {
-            name: get_column_letter(number) for number, (name, _) in enumerate(self.columns, 1)
-        }
+        # The row of the start stands above that of event 0.
+        self._grid = Grid((name for name, _ in self.columns), first_row=3)
 
     def __len__(self) -> int:
         return 1 + len(self._replay.events)
 
-    def at(self, column: str, event: int) -> str:
-        """Return the cell of a column at an event; -1: before the first."""
-        return f"{self.letters[column]}{START_ROW + 1 + event}"
+    def at(self, column: str, event: int, *, outside: bool = False) -> str:
+        """Return the cell of a column at an event; -1: before the first.
+
+        ``outside``: as the formulas of other sheets name it.
+        """
+        sheet = self._places.sheet("ledger") if outside else ""
+        return sheet + self._grid.cell(column, event)
 
     def rows(self) -> Iterator[dict[str, object]]:
         """Yield the cells of each row by column: the start, then the events."""
@@ -105,26 +91,25 @@ class Ledger:
         yield start
         for number, event in enumerate(self._replay.events):
             row = self._funding(number, event) if event.is_funding else self._fill(number, event)
-            time, kind, group = self._sources.label(event)
+            time, group = self._label(event)
             yield {
                 "event": number + 1,
                 "event_time": time,
-                "event_kind": kind,
+                "event_kind": self._words.shown(event.role),
                 "event_group": group,
                 **{name: Formula(text) for name, text in row.items()},
             }
 
     # ------------------------------------------------------------------ funding
     def _funding(self, number: int, event: Event) -> dict[str, str]:
-        here, above = self._cells(number), self._cells(number - 1)
-        source = self._sources
+        here, above, source = self._of("funding", number, event)
         sign, held, price = here("sign"), here("event_contracts"), here("event_price")
         notional = self._math.notional(held, price)
         row = {
-            "sign": self._sign(source.payment("side", event.row)),
+            "sign": self._sign(source("side")),
             "event_contracts": above(f"{event.side}_held"),
-            "event_price": source.payment("funding_price", event.row),
-            "rate": source.payment("funding_rate", event.row),
+            "event_price": source("funding_price"),
+            "rate": source("funding_rate"),
             "event_payment": f"-{sign}*{notional}*{here('rate')}",
             "event_balance": f"{above('event_balance')}+{here('event_payment')}",
             "book_balance": f"{above('book_balance')}+{here('event_payment')}",
@@ -140,16 +125,15 @@ class Ledger:
 
     # ------------------------------------------------------------------ fills
     def _fill(self, number: int, event: Event) -> dict[str, str]:
-        here, above = self._cells(number), self._cells(number - 1)
-        source = self._sources
+        here, above, source = self._of("fills", number, event)
         contracts, price = here("event_contracts"), here("event_price")
-        liquidity = source.fill("liquidity", event.row)
+        maker = self._words.shown("maker")
         fee = f"{self._math.notional(contracts, price)}*{here('rate')}"
         row = {
-            "sign": self._sign(source.fill("side", event.row)),
-            "event_contracts": source.fill("contracts", event.row),
-            "event_price": source.fill("price", event.row),
-            "rate": f'IF({liquidity}="{source.maker}",maker_fee,taker_fee)',
+            "sign": self._sign(source("side")),
+            "event_contracts": source("contracts"),
+            "event_price": source("price"),
+            "rate": f'IF({source("liquidity")}="{maker}",maker_fee,taker_fee)',
             "event_fee": fee,
             **self._unchanged(above),
         }
@@ -216,7 +200,7 @@ class Ledger:
         return row | self._square(number, event, held, value)
 
     def _gain(
-        self, here: Callable[[str], str], closed: str, held: str, value: str, price: str
+        self, here: Cells, closed: str, held: str, value: str, price: str
     ) -> str:
         part = f"{value}*{closed}/{held}"
         square = f"({value}/{held})^2*{closed}"
@@ -278,7 +262,7 @@ class Ledger:
             row[f"{name}_raw"] = f"IF({above(held)}=0,0,{above(name)}*{here(held)}/{above(held)})"
         return row | self._margins(here, shrink=event.batch is None or event.ends_batch)
 
-    def _margins(self, here: Callable[[str], str], *, shrink: bool) -> dict[str, str]:
+    def _margins(self, here: Cells, *, shrink: bool) -> dict[str, str]:
         raw = {side: here(f"{side}_margin_raw") for side in SIDES}
         if not shrink:
             return {f"{side}_margin": raw[side] for side in SIDES}
@@ -288,26 +272,32 @@ class Ledger:
 
     # ------------------------------------------------------------------ pieces
     def unrealized(
-        self, side: Side, event: int, price: str, *, of_groups: bool, sheet: str = ""
+        self, side: Side, event: int, price: str, *, of_groups: bool, outside: bool = False
     ) -> str:
         """Return the PnL at a price of what a side holds after an event, in one of the books."""
-        name = "group_value" if of_groups else "entry_value"
-        held, value = (f"{sheet}{self.at(f'{side}_{each}', event)}" for each in ("held", name))
-        square = ""
-        if self._math.by_group:
-            square = f"{sheet}{self.at(f'{side}_group_square', event)}"
-        sign = "1" if side == "long" else "(-1)"
-        return self._math.pnl(sign, held, value, square, price)
 
-    def _cells(self, event: int) -> Callable[[str], str]:
-        return lambda column: self.at(column, event)
+        def cell(name: str) -> str:
+            return self.at(f"{side}_{name}", event, outside=outside)
+
+        value = cell("group_value" if of_groups else "entry_value")
+        square = cell("group_square") if self._math.by_group else ""
+        sign = "1" if side == "long" else "(-1)"
+        return self._math.pnl(sign, cell("held"), value, square, price)
+
+    def _cells(self, event: int) -> Cells:
+        return lambda column: self._grid.cell(column, event)
+
+    def _of(self, table: str, number: int, event: Event) -> tuple[Cells, Cells, Cells]:
+        """Return the cells of an event, of the row above it, and of its row in a table."""
+        def source(column: str) -> str:
+            return self._places.cell(table, column, event.row)
+
+        return self._cells(number), self._cells(number - 1), source
 
     def _sign(self, side: str) -> str:
-        return f'IF({side}="{self._sources.long}",1,-1)'
+        return f'IF({side}="{self._words.shown("long")}",1,-1)'
 
-    def _unchanged(self, above: Callable[[str], str]) -> dict[str, str]:
+    def _unchanged(self, above: Cells) -> dict[str, str]:
         names = [f"{side}_{name}" for side in SIDES for name in _ROLLED]
-        names.append("liquidations_so_far")
-        if self._math.by_group:
-            names += _SQUARES
-        return {name: above(name) for name in names}
+        squares = _SQUARES if self._math.by_group else ()
+        return {name: above(name) for name in (*names, "liquidations_so_far", *squares)}

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from openpyxl.utils import get_column_letter
-
 from cryptosim_bt.reports.workbook.proof.formulas import Arithmetic, left_of
 from cryptosim_bt.reports.workbook.proof.ledger import Ledger
+from cryptosim_bt.reports.workbook.proof.places import Grid
 from cryptosim_bt.reports.workbook.proof.replay import Journey, Replay, Step
 from cryptosim_bt.reports.workbook.row_xml import Formula
 
@@ -22,55 +21,39 @@ _COLUMNS = {
     "step_open_value": "fine", "step_exit_value": "fine", "step_fee": "money",
     "step_gross": "pnl", "step_funding": "pnl",
 }  # fmt: skip
-_FIRST_ROW = 2
 
 
 class TradeSteps:
-    """The rows of the sheet of steps.
+    """The rows of the sheet of steps, counted from 0.
 
-    Parameters
+    Attributes
     ----------
-    ledger_sheet
-        The ledger's sheet as formulas name it, ``'Ledger'!``.
+    rows_of, rows_of_set
+        First and last row of each Transaction, and of each set.
     """
 
-    def __init__(
-        self, replay: Replay, arithmetic: Arithmetic, ledger: Ledger, ledger_sheet: str
-    ) -> None:
-        self._replay, self._math = replay, arithmetic
-        self._ledger, self._sheet = ledger, ledger_sheet
+    def __init__(self, replay: Replay, arithmetic: Arithmetic, ledger: Ledger) -> None:
+        self._replay, self._math, self._ledger = replay, arithmetic, ledger
         self.columns = list(_COLUMNS.items())
-        self._letters = {
-            name: get_column_letter(number) for number, name in enumerate(_COLUMNS, 1)
-        }
-        # First and last row of each Transaction, and of each set.
+        self._grid = Grid(_COLUMNS)
+        self.cell, self.area = self._grid.cell, self._grid.area
         self.rows_of: dict[int, tuple[int, int]] = {}
         self.rows_of_set: dict[str, tuple[int, int]] = {}
-        row = _FIRST_ROW
+        self._count = 0
         for journey in replay.journeys:
-            last = row + len(journey.steps) - 1
+            row, last = self._count, self._count + len(journey.steps) - 1
             self.rows_of[journey.number] = row, last
             if journey.set_name is not None:
                 first = self.rows_of_set.get(journey.set_name, (row, row))[0]
                 self.rows_of_set[journey.set_name] = first, last
-            row = last + 1
-        self._count = row - _FIRST_ROW
+            self._count = last + 1
 
     def __len__(self) -> int:
         return self._count
 
-    def cell(self, column: str, row: int) -> str:
-        """Return a cell."""
-        return f"{self._letters[column]}{row}"
-
-    def area(self, column: str, rows: tuple[int, int]) -> str:
-        """Return the cells of a column from one row to another."""
-        letter = self._letters[column]
-        return f"{letter}{rows[0]}:{letter}{rows[1]}"
-
     def rows(self) -> Iterator[dict[str, object]]:
         """Yield the cells of each row by column."""
-        row = _FIRST_ROW
+        row = 0
         for journey in self._replay.journeys:
             group = journey.set_name or f"P-{journey.side}"
             before: Step | None = None
@@ -87,7 +70,7 @@ class TradeSteps:
                 row += 1
 
     def _at(self, column: str, event: int) -> str:
-        return self._sheet + self._ledger.at(column, event)
+        return self._ledger.at(column, event, outside=True)
 
     def _step(
         self, journey: Journey, step: Step, before: Step | None, row: int
