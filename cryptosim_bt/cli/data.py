@@ -36,6 +36,7 @@ from cryptosim_bt.plugins.registry import plugins_for
 
 if TYPE_CHECKING:
     from cryptosim_bt.data.fetch import DataAccess
+    from cryptosim_bt.data.store.series import Conflict
 
 logger = logging.getLogger(__name__)
 
@@ -184,7 +185,7 @@ def list_data(directory: Path | None) -> None:
 @_options(DIRECTORY)
 def import_data(
     file: Path, exchange: str, symbol: str | None, timeframe: str | None, kind: str,
-    conflict: str | None, directory: Path | None,
+    conflict: Conflict | None, directory: Path | None,
 ) -> None:  # fmt: skip
     """Bring bars or funding rates of a CSV, Parquet or Feather file in.
 

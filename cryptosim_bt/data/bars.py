@@ -19,6 +19,7 @@ from cryptosim_bt.data.timeframe import (
     duration_text,
     iso_utc,
     milliseconds,
+    times_of,
     to_milliseconds,
     utc_index,
 )
@@ -57,7 +58,7 @@ class _Window:
 
     def bounds(self, bars: pd.DataFrame) -> tuple[int, int]:
         """Return the positions of the first bar of the window, and of the first one behind it."""
-        first, stop = np.searchsorted(_times(bars), [self.start_ms, self.end_ms])
+        first, stop = np.searchsorted(times_of(bars), [self.start_ms, self.end_ms])
         return int(first), int(stop)
 
 
@@ -102,20 +103,20 @@ def select_window(
         If a check fails, no bar lies in the window, or too few lie before it.
     """
     table = as_bar_table(bars, source)
-    check_order(_times(table), source)
+    check_order(times_of(table), source)
     window = _Window(to_milliseconds(start), to_milliseconds(end), warmup, timeframe, source)
     first, stop = window.bounds(table)
     if first == stop:
         raise DataError(_empty_window_text(table, window))
     # Before the warm-up bars are counted: bars of another timeframe would always be too few or too
     # many. The neighbours on both sides give a short window steps to judge by.
-    _check_usual_step(_times(table)[max(0, first - warmup - 1) : stop + 1], timeframe, source)
+    _check_usual_step(times_of(table)[max(0, first - warmup - 1) : stop + 1], timeframe, source)
     if gaps == "fill":
         table = _fill_window(table, stop, window)
         first, stop = window.bounds(table)
     _require_warmup(table, first, window)
     loaded = table.iloc[first - warmup : stop]
-    _check_grid(_times(loaded), timeframe, source)
+    _check_grid(times_of(loaded), timeframe, source)
     _check_gaps(_with_edges(table, first, stop, window), timeframe, gaps, source)
     _check_values(loaded, source)
     _warn_of_early_end(table, window)
@@ -135,7 +136,7 @@ def check_bars(bars: pd.DataFrame, timeframe: str, source: str, gaps: Gaps = "er
         Naming `source`, the first offending time and how many bars offend.
     """
     table = as_bar_table(bars, source)
-    times = _times(table)
+    times = times_of(table)
     check_order(times, source)
     _check_usual_step(times, timeframe, source)
     _check_grid(times, timeframe, source)
@@ -169,7 +170,7 @@ def fill_gaps(
     """
     if bars.empty:
         return bars
-    times = _times(bars)
+    times = times_of(bars)
     _check_grid(times, timeframe, source)
     step_ms = milliseconds(timeframe)
     stop_ms = max(int(times[-1]) + 1, until_ms or 0)
@@ -303,19 +304,19 @@ def _check_values(bars: pd.DataFrame, source: str) -> None:
     ]
     for fault, where in faults:
         if where.any():
-            place = _place(_times(bars), where)
+            place = _place(times_of(bars), where)
             raise DataError(f"{source}: {fault} at {place}; fix or remove what is wrong")
 
 
 def _fill_window(bars: pd.DataFrame, stop: int, window: _Window) -> pd.DataFrame:
     """Fill the gaps from the last bar that is not behind the first warm-up bar, to the end."""
-    first = int(np.searchsorted(_times(bars), window.reach_ms, side="right")) - 1
+    first = int(np.searchsorted(times_of(bars), window.reach_ms, side="right")) - 1
     until_ms = window.end_ms if stop < len(bars) else None  # data that have ended are not a gap
     return fill_gaps(bars.iloc[max(0, first) : stop], window.timeframe, until_ms, window.source)
 
 
 def _require_warmup(bars: pd.DataFrame, found: int, window: _Window) -> None:
-    first_ms, start = int(_times(bars)[0]), iso_utc(window.start_ms)
+    first_ms, start = int(times_of(bars)[0]), iso_utc(window.start_ms)
     begin, cure = iso_utc(first_ms), "give earlier data or start later"
     if found < window.warmup:
         since = iso_utc(window.reach_ms)
@@ -336,7 +337,7 @@ def _with_edges(bars: pd.DataFrame, first: int, stop: int, window: _Window) -> _
     In front, where there are no warm-up bars: the time on the grid just before the start. Behind,
     where the data go on: the first time on the grid that is not before the end.
     """
-    times, step_ms = _times(bars), window.step_ms
+    times, step_ms = times_of(bars), window.step_ms
     covered = times[first - window.warmup : stop]
     if window.warmup == 0:
         steps_late = (times[first] - window.start_ms) // step_ms
@@ -348,7 +349,7 @@ def _with_edges(bars: pd.DataFrame, first: int, stop: int, window: _Window) -> _
 
 
 def _warn_of_early_end(bars: pd.DataFrame, window: _Window) -> None:
-    known_until_ms = int(_times(bars)[-1]) + window.step_ms
+    known_until_ms = int(times_of(bars)[-1]) + window.step_ms
     if known_until_ms < window.end_ms:  # R3
         logger.warning(
             "%s: the bars end at %s, before the window does (%s); running as far as they go",
@@ -357,16 +358,12 @@ def _warn_of_early_end(bars: pd.DataFrame, window: _Window) -> None:
 
 
 def _empty_window_text(bars: pd.DataFrame, window: _Window) -> str:
-    first, last = (iso_utc(int(_times(bars)[i])) for i in (0, -1))
+    first, last = (iso_utc(int(times_of(bars)[i])) for i in (0, -1))
     asked = f"{iso_utc(window.start_ms)} to {iso_utc(window.end_ms)}"
     return (
         f"{window.source}: no bar lies in the window {asked}; the bars run from {first} to {last}: "
         f"change backtest.trading_period or the data"
     )
-
-
-def _times(bars: pd.DataFrame) -> _IntArray:
-    return pd.DatetimeIndex(bars.index).as_unit("ms").asi8
 
 
 def _place(times_ms: _IntArray, where: _BoolArray) -> str:

@@ -22,11 +22,11 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
+import pandas as pd
 
 from cryptosim_bt.data.market import Candle, Market
 from cryptosim_bt.data.store import Series, Store
 from cryptosim_bt.data.store.files import locked
-from cryptosim_bt.data.store.parts import Columns
 from cryptosim_bt.data.store.records import keep_market, keep_tiers
 from cryptosim_bt.data.store.series import grid
 from cryptosim_bt.data.store.spans import Span, Spans, clip, length, subtract, union
@@ -193,7 +193,9 @@ class Downloader:
 
     def _flush(self, series: Series, buffer: _Buffer) -> None:
         if buffer.known:
-            self._store.write(series, _columns(series, buffer.rows.values()), union(buffer.known))
+            # A mark price has no volume, and some venues give none.
+            rows = _table(series, buffer.rows.values()).fillna({"volume": 0.0})
+            self._store.write(series, rows, union(buffer.known))
         buffer.rows, buffer.known, buffer.since = {}, [], self._clock()
 
     def _before_listing(self, series: Series, todo: Spans, page_ms: int) -> Spans:
@@ -300,15 +302,9 @@ class Downloader:
             if len(spans) > 20:
                 spans = [(spans[0][0], spans[-1][1])]
             self._sleep(self._pause_s)
-        times = sorted(rates)
-        columns: Columns = {
-            "time": np.array(times, dtype=np.int64),
-            "funding_rate": np.array([rates[at] for at in times], dtype=np.float64),
-        }
         # The newest rate may yet come: until it is surely there, its time stays unasked.
-        fresh = max(now - _FRESH_MS, times[-1] + 1 if times else start_ms)
-        until = min(end_ms, fresh)
-        inside = {name: values[columns["time"] < until] for name, values in columns.items()}
+        until = min(end_ms, max(now - _FRESH_MS, max(rates, default=start_ms - 1) + 1))
+        inside = _table(series, [(at, rate) for at, rate in rates.items() if at < until])
         rows = self._store.write(series, inside, clip([(start_ms, end_ms)], start_ms, until))
         advance(total, total)
         return DownloadOutcome(series, rows)
@@ -347,14 +343,9 @@ def _is_bar(candle: Candle) -> bool:
     return all(math.isfinite(price) and price > 0 for price in candle[1:5])
 
 
-def _columns(series: Series, candles: Iterable[Candle]) -> Columns:
-    rows = sorted(candles)
-    columns: Columns = {"time": np.array([row[0] for row in rows], dtype=np.int64)}
-    for at, name in enumerate(series.columns, start=1):
-        values = np.array([row[at] for row in rows], dtype=np.float64)
-        # A mark price has no volume, and some venues give none.
-        columns[name] = np.nan_to_num(values) if name == "volume" else values
-    return columns
+def _table(series: Series, rows: Iterable[tuple[float, ...]]) -> pd.DataFrame:
+    table = pd.DataFrame(sorted(rows), columns=["time", *series.columns])
+    return table.astype({"time": "int64", **dict.fromkeys(series.columns, "float64")})
 
 
 def _funding_gaps(times: list[int], start_ms: int, end_ms: int) -> list[Span]:

@@ -21,6 +21,7 @@ import pandas as pd
 
 from cryptosim_bt.data.bars import usual_step
 from cryptosim_bt.data.table_columns import (
+    BARS,
     CLOSING_NAMES,
     Columns,
     Layout,
@@ -37,10 +38,10 @@ from cryptosim_bt.data.table_times import (
     read_times,
     refuse_unreadable,
 )
-from cryptosim_bt.data.timeframe import duration_text, iso_utc, utc_index
+from cryptosim_bt.data.timeframe import duration_text, iso_utc, times_of, utc_index
 from cryptosim_bt.errors import DataError
 
-__all__ = ["EXACT_FLOATS", "file_sha256", "read_table"]
+__all__ = ["EXACT_FLOATS", "file_sha256", "read_bars", "read_table"]
 
 _MINUTE_MS: Final = 60_000
 _ZONE_STEP_MS: Final = 15 * _MINUTE_MS
@@ -111,6 +112,23 @@ def read_table(
     return table
 
 
+def read_bars(
+    paths: Path | Sequence[Path],
+    symbol: str,
+    zone: ZoneInfo | None = None,
+    run_zone: ZoneInfo | None = None,
+) -> pd.DataFrame:
+    """Read files of bars as `read_table` does; without volumes, they are 0, with a WARNING."""
+    bars = read_table(
+        paths, BARS.with_names("volume", f"volume {symbol.partition('/')[0]}"), zone, run_zone
+    )
+    if "volume" not in bars.columns:
+        name = "; ".join(map(str, [paths] if isinstance(paths, Path) else paths))
+        logger.warning("%s: no column for volume; read as 0", name)
+        bars["volume"] = 0.0
+    return bars
+
+
 def _table_of(content: Content, reading: _Reading) -> pd.DataFrame:
     name = content.name
     raw = raw_table(content, reading.layout, reading.notes)
@@ -138,7 +156,7 @@ def _joined(tables: list[pd.DataFrame], reading: _Reading) -> pd.DataFrame:
 
 def _in_order(table: pd.DataFrame, name: str, reading: _Reading) -> pd.DataFrame:
     """Sort rows by time, and drop those that are the same as another; refuse those that differ."""
-    times = pd.DatetimeIndex(table.index).asi8
+    times = times_of(table)
     steps = np.diff(times)
     backward = int((steps < 0).sum())
     if backward:
@@ -148,8 +166,8 @@ def _in_order(table: pd.DataFrame, name: str, reading: _Reading) -> pd.DataFrame
             else f"rows sorted by time ({backward} went backward)"
         )  # fmt: skip
         table = table.iloc[::-1] if is_reversed else table
-        table = table.iloc[np.argsort(pd.DatetimeIndex(table.index).asi8, kind="stable")]
-    times = pd.DatetimeIndex(table.index).asi8
+        table = table.iloc[np.argsort(times_of(table), kind="stable")]
+    times = times_of(table)
     if (np.diff(times) == 0).any():
         again = table.assign(time_ms=times).duplicated().to_numpy()
         if again.any():
@@ -159,7 +177,7 @@ def _in_order(table: pd.DataFrame, name: str, reading: _Reading) -> pd.DataFrame
                 f"first at {first}"
             )
             table = table[~again]
-        differing = np.diff(pd.DatetimeIndex(table.index).asi8) == 0
+        differing = np.diff(times_of(table)) == 0
         if differing.any():
             first = iso_utc(table.index[1:][differing][0])
             raise DataError(

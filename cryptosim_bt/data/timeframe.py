@@ -108,6 +108,11 @@ def utc_index(times_ms: npt.NDArray[np.int64]) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(times_ms.astype("datetime64[ms]"), name="time").tz_localize("UTC")
 
 
+def times_of(table: pd.DataFrame | pd.Series) -> npt.NDArray[np.int64]:
+    """Return the index of a table of times as milliseconds since 1970-01-01 UTC."""
+    return pd.DatetimeIndex(table.index).as_unit("ms").asi8
+
+
 def utc_time(text: str, zone: ZoneInfo) -> pd.Timestamp:
     """Return a configured date as UTC; without an offset it is local time of the zone.
 
