@@ -8,8 +8,9 @@ wrong with one is a `DataError` that names the first offending time; nothing is 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,6 @@ Gaps = Literal["error", "fill", "keep"]
 COLUMNS: Final = ("open", "high", "low", "close", "volume")
 
 _IntArray = npt.NDArray[np.int64]
-_FloatArray = npt.NDArray[np.float64]
 _BoolArray = npt.NDArray[np.bool_]
 
 logger = logging.getLogger(__name__)
@@ -84,13 +84,10 @@ def select_window(
     start, end : pandas.Timestamp
         The trading window, with a time zone; `end` is exclusive.
     warmup : int
-        How many bars before `start` are needed, 0 or more.
-    timeframe : str
-        A key of `TIMEFRAMES`.
-    gaps : {"error", "fill", "keep"}
-        With "fill", bars are filled in before they are counted.
-    source : str
-        What the bars are called in messages, such as the name of their file.
+        How many bars before `start` are needed, 0 or more. With ``gaps="fill"``, bars are filled in
+        before they are counted.
+    timeframe, source : str
+        A key of `TIMEFRAMES`, and what the bars are called in messages.
 
     Returns
     -------
@@ -128,12 +125,8 @@ def check_bars(bars: pd.DataFrame, timeframe: str, source: str, gaps: Gaps = "er
 
     Times ascend without duplicates, in steps of the timeframe; every number is finite; prices are
     above zero and volumes not below; high and low enclose open and close. Missing bars are refused
-    unless `gaps` is "fill" or "keep".
-
-    Raises
-    ------
-    DataError
-        Naming `source`, the first offending time and how many bars offend.
+    unless `gaps` is "fill" or "keep". A `DataError` names `source`, the first offending time and
+    how many bars offend.
     """
     table = as_bar_table(bars, source)
     times = times_of(table)
@@ -149,24 +142,9 @@ def fill_gaps(
 ) -> pd.DataFrame:
     """Put flat bars where bars are missing: all prices the previous close, volume 0.
 
-    Says how many in a WARNING: nothing was traded at those prices.
-
-    Parameters
-    ----------
-    bars : pandas.DataFrame
-        A bar table, ascending.
-    timeframe : str
-        A key of `TIMEFRAMES`.
-    until_ms : int, optional
-        Fill behind the last bar too, up to but not including this time (UTC). None ends the result
-        with the last bar.
-    source : str
-        What the bars are called in messages.
-
-    Raises
-    ------
-    DataError
-        If a bar does not lie a whole number of timeframes after the first.
+    Says how many in a WARNING: nothing was traded at those prices. Bars behind the last one are
+    filled in too, up to but not including `until_ms` (UTC). Raise `DataError` if a bar does not lie
+    a whole number of timeframes after the first.
     """
     if bars.empty:
         return bars
@@ -193,14 +171,8 @@ def fill_gaps(
 def as_bar_table(table: pd.DataFrame, source: str) -> pd.DataFrame:
     """Bring what a feed returned into the form of a bar table, or say what is missing.
 
-    Columns are ordered and cast to float64, extra ones dropped, times converted to UTC. Order and
-    values are not checked: see `check_bars`.
-
-    Raises
-    ------
-    DataError
-        If there are no bars, a column is missing or holds text, or the index is not of times with a
-        time zone.
+    Columns are ordered and cast to float64, extra ones dropped, times converted to UTC; a
+    `DataError` where that cannot be. Order and values are not checked: see `check_bars`.
     """
     if table.empty:
         raise DataError(f"{source}: there are no bars")
@@ -225,13 +197,7 @@ def as_bar_table(table: pd.DataFrame, source: str) -> pd.DataFrame:
 
 
 def check_order(times_ms: npt.NDArray[np.int64], source: str) -> None:
-    """Check that times ascend and none comes twice.
-
-    Raises
-    ------
-    DataError
-        Naming the first time that is not later than the one before it.
-    """
+    """Check that times ascend and none comes twice; a `DataError` names the first that does not."""
     steps = np.diff(times_ms)
     if (steps > 0).all():
         return
@@ -289,20 +255,21 @@ def _check_gaps(times_ms: _IntArray, timeframe: str, gaps: Gaps, source: str) ->
         logger.warning("%s: %s; data.gaps: keep leaves the holes", source, found)
 
 
+def value_faults(bars: Mapping[str, Any]) -> Iterator[tuple[str, _BoolArray]]:
+    """Yield what figures of bars cannot be, and for each bar whether it is so."""
+    columns = {name: np.asarray(bars[name], dtype=np.float64) for name in COLUMNS}
+    open_, high, low, close, volume = columns.values()
+    for name, values in columns.items():
+        yield f"{name} is missing or not finite", ~np.isfinite(values)
+    for name in COLUMNS[:4]:
+        yield f"{name} is not above zero", columns[name] <= 0.0
+    yield "volume is below zero", volume < 0.0
+    yield "high is below open, low or close", high < np.maximum(np.maximum(open_, close), low)
+    yield "low is above open or close", low > np.minimum(open_, close)
+
+
 def _check_values(bars: pd.DataFrame, source: str) -> None:
-    columns: dict[str, _FloatArray] = {name: bars[name].to_numpy() for name in COLUMNS}
-    faults: list[tuple[str, _BoolArray]] = [
-        (f"{name} is missing or not finite", ~np.isfinite(values))
-        for name, values in columns.items()
-    ]
-    faults += [(f"{name} is not above zero", columns[name] <= 0.0) for name in COLUMNS[:4]]
-    open_, high, low, close = (columns[name] for name in COLUMNS[:4])
-    faults += [
-        ("volume is below zero", columns["volume"] < 0.0),
-        ("high is below open, low or close", high < np.maximum(np.maximum(open_, close), low)),
-        ("low is above open or close", low > np.minimum(open_, close)),
-    ]
-    for fault, where in faults:
+    for fault, where in value_faults(bars):
         if where.any():
             place = _place(times_of(bars), where)
             raise DataError(f"{source}: {fault} at {place}; fix or remove what is wrong")

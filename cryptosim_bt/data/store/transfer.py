@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -18,8 +17,8 @@ from cryptosim_bt.data.funding import read_rates
 from cryptosim_bt.data.store.files import replace_file
 from cryptosim_bt.data.store.series import FUNDING, Conflict, Series, Store
 from cryptosim_bt.data.store.spans import Spans, union
+from cryptosim_bt.data.table_columns import FREQTRADE_FUNDING
 from cryptosim_bt.data.table_columns import FUNDING as FUNDING_COLUMNS
-from cryptosim_bt.data.table_columns import Layout
 from cryptosim_bt.data.tabular import read_bars
 from cryptosim_bt.data.timeframe import (
     TIMEFRAMES,
@@ -31,10 +30,6 @@ from cryptosim_bt.data.timeframe import (
 )
 from cryptosim_bt.errors import DataError, OutputError, StoreError
 
-# freqtrade keeps funding rates as bars whose open is the rate.
-_FREQTRADE_RATES: Final = Layout(
-    required={"funding_rate": ("fundingrate", "open")}, optional={}, orders=(("funding_rate",),)
-)
 _FREQTRADE_NAME: Final = re.compile(
     r"(?P<base>[^_]+)_(?P<quote>[^_]+)_(?P<settle>[^_-]+)-(?P<timeframe>\d+[mhd])-"
     r"(?P<kind>futures|mark|funding_rate)"
@@ -42,16 +37,6 @@ _FREQTRADE_NAME: Final = re.compile(
 _ENDINGS: Final = (".csv", ".csv.gz", ".parquet", ".feather")
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _TargetSeries:
-    """Which series a file is meant for; ``timeframe`` None = to be found in its bars."""
-
-    symbol: str
-    timeframe: str | None
-    kind: str
-    freqtrade: bool
 
 
 def import_file(
@@ -70,23 +55,26 @@ def import_file(
     StoreError
         If rows are kept with other figures, and `conflict` is None.
     """
-    meant = _meant(file, symbol, timeframe, kind)
-    if meant.kind == FUNDING:
-        series = Series.funding(exchange, meant.symbol)
-        layout = _FREQTRADE_RATES if meant.freqtrade else FUNDING_COLUMNS
-        table = read_rates(file, layout).to_frame()
+    match = _FREQTRADE_NAME.match(file.name)
+    if match is not None:
+        kinds = {"futures": "bars", "mark": "mark", "funding_rate": FUNDING}
+        kind = kinds[match["kind"]] if kind == "bars" else kind
+        symbol = symbol or f"{match['base']}/{match['quote']}:{match['settle']}"
+        timeframe = timeframe or match["timeframe"]
+    if symbol is None:
+        raise DataError(f"{file}: the name does not tell the symbol; give --symbol BTC/USD:BTC")
+    if kind == FUNDING:
+        series = Series.funding(exchange, symbol)
+        table = read_rates(file, FREQTRADE_FUNDING if match else FUNDING_COLUMNS).to_frame()
         known = _runs(times_of(table), usual_step(times_of(table)) or 1)
     else:
-        table = read_bars(file, meant.symbol)
-        found = meant.timeframe or _timeframe_of(times_of(table), file)
-        price = "mark" if meant.kind == "mark" else "trade"
-        series, step = Series.bars(exchange, meant.symbol, found, price), milliseconds(found)
-        check_bars(table, found, str(file), "fill")  # "fill": missing bars are counted below
-        table = _without_unclosed(table, step, file)
-        _require_utc_grid(times_of(table), found, file)
-        known = _runs(times_of(table), step)
+        table = read_bars(file, symbol)
+        found = timeframe or _timeframe_of(times_of(table), file)
+        series = Series.bars(exchange, symbol, found, "mark" if kind == "mark" else "trade")
+        table = _checked_bars(table, found, file)
+        known = _runs(times_of(table), milliseconds(found))
         if len(known) > 1:
-            missing = (known[-1][1] - known[0][0]) // step - len(table)
+            missing = (known[-1][1] - known[0][0]) // milliseconds(found) - len(table)
             logger.warning(
                 "%s: %s bars are missing, the first at %s; `download` asks the venue for them",
                 file, f"{missing:,}", iso_utc(known[0][1]),
@@ -141,18 +129,6 @@ def _write(file: Path, handle: BinaryIO, rows: pd.DataFrame) -> None:
 
 
 # ---------------------------------------------------------------------- what a file is
-def _meant(file: Path, symbol: str | None, timeframe: str | None, kind: str) -> _TargetSeries:
-    match = _FREQTRADE_NAME.match(file.name)
-    if match is not None:
-        kinds = {"futures": "bars", "mark": "mark", "funding_rate": FUNDING}
-        kind = kinds[match["kind"]] if kind == "bars" else kind
-        symbol = symbol or f"{match['base']}/{match['quote']}:{match['settle']}"
-        timeframe = timeframe or match["timeframe"]
-    if symbol is None:
-        raise DataError(f"{file}: the name does not tell the symbol; give --symbol BTC/USD:BTC")
-    return _TargetSeries(symbol, timeframe, kind, match is not None)
-
-
 def _timeframe_of(times: npt.NDArray[np.int64], file: Path) -> str:
     found = duration_text(usual_step(times) or 0)
     if found not in TIMEFRAMES:
@@ -160,20 +136,18 @@ def _timeframe_of(times: npt.NDArray[np.int64], file: Path) -> str:
     return found
 
 
-def _require_utc_grid(times: npt.NDArray[np.int64], timeframe: str, file: Path) -> None:
-    odd = times % milliseconds(timeframe) != 0
-    if odd.any():
-        first = iso_utc(int(times[odd.argmax()]))
-        raise DataError(
-            f"{file}: the {timeframe} bar at {first} does not open on a whole {timeframe} of UTC, "
-            "as bars that are kept do; use data.source: file for it"
-        )
-
-
-def _without_unclosed(table: pd.DataFrame, step_ms: int, file: Path) -> pd.DataFrame:
-    closed = times_of(table) + step_ms <= time.time() * 1000
+def _checked_bars(table: pd.DataFrame, timeframe: str, file: Path) -> pd.DataFrame:
+    """Check bars as those of a run are; leave out those that are not closed yet."""
+    check_bars(table, timeframe, str(file), "fill")  # the caller counts missing bars
+    closed = times_of(table) + milliseconds(timeframe) <= time.time() * 1000
     if not closed.all():
         logger.warning("%s: %d bars are not closed yet; left out", file, int((~closed).sum()))
+    odd = times_of(table[closed]) % milliseconds(timeframe) != 0
+    if odd.any():
+        raise DataError(
+            f"{file}: the {timeframe} bar at {iso_utc(table[closed].index[odd][0])} does not open "
+            f"on a whole {timeframe} of UTC, as bars that are kept do; use data.source: file for it"
+        )
     return table[closed]
 
 
