@@ -50,18 +50,12 @@ class FundingSchedule:
 
     Attributes
     ----------
-    times_ms : numpy.ndarray of int64
-        Funding times in ms since 1970-01-01 UTC, ascending.
+    times_ms, missing_ms : numpy.ndarray of int64
+        Funding times in ms since 1970-01-01 UTC, ascending: all, and those missing from the series.
     rates : numpy.ndarray of float64
         Rate at each of them, a fraction; those that were missing as `missing` said.
-    expected : int
-        How many funding times lie in the window, missing ones included: the length of both arrays.
-    missing : int
-        How many of them are missing from the series.
-    first_missing : pandas.Timestamp or None
-        The first of those; None where none is missing.
-    missing_ms : numpy.ndarray of int64
-        All of those.
+    expected, missing : int
+        How many there are, and how many are missing; ``first_missing`` is the first of those.
     lowest, highest : float
         The extreme rates of the whole series.
     """
@@ -79,26 +73,19 @@ class FundingSchedule:
 def constant_funding(
     rate: float, times: Iterable[str], start: pd.Timestamp, end: pd.Timestamp
 ) -> list[tuple[int, float]]:
-    """List the funding times of ``start <= time < end`` at fixed times of day.
+    """List the funding times of ``start <= time < end`` at fixed times of day, with the rate.
 
     Parameters
     ----------
     rate : float
         Fraction per funding time; positive = longs pay. 0 means no funding: an empty list.
     times : Iterable of str
-        Times of day in UTC, ``"HH:MM"``; order and repetition do not matter.
-    start, end : pandas.Timestamp
-        The window, with a time zone.
+        Times of day in UTC, ``"HH:MM"``, in any order; `DataError` for one that is none.
 
     Returns
     -------
     list of (int, float)
         Milliseconds since 1970-01-01 UTC and the rate, ascending.
-
-    Raises
-    ------
-    DataError
-        If one of `times` is not a time of day.
     """
     offsets = sorted({_time_of_day_ms(time) for time in times})
     if rate == 0.0:
@@ -110,26 +97,9 @@ def constant_funding(
 
 
 def read_funding_file(path: Path) -> pd.Series[float]:
-    """Read funding rates from a file in any of the forms that bars may have.
+    """Read two or more funding rates from a file, as `read_rates` does.
 
     Large rates are named in a WARNING, changes of the interval in an INFO line.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        CSV, JSON, Parquet or Feather with the columns ``timestamp`` and ``funding_rate`` (or their
-        usual other names; without a header, in this order). Where a file has both, the rate that
-        was paid goes before the predicted one. Times without an offset are UTC.
-
-    Returns
-    -------
-    pandas.Series
-        As `read_rates` returns it; at least two.
-
-    Raises
-    ------
-    DataError
-        As in `read_rates`, or if there is one rate only.
     """
     rates = read_rates(path)
     if len(rates) < 2:
@@ -142,13 +112,11 @@ def read_funding_file(path: Path) -> pd.Series[float]:
 def read_rates(path: Path, layout: Layout = FUNDING) -> pd.Series[float]:
     """Read any number of funding rates: ``funding_rate``, indexed by ``time`` in UTC, ascending.
 
-    Exchanges stamp funding a few milliseconds off: a time within a second of a full minute is taken
-    as that minute.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read, one time has two rates, or a rate is missing.
+    The file has the columns ``timestamp`` and ``funding_rate`` (or their usual other names; without
+    a header, in this order), in any of the forms that bars may have. Where it has both, the rate
+    that was paid goes before the predicted one. Times without an offset are UTC; exchanges stamp
+    funding a bit off: a time within a second of a full minute is taken as that minute. `DataError`
+    if the file cannot be read, one time has two rates, or a rate is missing.
     """
     table = read_table(path, layout)
     times = to_full_minutes(times_of(table))

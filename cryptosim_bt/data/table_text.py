@@ -98,7 +98,7 @@ def _from_csv(text: str, layout: Layout, name: str, notes: list[str]) -> pd.Data
     skipped = [line for line in lines[:number] if line.strip()]
     if skipped:
         notes.append(f"{len(skipped)} line(s) above the header left out")
-    body = _LINE_END.split(text, maxsplit=number)[number]
+    body = _LINE_END.split(text, maxsplit=number)[number] if number else text
     body = _without_odd_lines(body, first if has_header else None, notes)
     raw: pd.DataFrame = pd.read_csv(
         io.StringIO(body),

@@ -62,12 +62,7 @@ def write_part(path: Path, labels: dict[str, str], rows: pd.DataFrame, known: Sp
 def read_part(path: Path, names: tuple[str, ...]) -> tuple[PartInfo, pd.DataFrame]:
     """Read a file's description and some of its columns, the time among them, or none.
 
-    Page checksums are compared.
-
-    Raises
-    ------
-    StoreError
-        If it is damaged or no file of a store.
+    Page checksums are compared. `StoreError` if it is damaged or no file of a store.
     """
     import pyarrow.parquet as pq
 

@@ -89,20 +89,10 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class SeriesSummary:
-    """What `list-data` shows of a series.
+    """What `list-data` shows of a series: times of its first and last row, how many there are.
 
-    Attributes
-    ----------
-    first, last : pandas.Timestamp or None
-        Times of the first and last row.
-    rows : int
-        How many there are.
-    holes : int or None
-        Bars between first and last that the venue does not have; None for funding.
-    unasked : int or None
-        Bars between the first and last known time that were never asked; None for funding.
-    size : int
-        Bytes on disk.
+    ``holes`` are bars between them that the venue does not have, ``unasked`` those between the
+    first and last known time that were never asked; both None for funding. ``size`` is in bytes.
     """
 
     series: Series
@@ -158,10 +148,7 @@ class Store:
     def read(self, series: Series, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
         """Return the rows of ``start <= time < end``: float64, indexed by ``time`` in UTC.
 
-        Raises
-        ------
-        StoreError
-            If a file is damaged: nothing is left out in silence.
+        `StoreError` if a file is damaged: nothing is left out in silence.
         """
         rows = self.read_columns(series, to_milliseconds(start), to_milliseconds(end))
         return rows.set_axis(utc_index(rows.pop("time").to_numpy()), axis="index")
@@ -177,10 +164,7 @@ class Store:
     ) -> tuple[PartInfo, pd.DataFrame]:
         """Return a file's description and, if it is wanted whole, its rows.
 
-        Raises
-        ------
-        StoreError
-            If it is damaged, or holds another series than its place says.
+        `StoreError` if it is damaged, or holds another series than its place says.
         """
         info, rows = read_part(path, ("time", *series.columns) if whole else ())
         if info.labels != asdict(series):
@@ -242,12 +226,7 @@ class Store:
             Spans of which everything is known with these rows.
         conflict
             For a time that is stored with other figures: keep the stored row, replace it, or refuse
-            all rows.
-
-        Raises
-        ------
-        StoreError
-            If a file is damaged or cannot be written, or rows differ and `conflict` is "refuse".
+            all rows with a `StoreError`.
         """
         known, folder, changed = union(known), self.folder(series), 0
         with locked(folder):
