@@ -36,6 +36,7 @@ from cryptosim_bt.plugins.registry import plugins_for
 
 if TYPE_CHECKING:
     from cryptosim_bt.data.fetch import DataAccess
+    from cryptosim_bt.data.store.series import Conflict
 
 logger = logging.getLogger(__name__)
 
@@ -184,7 +185,7 @@ def list_data(directory: Path | None) -> None:
 @_options(DIRECTORY)
 def import_data(
     file: Path, exchange: str, symbol: str | None, timeframe: str | None, kind: str,
-    conflict: str | None, directory: Path | None,
+    conflict: Conflict | None, directory: Path | None,
 ) -> None:  # fmt: skip
     """Bring bars or funding rates of a CSV, Parquet or Feather file in.
 
@@ -285,15 +286,9 @@ class _Rate(ProgressColumn):
 def _progress(console: Console, series: Series) -> Iterator[Callable[[int, int], None]]:
     """Draw a bar with rate and time left on a terminal; say a line now and then elsewhere."""
     if not console.is_terminal:
-        said = time.monotonic()
+        from cryptosim_bt.data.fetch import logged_progress
 
-        def say(done: int, total: int) -> None:
-            nonlocal said
-            if time.monotonic() - said >= 10:
-                said = time.monotonic()
-                logger.info("%s: %.0f %%", series, 100 * done / max(total, 1))
-
-        yield say
+        yield logged_progress(series)
         return
     # How many funding rates there will be is not known: their progress is one of time.
     counts = (TaskProgressColumn(),) if series.step_ms is None else (MofNCompleteColumn(), _Rate())

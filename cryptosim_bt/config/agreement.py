@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cryptosim_bt.accounting.instrument import (
@@ -27,6 +27,12 @@ Problem = tuple[tuple[str, ...], str]
 FINEST_STEP = 1e-18
 SUSPICIOUS_RATE = 0.01  # no venue asks 1 % and more of a fill, or of a position at one time
 
+FILE_KEYS = (
+    ("data", "path"), ("data", "fill_path"), ("data", "mark_path"), ("data", "directory"),
+    ("backtest", "funding", "path"), ("instrument", "tiers"),
+)  # fmt: skip
+"""Keys that name files; a relative path starts at the folder of the configuration."""
+
 _TRADE_TYPES = {
     1: "USDT-margined (BASE/USDT:USDT)",
     2: "USDC-margined (BASE/USDC:USDC)",
@@ -34,20 +40,11 @@ _TRADE_TYPES = {
 }
 
 
-def unavailable(keys: Keys) -> list[Problem]:
-    """Return the keys that are understood but not built yet."""
-    asked: list[tuple[tuple[str, ...], object, str]] = [
-        (("mode",), keys.mode if keys.mode != "backtest" else None, "backtest"),
-    ]
-    return [
-        (path, f"was {value!r}, which is not available yet; allowed now: {instead}")
-        for path, value, instead in asked
-        if value is not None
-    ]
-
-
 def agreement_errors(keys: Keys) -> list[Problem]:
     """Return every way in which the keys contradict one another."""
+    if keys.mode != "backtest":
+        was = f"was {keys.mode!r}, which is not available yet; allowed now: backtest"
+        return [(("mode",), was)]
     return [
         *_path_problems(keys),
         *_symbol_problems(keys),
@@ -70,17 +67,16 @@ def instrument_errors(keys: Keys, instrument: Instrument) -> list[Problem]:
 
 def doubts(keys: Keys) -> list[Problem]:
     """Return what is allowed, but most likely meant in another unit."""
-    fees, funding = keys.backtest.fees, keys.backtest.funding
-    given = (
-        (("backtest", "fees", "commission"), fees.commission, "of each fill"),
-        (("backtest", "fees", "maker"), fees.maker, "of each fill"),
-        (("backtest", "fees", "taker"), fees.taker, "of each fill"),
-        (("backtest", "funding", "rate"), funding.rate, "of the position at each funding time"),
-    )
+    rates: list[tuple[tuple[str, ...], float | None, str]] = [
+        (("backtest", "fees", name), getattr(keys.backtest.fees, name), "each fill")
+        for name in ("commission", "maker", "taker")
+    ]
+    rate = keys.backtest.funding.rate
+    rates.append((("backtest", "funding", "rate"), rate, "the position at each funding time"))
     return [
-        (place, f"was {value:g}, which is {value * 100:g} % {of_what}; {value:g} % is "
+        (place, f"was {value:g}, which is {value * 100:g} % of {of_what}; {value:g} % is "
                 f"{value / 100:g}")
-        for place, value, of_what in given
+        for place, value, of_what in rates
         if value is not None and abs(value) >= SUSPICIOUS_RATE
     ]  # fmt: skip
 
@@ -137,19 +133,10 @@ def path_fault(path: str) -> str | None:
 
 
 def _path_problems(keys: Keys) -> Iterator[Problem]:
-    data = keys.data
-    given: tuple[tuple[tuple[str, ...], str | list[str] | None], ...] = (
-        (("data", "path"), data.path),
-        (("data", "fill_path"), data.fill_path),
-        (("data", "mark_path"), data.mark_path),
-        (("data", "directory"), data.directory),
-        (("backtest", "funding", "path"), keys.backtest.funding.path),
-        (("instrument", "tiers"), keys.instrument.tiers),
-        (("report", "output_dir"), keys.report.output_dir),
-        (("logging", "file"), keys.logging.file),
-        (("plugins",), keys.plugins),
-    )
-    for place, paths in given:
+    for place in (*FILE_KEYS, ("report", "output_dir"), ("logging", "file"), ("plugins",)):
+        paths: Any = keys
+        for part in place:
+            paths = getattr(paths, part)
         for path in [paths] if isinstance(paths, str) else paths or []:
             allowed = path_fault(path)
             if allowed is not None:
@@ -266,7 +253,7 @@ def _time_problems(keys: Keys) -> Iterator[Problem]:
         period = keys.backtest.trading_period
         yield (
             (*section, "end_date"),
-            f"was {period.end_date!r}; allowed: after start_date, {period.start_date!r}",
+            f"was {shown(period.end_date)}; allowed: after start_date, {shown(period.start_date)}",
         )
 
 

@@ -70,13 +70,17 @@ class Document:
                 return f"{self.source} line {self.lines[path[:depth]]}: {name}"
         return f"{self.source}: {name}" if name else self.source
 
+    def section(self, path: KeyPath) -> dict[str, Any]:
+        """Return the keys below a path as they stand, to be changed; none where it holds none."""
+        values: Any = self.values
+        for part in path:
+            values = values.get(part) if isinstance(values, dict) else None
+        return values if isinstance(values, dict) else {}
+
     def override(self, overrides: Overrides) -> None:
         """Put values in the place of what was read, in their order.
 
-        Raises
-        ------
-        ConfigError
-            If one is no assignment, or leads through a key that holds no keys.
+        Raise `ConfigError` if one is no assignment, or leads through a key that holds no keys.
         """
         if isinstance(overrides, Mapping):
             for name, value in overrides.items():
@@ -122,10 +126,8 @@ def _plain(value: Any) -> Any:
 def read_document(path: Path) -> Document:
     """Read a configuration file.
 
-    Raises
-    ------
-    ConfigError
-        If the file is missing, unreadable, empty, no YAML, no mapping, or names a key twice.
+    Raise `ConfigError` if it is missing, unreadable, empty, no YAML, no mapping, or names a key
+    twice.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")

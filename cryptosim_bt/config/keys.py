@@ -15,6 +15,7 @@ Positive = Annotated[float, Field(gt=0, le=1e18, allow_inf_nan=False)]
 Step = Annotated[float, Field(ge=0, le=1e18, allow_inf_nan=False)]
 Bars = Annotated[int, Field(ge=2, le=1_000_000)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Part = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=-1, lt=1)]
 
 
@@ -27,7 +28,6 @@ def _paths(value: Any) -> str | list[str]:
 
 Paths = Annotated[str | list[str], PlainValidator(_paths)]
 Timeframe = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d"]
-
 
 VENUE_TIERS = "venue"
 """The word for `instrument.tiers` that names no file: the tiers that the venue gave."""
@@ -105,8 +105,8 @@ class InstrumentSection(_Section):
     lot: Step | None = None
     tick: Step | None = None
     min_contracts: Step | None = None
-    maintenance_margin_rate: Annotated[float, Field(ge=0, lt=1)] | None = None
-    liquidation_fee_rate: Annotated[float, Field(ge=0, lt=1)] | None = None
+    maintenance_margin_rate: Part | None = None
+    liquidation_fee_rate: Part | None = None
     tiers: str | None = None
     max_contracts: Positive | None = None
     max_open_orders: Annotated[int, Field(ge=1)] | None = None
@@ -161,9 +161,9 @@ class TradingPeriodSection(_Section):
 class FeesSection(_Section):
     """Fee rates, fractions of notional; a negative maker rate is a rebate."""
 
-    commission: Annotated[float, Field(ge=0, lt=1)] | None = None
+    commission: Part | None = None
     maker: Rate | None = None
-    taker: Annotated[float, Field(ge=0, lt=1)] | None = None
+    taker: Part | None = None
 
 
 class FundingSection(_Section):
@@ -183,8 +183,8 @@ class FillSection(_Section):
     entry_fill: Literal["next_bar", "signal_close"] = "next_bar"
     price_improvement: bool = True
     limit_fill: Literal["touch", "through"] = "touch"
-    slippage: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    slippage_range: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the bar's range (R47)
+    slippage: Part = 0.0
+    slippage_range: Part = 0.0  # of the bar's range (R47)
     max_volume_share: Annotated[float, Field(gt=0, le=1)] | None = None
     latency_ms: Annotated[int, Field(ge=0, le=10**12)] = 0
     event_order: Literal["rules", "path", "best", "worst"] = "rules"

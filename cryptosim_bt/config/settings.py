@@ -25,12 +25,12 @@ from cryptosim_bt.accounting.instrument import (
 )
 from cryptosim_bt.accounting.maintenance_tiers import BUILT_IN_TIERS, built_in_tiers
 from cryptosim_bt.config.agreement import (
+    FILE_KEYS,
     Problem,
     agreement_errors,
     doubts,
     instrument_errors,
     path_fault,
-    unavailable,
 )
 from cryptosim_bt.config.document import Document, Overrides, read_document
 from cryptosim_bt.config.keys import VENUE_TIERS, Keys
@@ -129,21 +129,10 @@ def load_keys(path: Path | str, overrides: Overrides = ()) -> Keys:
 def read_settings(
     path: Path | str, overrides: Overrides = (), described: DescribedMarket | None = None
 ) -> Settings:
-    """Read and check a configuration.
+    """Read and check a configuration; `ConfigError` with a sentence for every key that is wrong.
 
-    Parameters
-    ----------
-    path
-        The YAML file.
-    overrides
-        ``key.path=value`` assignments, or values by key path, applied in order.
-    described
-        What the venue said of the market, where that is kept; None = the built-in figures.
-
-    Raises
-    ------
-    ConfigError
-        With a sentence for every key that is wrong.
+    ``overrides`` are applied in order; ``described`` is what the venue said of the market, where
+    that is kept, None the built-in figures.
     """
     document = read_document(Path(path))
     document.override(overrides)
@@ -158,19 +147,9 @@ def settings_of(
     instrument = _instrument(keys, document, described)
     _raise(instrument_errors(keys, instrument), document)
     maker, taker = _fees(keys, instrument, document)
-    zone = ZoneInfo(keys.timezone)
-    period = keys.backtest.trading_period
-    return Settings(
-        keys=keys,
-        instrument=instrument,
-        maker=maker,
-        taker=taker,
-        start=utc_time(period.start_date, zone),
-        end=utc_time(period.end_date, zone),
-        zone=zone,
-        directory=directory,
-        document=document,
-    )
+    zone, period = ZoneInfo(keys.timezone), keys.backtest.trading_period
+    start, end = utc_time(period.start_date, zone), utc_time(period.end_date, zone)
+    return Settings(keys, instrument, maker, taker, start, end, zone, directory, document)
 
 
 def _checked_keys(document: Document, directory: Path) -> Keys:
@@ -180,7 +159,7 @@ def _checked_keys(document: Document, directory: Path) -> Keys:
         keys = Keys.model_validate(document.values)
     except ValidationError as error:
         raise ConfigError(sentences(error, Keys, document)) from error
-    _raise(unavailable(keys) or agreement_errors(keys), document)
+    _raise(agreement_errors(keys), document)
     return keys
 
 
@@ -200,11 +179,7 @@ _ALTERNATIVES = (
 
 def _settle_alternatives(document: Document) -> None:
     for section, first, second in _ALTERNATIVES:
-        values = document.values
-        for part in section:
-            values = values.get(part) if isinstance(values, dict) else None  # type: ignore[assignment]
-        if not isinstance(values, dict):
-            continue
+        values = document.section(section)
         for given, replaced in ((first, second), (second, first)):
             by_set = any((*section, key) in document.overridden for key in given)
             if by_set and not any((*section, key) in document.overridden for key in replaced):
@@ -218,14 +193,8 @@ def _settle_alternatives(document: Document) -> None:
 
 def _resolve_paths(document: Document, directory: Path) -> None:
     """Make paths absolute: the file's from its own folder, --set's from the working directory."""
-    for path in (("data", "path"), ("data", "fill_path"), ("data", "mark_path"),
-                 ("data", "directory"), ("backtest", "funding", "path"),
-                 ("instrument", "tiers")):  # fmt: skip
-        values: Any = document.values
-        for part in path[:-1]:
-            values = values.get(part) if isinstance(values, dict) else None
-        if not isinstance(values, dict):
-            continue
+    for path in FILE_KEYS:
+        values = document.section(path[:-1])
         given = values.get(path[-1])
         if path == ("instrument", "tiers") and given in (VENUE_TIERS, BUILT_IN_TIERS):
             continue
@@ -243,9 +212,7 @@ def _absolute(path: Any, base: Path) -> Any:
     return str((base / Path(path).expanduser()).resolve())
 
 
-def _instrument(
-    keys: Keys, document: Document, described: DescribedMarket | None
-) -> Instrument:
+def _instrument(keys: Keys, document: Document, described: DescribedMarket | None) -> Instrument:
     symbol, given = keys.trading.symbol, keys.instrument
     known = known_instrument(keys.exchange.name, symbol)
     if described is not None:
@@ -260,23 +227,19 @@ def _instrument(
             f"{', '.join(known_symbols())})"
         )
 
-    def value(name: str) -> float:
-        own: float | None = getattr(given, name)
-        return getattr(known, name) if own is None else own
+    def value(name: str, default: float | None = None) -> Any:
+        own = getattr(given, name)
+        if own is None:
+            return getattr(known, name) if default is None else default
+        return own
 
-    lot = value("lot")
-    maintenance = value("maintenance_margin_rate")
+    figures = {name: value(name) for name in needed}
     return Instrument(
         symbol=symbol,
         kind=kind_of(symbol),
-        contract_size=value("contract_size"),
-        lot=lot,
-        tick=value("tick"),
-        min_contracts=lot if given.min_contracts is None else given.min_contracts,
-        maintenance_margin_rate=maintenance,
-        liquidation_fee_rate=(
-            maintenance if given.liquidation_fee_rate is None else given.liquidation_fee_rate
-        ),
+        **figures,
+        min_contracts=value("min_contracts", figures["lot"]),
+        liquidation_fee_rate=value("liquidation_fee_rate", figures["maintenance_margin_rate"]),
         maker=known.maker if known else None,
         taker=known.taker if known else None,
     )

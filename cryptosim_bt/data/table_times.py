@@ -46,22 +46,11 @@ class Times:
 
 
 def read_times(column: pd.Series, name: str, zone: ZoneInfo | None) -> Times:
-    """Read a column of times.
+    """Read a column of times: numbers, texts or times of pandas.
 
-    Parameters
-    ----------
-    column : pandas.Series
-        Numbers, texts or times of pandas.
-    name : str
-        Name of the file for messages.
-    zone : zoneinfo.ZoneInfo, optional
-        What times without an offset are in; None = UTC.
-
-    Raises
-    ------
-    DataError
-        If one cannot be read, some have an offset and some have none, or a local time does not tell
-        which moment it is.
+    Those without an offset are in `zone`, None = UTC. Raise `DataError`, with the file's `name`, if
+    one cannot be read, some have an offset and some have none, or a local time does not tell which
+    moment it is.
     """
     if pd.api.types.is_datetime64_any_dtype(column):
         refuse_unreadable(column, column.isna(), _WANTED, name)

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
@@ -42,7 +43,7 @@ MARKET = Market("BTC/USD:BTC", "BTC-USD-SWAP", 100.0, 1.0, 0.1, 1.0, 0.0002, 0.0
 
 def rows(start: int, count: int, price: float = 100.0, series: Series = BARS):
     times = start + HOUR * np.arange(count, dtype=np.int64)
-    return {"time": times, **{name: np.full(count, price) for name in series.columns}}
+    return pd.DataFrame({"time": times, **{name: price for name in series.columns}})
 
 
 def span(start: int, count: int):
@@ -198,8 +199,8 @@ def test_store_file_of_another_market_is_refused(store):
 
 def test_verify_forgets_rows_that_cannot_be(store):
     wrong = rows(T0, 6)
-    wrong["close"][2] = np.nan
-    wrong["time"][4] += 5
+    wrong.loc[2, "close"] = np.nan
+    wrong.loc[4, "time"] += 5
     store.write(BARS, wrong, span(T0, 6))
     problems = [finding.problem for finding in verify(store, repair=True)]
     assert problems == [
@@ -214,7 +215,7 @@ def test_verify_forgets_rows_that_cannot_be(store):
 
 def test_verify_remarks_odd_prices_but_keeps_them(store):
     odd = rows(T0, 3)
-    odd["high"][1] = 1.0
+    odd.loc[1, "high"] = 1.0
     store.write(BARS, odd, span(T0, 3))
     (finding,) = verify(store, repair=True)
     assert finding.cure is None
@@ -224,7 +225,7 @@ def test_verify_remarks_odd_prices_but_keeps_them(store):
 # --- crashes and other processes ------------------------------------------------------------------
 
 WRITER = """
-    import sys, numpy as np
+    import sys, pandas as pd
     from pathlib import Path
     from cryptosim_bt.data.store import Series, Store
     HOUR, T0 = 3_600_000, {T0}
@@ -232,9 +233,9 @@ WRITER = """
     series, store = Series.bars("okx", "BTC/USD:BTC", "1h"), Store(Path(sys.argv[1]))
     print("ready", flush=True)
     for at in range(start, start + count):
-        time = np.array([T0 + at * HOUR], dtype=np.int64)
-        values = {{name: np.array([float(at)]) for name in series.columns}}
-        store.write(series, {{"time": time, **values}}, [(T0 + at * HOUR, T0 + (at + 1) * HOUR)])
+        values = {{name: [float(at)] for name in series.columns}}
+        rows = pd.DataFrame({{"time": [T0 + at * HOUR], **values}})
+        store.write(series, rows, [(T0 + at * HOUR, T0 + (at + 1) * HOUR)])
         print(at, flush=True)
 """
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
+import pandas as pd
 
 from cryptosim_bt.data.store.files import locked, read_json, remove_leftovers
-from cryptosim_bt.data.store.parts import Columns, read_part
-from cryptosim_bt.data.store.series import Series, Store, period_name, require_label
-from cryptosim_bt.data.store.spans import Span, union
+from cryptosim_bt.data.store.series import Series, Store, period_name, within
+from cryptosim_bt.data.store.spans import Span, Spans, union
 from cryptosim_bt.data.timeframe import iso_utc
 from cryptosim_bt.errors import StoreError
 
@@ -59,21 +58,17 @@ def _check_series(store: Store, series: Series, *, repair: bool) -> Iterator[Fin
             yield Finding(left[0], "was left by a killed writer", "remove it", repair)
     for path in store.part_paths(series):
         try:
-            info, columns = read_part(path, ("time", *series.columns))
-            require_label(series, info, path)
+            info, rows = store.part(series, path)
             _require_venue(series, path)
         except StoreError as error:
-            if repair:
-                _set_aside(path)
-            problem = str(error).removeprefix(f"{path}: ").partition("; `verify")[0]
-            yield Finding(path, problem, "set it aside and download again", repair)
+            yield _set_aside(path, error, repair=repair)
             continue
-        wrong = list(_wrong_rows(series, path, columns, info.known))
+        wrong = list(_wrong_rows(series, path, rows, info.known))
         for problem, _ in wrong:
             yield Finding(path, problem, "forget those rows and download again", repair)
         if wrong and repair:
             store.forget(series, union(span for _, spans in wrong for span in spans))
-        yield from _odd_prices(series, path, columns)
+        yield from _odd_prices(series, path, rows)
 
 
 def _require_venue(series: Series, path: Path) -> None:
@@ -89,40 +84,31 @@ def _require_venue(series: Series, path: Path) -> None:
 
 
 def _wrong_rows(
-    series: Series, path: Path, columns: Columns, known: tuple[Span, ...]
+    series: Series, path: Path, rows: pd.DataFrame, known: Spans
 ) -> Iterator[tuple[str, list[Span]]]:
     """Yield what is wrong with rows, and the spans to be asked again."""
-    times, step = columns["time"], series.step_ms or 1
-    values = np.array([columns[name] for name in series.columns])
-    inside = np.zeros(len(times), dtype=bool)
-    for start, end in known:
-        inside |= (times >= start) & (times < end)
-    outside_file = np.array([period_name(series, int(at)) != path.stem for at in times[[0, -1]]]
-                            if len(times) else [], dtype=bool)  # fmt: skip
+    times, step = rows["time"].to_numpy(), series.step_ms or 1
+    ends = {period_name(series, int(at)) for at in times[[0, -1]]} if len(times) else set()
     faults = [
-        ("times that do not ascend", np.concatenate([[False], np.diff(times) <= 0])),
         ("bars off the grid of UTC", times % step != 0),
-        ("figures that are not finite", ~np.isfinite(values).all(axis=0)),
-        ("rows outside what the file says is known", ~inside),
+        ("figures that are not finite", ~np.isfinite(rows[[*series.columns]]).all(axis=1)),
+        ("rows outside what the file says is known", ~within(times, known)),
+        ("rows of another period", np.full(len(times), bool(ends - {path.stem}))),
     ]
-    if outside_file.any():
-        faults.append(("rows of another period", np.ones(len(times), dtype=bool)))
     for what, where in faults:
-        if len(times) and where.any():
+        if where.any():
             spans = [(int(at) // step * step, int(at) // step * step + step) for at in times[where]]
             yield f"{int(where.sum())} {what}, the first at {iso_utc(spans[0][0])}", spans
 
 
-def _odd_prices(series: Series, path: Path, columns: Columns) -> Iterator[Finding]:
-    if series.step_ms is None or not len(columns["time"]):
+def _odd_prices(series: Series, path: Path, rows: pd.DataFrame) -> Iterator[Finding]:
+    if series.step_ms is None:
         return
-    high, low = columns["high"], columns["low"]
-    odd: npt.NDArray[np.bool_] = (
-        (high < np.maximum(columns["open"], columns["close"]))
-        | (low > np.minimum(columns["open"], columns["close"]))
-    )  # fmt: skip
+    odd = (rows["high"] < rows[["open", "close"]].max(axis=1)) | (
+        rows["low"] > rows[["open", "close"]].min(axis=1)
+    )
     if odd.any():
-        first = iso_utc(int(columns["time"][odd.argmax()]))
+        first = iso_utc(int(rows["time"][odd].iloc[0]))
         problem = f"{int(odd.sum())} bars whose high or low does not enclose them, first {first}"
         yield Finding(path, problem, None)
 
@@ -133,12 +119,12 @@ def _check_json(path: Path, *, repair: bool) -> Iterator[Finding]:
         if not isinstance(content, dict) or "records" not in content:
             raise StoreError(f"{path}: is of another form")
     except StoreError as error:
-        if repair:
-            _set_aside(path)
-        problem = str(error).removeprefix(f"{path}: ").partition("; `verify")[0]
-        yield Finding(path, problem, "set it aside and download again", repair)
+        yield _set_aside(path, error, repair=repair)
 
 
-def _set_aside(path: Path) -> None:
-    with locked(path.parent):
-        os.replace(path, path.with_name(f"{path.name}.damaged"))
+def _set_aside(path: Path, error: StoreError, *, repair: bool) -> Finding:
+    if repair:
+        with locked(path.parent):
+            os.replace(path, path.with_name(f"{path.name}.damaged"))
+    problem = str(error).removeprefix(f"{path}: ").partition("; `verify")[0]
+    return Finding(path, problem, "set it aside and download again", repair)
