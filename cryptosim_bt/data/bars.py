@@ -255,7 +255,7 @@ def _check_gaps(times_ms: _IntArray, timeframe: str, gaps: Gaps, source: str) ->
         logger.warning("%s: %s; data.gaps: keep leaves the holes", source, found)
 
 
-def value_faults(bars: Mapping[str, Any]) -> Iterator[tuple[str, _BoolArray]]:
+def value_faults(bars: Mapping[str, Any] | pd.DataFrame) -> Iterator[tuple[str, _BoolArray]]:
     """Yield what figures of bars cannot be, and for each bar whether it is so."""
     columns = {name: np.asarray(bars[name], dtype=np.float64) for name in COLUMNS}
     open_, high, low, close, volume = columns.values()
