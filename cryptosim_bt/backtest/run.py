@@ -149,7 +149,7 @@ def execute(
     cerebro = cerebro_for(prepared, progress, event_order)
     with failures_of(prepared.strategy, prepared.settings.keys.strategy.name):
         strategy = cerebro.run()[0]
-    late = cerebro.broker.exchange.late_funding
+    late = cerebro.broker.exchange.funding.late
     if late and event_order is None:
         logger.warning(
             "funding fell due in holes of the bars %d times while something was held; each was "

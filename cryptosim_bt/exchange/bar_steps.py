@@ -15,13 +15,7 @@ from cryptosim_bt.exchange.walk import FillLimit, Way
 
 
 class BarSteps:
-    """The steps of a bar.
-
-    Parameters
-    ----------
-    state, lives, liquidation
-        Of the exchange.
-    """
+    """The steps of a bar."""
 
     def __init__(self, state: ExchangeState, lives: OrderLives, liquidation: Liquidation) -> None:
         self._state = state

@@ -6,7 +6,7 @@ liquidation. Where it leaves the order open, the rules are pessimistic.
 
 from __future__ import annotations
 
-from cryptosim_bt.exchange.ambiguity import ENTRY_AND_EXIT, Reached
+from cryptosim_bt.exchange.ambiguity import ENTRY_AND_EXIT, Reached, liquidated_sides
 from cryptosim_bt.exchange.bar_steps import BarSteps
 from cryptosim_bt.exchange.exchange_state import CLOSE, ENTRIES, OPEN, WALKS
 from cryptosim_bt.exchange.order_book import Order
@@ -195,12 +195,22 @@ class BookSteps(BarSteps):
         return match is not None and bool(self._lives.fill(order, match).opened)
 
     def _note_own_exit(self, entry: Order) -> None:
-        """Note where a bar reaches what its own entry has made, and its close does not (R43)."""
-        state, group = self._state, entry.groups[entry.opens]
+        """Note an entry whose own limit exit the bar reaches, and not surely at its close (R43)."""
+        state, group, close = self._state, entry.groups[entry.opens], self._state.bar.close
         for order in self._book.exits.values():
             mine = self._made_now(order) and order.groups.get(entry.opens) == group
-            if mine and order.made_in >= WALKS and self._reaches(order):
-                close = state.bar.close
-                at_close = state.matcher.touches(close, order.limit, is_buy=order.is_buy)
-                if not at_close or state.matcher.rules.latency_ms:
-                    state.note_ambiguous(ENTRY_AND_EXIT)
+            if not (mine and order.made_in >= WALKS and self._reaches(order)):
+                continue
+            at_close = state.matcher.touches(close, order.limit, is_buy=order.is_buy)
+            if not at_close or state.matcher.rules.latency_ms or self._endangered(entry):
+                state.note_ambiguous(ENTRY_AND_EXIT)
+
+    def _endangered(self, entry: Order) -> bool:
+        """Tell whether the bar reaches the stop of an entry's group, or its liquidation."""
+        bar, side = self._state.bar, entry.opens
+        units = self._state.account.liquidation_units(bar.mark_open)
+        return side in liquidated_sides(units, bar) or any(
+            stop.groups.get(side) == entry.groups[side]
+            and stop.met_by(bar.high if stop.is_buy else bar.low)
+            for stop in self._stops()
+        )

@@ -180,9 +180,8 @@ class OrderBook:
         return len(self.entries) + len(self.exits) + len(self.stops) + len(self.unnamed)
 
     def add(self, order: Order) -> None:
-        """Put an order on its shelf."""
+        """Put an order on its shelf; `heed_time` once its time is known."""
         self._shelf(order)[order.key] = order
-        self.heed_time(order)
 
     def remove(self, order: Order) -> None:
         """Take an order off its shelf."""

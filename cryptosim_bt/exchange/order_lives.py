@@ -23,17 +23,7 @@ _OTHER_SIDE = "the other side of its bracket filled"
 class OrderLives:
     """Fills and ends orders.
 
-    Parameters
-    ----------
-    state
-        Of the exchange.
-    posting
-        Posts fills to its account.
-
-    Attributes
-    ----------
-    made
-        Children whose parent has filled in this bar, and how it did.
+    ``made`` are children whose parent has filled in this bar, and how it did.
     """
 
     def __init__(self, state: ExchangeState, posting: Posting) -> None:
@@ -44,15 +34,19 @@ class OrderLives:
     # ------------------------------------------------------------------ begin
     def accept(self, order: Order, *, asleep: bool = False) -> None:
         """Put an order to work, from the bar on that its way to the exchange allows (R12, R41)."""
+        self._state.book.add(order)
+        self._make_active(order, asleep=asleep)
+
+    def _make_active(self, order: Order, *, asleep: bool = False) -> None:
         state = self._state
         order.active_ms = NEVER_MS if asleep else state.first_active_ms()
         order.made_ms, order.made_in, order.made_at = state.time_ms, state.step, state.stand
-        state.book.add(order)
+        state.book.heed_time(order)
         state.quiet = None
 
     # ------------------------------------------------------------------ fill
     def fill(self, order: Order, match: Match) -> Posted:
-        """Fill an order as far as the bar can, and tell of it."""
+        """Fill an order as far as the bar can, and report it."""
         was_stop = order.is_stop
         posted = self._posting.fill(order, match)
         if posted.executions:
@@ -133,11 +127,7 @@ class OrderLives:
         for order in map(self._find, keys):
             if order is None:
                 continue
-            state = self._state
-            order.active_ms = state.first_active_ms()
-            order.made_ms, order.made_in, order.made_at = state.time_ms, state.step, state.stand
-            state.book.heed_time(order)
-            state.quiet = None
+            self._make_active(order)
             if order.contracts > most:
                 order.contracts = most
                 self._state.listener.resized(order)
