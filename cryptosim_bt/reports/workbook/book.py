@@ -23,7 +23,6 @@ from cryptosim_bt.reports.workbook.proof.places import Places
 from cryptosim_bt.reports.workbook.proof.proof import Proof
 from cryptosim_bt.reports.workbook.proof.sheets import (
     define_names,
-    fits,
     proved_bars,
     verdicts,
     write_proof,
@@ -76,7 +75,7 @@ def write_workbook(
         if proof is not None:
             total += proof.checks.count + len(proof.ledger) + len(proof.steps)
         rows = Rows(Path(folder), total, progress)
-        write_summary(look.page("summary"), layout.filled(verdicts(proof, look, places)), look)
+        write_summary(look.page("summary"), layout, verdicts(proof, look, places), look)
         charts = look.page("charts")
         for sheet in sheets:
             write_sheet(sheet, look, rows, row_limit)
@@ -97,7 +96,8 @@ def _proof(
     row_limit: int, formula_bars: int,
 ) -> Proof | None:  # fmt: skip
     """Return the checks of a run, None where the tables that they read do not fit."""
-    if not fits(result, row_limit):
+    events = len(result.fills) + len(result.funding)
+    if max(events + 1, len(result.trades), len(result.sets)) >= row_limit:
         return None
     shown = {sheet.name: shown_rows(sheet, row_limit) for sheet in sheets}
     whole = {sheet.name for sheet in sheets if shown[sheet.name] == len(sheet)}

@@ -84,15 +84,6 @@ class SummaryLayout:
             if isinstance(line, SummaryRow) and line.name
         }
 
-    def filled(self, values: Mapping[str, str | Formula]) -> SummaryLayout:
-        """Return the layout with the values of some rows."""
-        return SummaryLayout([
-            replace(line, value=values[line.name])
-            if isinstance(line, SummaryRow) and line.name in values
-            else line
-            for line in self.lines
-        ])  # fmt: skip
-
 
 def _head(sheets: Sequence[Sheet], look: Look, row_limit: int) -> Iterator[tuple[str, Any]]:
     words = look.words
@@ -109,8 +100,10 @@ def _head(sheets: Sequence[Sheet], look: Look, row_limit: int) -> Iterator[tuple
     yield words("workbook.summary.formulas"), None
 
 
-def write_summary(page: Any, layout: SummaryLayout, look: Look) -> None:
-    """Write the sheet."""
+def write_summary(
+    page: Any, layout: SummaryLayout, values: Mapping[str, str | Formula], look: Look
+) -> None:
+    """Write the sheet, with the values of some rows by their names."""
     words = look.words
     for letter, width in zip("ABC", (38, _VALUE_WIDTH, _NOTE_WIDTH), strict=True):
         page.column_dimensions[letter].width = width
@@ -126,6 +119,7 @@ def write_summary(page: Any, layout: SummaryLayout, look: Look) -> None:
     )
     for number, line in enumerate(layout.lines, 1):
         if isinstance(line, SummaryRow):
+            line = replace(line, value=values.get(line.name, line.value))
             # Excel makes no room by itself for a text that is too long for one line.
             needed = columns_of(line.note) / _NOTE_WIDTH
             if not isinstance(line.value, Formula):

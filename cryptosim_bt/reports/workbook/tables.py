@@ -93,18 +93,15 @@ def _blocks(page: Any, sheet: Sheet, look: Look, shown: int) -> Iterator[tuple[A
         yield [[cut_note(sheet, shown, look)], *blank], [style] * len(sheet.columns)
 
 
-def write_formulas(
-    name: str, columns: Sequence[tuple[str, str]], lines: Iterator[dict[str, Any]], count: int,
-    look: Look, rows: Rows,
-) -> None:  # fmt: skip
-    """Write a sheet of formulas, one mapping of column to value a row."""
-    page = look.page(name)
-    set_up(page, columns, look, count)
+def write_formulas(name: str, table: Any, look: Look, rows: Rows) -> None:
+    """Write a sheet of formulas: a table with ``columns`` and ``rows()``, mappings of them."""
+    page, columns = look.page(name), table.columns
+    set_up(page, columns, look, len(table))
     page.append(header(page, columns, look))
     styles = [look.style(page, kind) for _, kind in columns]
     rows.stream(page, 2, len(columns), (
         ([[line.get(column) for line in block] for column, _ in columns], styles)
-        for block in batched(lines)
+        for block in batched(table.rows())
     ))  # fmt: skip
 
 

@@ -133,15 +133,12 @@ def _pieces(proof: Proof) -> dict[str, str]:
     """Return what stands for the names in the formulas: cells, areas, numbers, words."""
     result, places, starts = proof.result, proof.places, proof.checks.starts
     last_bar, per_year = len(result.bars) - 1, MS_PER_YEAR / proof.facts.timeframe_ms
-    sums = {}
-    for name in ("event_fee", "event_payment", "event_shortfall"):
-        end = proof.ledger.at(name, proof.last_event)
-        sums[name] = f"SUM({proof.ledger_cell(name, -1)}:{end})"
     return {
         **{name: f"E{row}" for (table, name), row in starts.items() if table == "summary"},
-        **{name: proof.ledger_cell(name, proof.last_event)
+        **{name: proof.ledger.at(name, proof.last_event)
            for name in ("event_balance", "long_held", "short_held", "liquidations_so_far")},
-        **sums,
+        **{name: f"SUM({proof.ledger.column(name)})"
+           for name in ("event_fee", "event_payment", "event_shortfall")},
         **{name: places.area(table, column, len(getattr(result, table)))
            for name, (table, column) in _AREAS.items()},
         **{name: proof.checks.area(letter, *block)

@@ -73,13 +73,14 @@ class Ledger:
     def __len__(self) -> int:
         return 1 + len(self._replay.events)
 
-    def at(self, column: str, event: int, *, outside: bool = False) -> str:
-        """Return the cell of a column at an event; -1: before the first.
+    def at(self, column: str, event: int) -> str:
+        """Return, for other sheets, the cell of a column at an event; -1: before the first."""
+        return self._places.sheet("ledger") + self._grid.cell(column, event)
 
-        ``outside``: as the formulas of other sheets name it.
-        """
-        sheet = self._places.sheet("ledger") if outside else ""
-        return sheet + self._grid.cell(column, event)
+    def column(self, name: str) -> str:
+        """Return, for other sheets, all cells of a column."""
+        last = len(self._replay.events) - 1
+        return self._places.sheet("ledger") + self._grid.area(name, -1, last)
 
     def rows(self) -> Iterator[dict[str, object]]:
         """Yield the cells of each row by column: the start, then the events."""
@@ -90,7 +91,8 @@ class Ledger:
         start["event_balance"] = start["book_balance"] = Formula("initial_balance")
         yield start
         for number, event in enumerate(self._replay.events):
-            row = self._funding(number, event) if event.is_funding else self._fill(number, event)
+            here, above = self._cells(number), self._cells(number - 1)
+            row = (self._funding if event.is_funding else self._fill)(event, here, above)
             time, group = self._label(event)
             yield {
                 "event": number + 1,
@@ -101,8 +103,8 @@ class Ledger:
             }
 
     # ------------------------------------------------------------------ funding
-    def _funding(self, number: int, event: Event) -> dict[str, str]:
-        here, above, source = self._of("funding", number, event)
+    def _funding(self, event: Event, here: Cells, above: Cells) -> dict[str, str]:
+        source = self._source("funding", event)
         sign, held, price = here("sign"), here("event_contracts"), here("event_price")
         notional = self._math.notional(held, price)
         row = {
@@ -124,8 +126,8 @@ class Ledger:
         return row
 
     # ------------------------------------------------------------------ fills
-    def _fill(self, number: int, event: Event) -> dict[str, str]:
-        here, above, source = self._of("fills", number, event)
+    def _fill(self, event: Event, here: Cells, above: Cells) -> dict[str, str]:
+        source = self._source("fills", event)
         contracts, price = here("event_contracts"), here("event_price")
         maker = self._words.shown("maker")
         fee = f"{self._math.notional(contracts, price)}*{here('rate')}"
@@ -137,10 +139,10 @@ class Ledger:
             "event_fee": fee,
             **self._unchanged(above),
         }
-        row |= self._entry(number, event) if event.is_entry else self._exit(number, event)
-        if event.batch is not None:
+        row |= (self._entry if event.is_entry else self._exit)(event, here, above)
+        if event.liquidates:
             row["event_fee"] = f"{fee}+{here('penalty')}*{contracts}/{here('liquidated')}"
-            row |= self._liquidation(number, event)
+            row |= self._liquidation(event, here, above)
         moved = "".join(
             f"{sign}{here(name)}"
             for sign, name in (("-", "event_fee"), ("+", "event_shortfall")) if name in row
@@ -151,11 +153,10 @@ class Ledger:
         row["event_balance"] = f"{above('event_balance')}{gain}{moved}"
         row["book_balance"] = f"{above('book_balance')}{book_gain}{moved}"
         if self._isolated:
-            row |= self._leg_margins(number, event)
+            row |= self._leg_margins(event, here, above)
         return row
 
-    def _entry(self, number: int, event: Event) -> dict[str, str]:
-        here, above = self._cells(number), self._cells(number - 1)
+    def _entry(self, event: Event, here: Cells, above: Cells) -> dict[str, str]:
         contracts, price, side = here("event_contracts"), here("event_price"), event.side
         value = self._math.entry_value(contracts, price)
         before = None if event.before is None else self._cells(event.before)
@@ -168,10 +169,9 @@ class Ledger:
             "group_entry_value": f"{old}+{value}",
             f"{side}_group_value": f"{above(f'{side}_group_value')}+{value}",
         }
-        return row | self._square(number, event, held, old)
+        return row | self._square(event, here, above, (held, old))
 
-    def _exit(self, number: int, event: Event) -> dict[str, str]:
-        here, above = self._cells(number), self._cells(number - 1)
+    def _exit(self, event: Event, here: Cells, above: Cells) -> dict[str, str]:
         contracts, price, side = here("event_contracts"), here("event_price"), event.side
         assert event.before is not None  # what is closed was entered
         before = self._cells(event.before)
@@ -194,10 +194,10 @@ class Ledger:
             row["event_realized"] = here("event_group_pnl")
         if event.closes_set:
             earlier = event.set_before
-            gained = "" if earlier is None else f"{self.at('set_pnl', earlier)}+"
+            gained = "" if earlier is None else f"{self._cells(earlier)('set_pnl')}+"
             row["set_pnl"] = f"{gained}{here('event_group_pnl')}"
-        row["event_shortfall"] = self._shortfall(number, event)
-        return row | self._square(number, event, held, value)
+        row["event_shortfall"] = self._shortfall(event, here, above)
+        return row | self._square(event, here, above, (held, value))
 
     def _gain(
         self, here: Cells, closed: str, held: str, value: str, price: str
@@ -206,43 +206,36 @@ class Ledger:
         square = f"({value}/{held})^2*{closed}"
         return self._math.pnl(here("sign"), closed, part, square, price)
 
-    def _square(self, number: int, event: Event, held: str, value: str) -> dict[str, str]:
+    def _square(
+        self, event: Event, here: Cells, above: Cells, group: tuple[str, str]
+    ) -> dict[str, str]:
         if not self._math.by_group:
             return {}
-        here, above = self._cells(number), self._cells(number - 1)
-        name = f"{event.side}_group_square"
+        name, left = f"{event.side}_group_square", here(f"{event.side}_held")
         after = self._math.square(here("group_held"), here("group_entry_value"))
-        before = self._math.square(held, value)
-        left = here(f"{event.side}_held")
-        return {name: f"IF({left}=0,0,{above(name)}-{before}+{after})"}
+        return {name: f"IF({left}=0,0,{above(name)}-{self._math.square(*group)}+{after})"}
 
     # ------------------------------------------------------------------ liquidation (R23, R30)
-    def _liquidation(self, number: int, event: Event) -> dict[str, str]:
-        assert event.batch is not None
-        here, above = self._cells(number), self._cells(number - 1)
-        if event.batch != number:
+    def _liquidation(self, event: Event, here: Cells, above: Cells) -> dict[str, str]:
+        if not event.begins_batch:
             return {name: above(name) for name in ("liquidated", "left_over", "penalty")}
-        counted = "liquidations_so_far"
-        price = here("event_price")
+        counted, price = "liquidations_so_far", here("event_price")
         sides = (event.side,) if self._isolated else SIDES
         backing = above("event_balance")
         if self._isolated:
             backing = f"{above(f'{event.side}_margin')}+MIN(0,{backing})"
         pnl = "+".join(
-            self.unrealized(side, number - 1, price, of_groups=self._math.by_group)
-            for side in sides
+            self._unrealized(side, above, price, of_groups=self._math.by_group) for side in sides
         )
-        fees = f"{self._math.notional(here('liquidated'), price)}*taker_fee"
-        asked = f"{self._math.notional(here('liquidated'), price)}*liquidation_fee"
+        notional = self._math.notional(here("liquidated"), price)
         return {
             counted: f"{above(counted)}+1",
             "liquidated": "+".join(above(f"{side}_held") for side in sides),
-            "left_over": f"{backing}+{pnl}-{fees}",
-            "penalty": f"MIN({asked},MAX(0,{here('left_over')}))",
+            "left_over": f"{backing}+{pnl}-{notional}*taker_fee",
+            "penalty": f"MIN({notional}*liquidation_fee,MAX(0,{here('left_over')}))",
         }
 
-    def _shortfall(self, number: int, event: Event) -> str:
-        here, above = self._cells(number), self._cells(number - 1)
+    def _shortfall(self, event: Event, here: Cells, above: Cells) -> str:
         balance = f"{above('event_balance')}+{here('event_realized')}-{here('event_fee')}"
         if self._isolated and event.ends_batch:
             beyond = f"MAX(0,-{here('left_over')})"
@@ -251,8 +244,7 @@ class Ledger:
         return f"IF(AND({flat}),MAX(0,-({balance})),0)"
 
     # ------------------------------------------------------------------ isolated margin (R27, R28)
-    def _leg_margins(self, number: int, event: Event) -> dict[str, str]:
-        here, above = self._cells(number), self._cells(number - 1)
+    def _leg_margins(self, event: Event, here: Cells, above: Cells) -> dict[str, str]:
         row = {f"{side}_margin_raw": above(f"{side}_margin") for side in SIDES}
         name, held = f"{event.side}_margin", f"{event.side}_held"
         if event.is_entry:
@@ -260,7 +252,7 @@ class Ledger:
             row[f"{name}_raw"] = f"{above(name)}+{added}/leverage"
         else:
             row[f"{name}_raw"] = f"IF({above(held)}=0,0,{above(name)}*{here(held)}/{above(held)})"
-        return row | self._margins(here, shrink=event.batch is None or event.ends_batch)
+        return row | self._margins(here, shrink=not event.liquidates or event.ends_batch)
 
     def _margins(self, here: Cells, *, shrink: bool) -> dict[str, str]:
         raw = {side: here(f"{side}_margin_raw") for side in SIDES}
@@ -271,28 +263,23 @@ class Ledger:
         return {f"{side}_margin": f"{raw[side]}*{share}" for side in SIDES}
 
     # ------------------------------------------------------------------ pieces
-    def unrealized(
-        self, side: Side, event: int, price: str, *, of_groups: bool, outside: bool = False
-    ) -> str:
-        """Return the PnL at a price of what a side holds after an event, in one of the books."""
+    def unrealized(self, side: Side, event: int, price: str, *, of_groups: bool) -> str:
+        """Return, for other sheets, what a side's contracts gained after an event in a book."""
+        return self._unrealized(
+            side, lambda column: self.at(column, event), price, of_groups=of_groups
+        )
 
-        def cell(name: str) -> str:
-            return self.at(f"{side}_{name}", event, outside=outside)
-
-        value = cell("group_value" if of_groups else "entry_value")
-        square = cell("group_square") if self._math.by_group else ""
+    def _unrealized(self, side: Side, cell: Cells, price: str, *, of_groups: bool) -> str:
+        value = cell(f"{side}_{'group_value' if of_groups else 'entry_value'}")
+        square = cell(f"{side}_group_square") if self._math.by_group else ""
         sign = "1" if side == "long" else "(-1)"
-        return self._math.pnl(sign, cell("held"), value, square, price)
+        return self._math.pnl(sign, cell(f"{side}_held"), value, square, price)
 
     def _cells(self, event: int) -> Cells:
         return lambda column: self._grid.cell(column, event)
 
-    def _of(self, table: str, number: int, event: Event) -> tuple[Cells, Cells, Cells]:
-        """Return the cells of an event, of the row above it, and of its row in a table."""
-        def source(column: str) -> str:
-            return self._places.cell(table, column, event.row)
-
-        return self._cells(number), self._cells(number - 1), source
+    def _source(self, table: str, event: Event) -> Cells:
+        return lambda column: self._places.cell(table, column, event.row)
 
     def _sign(self, side: str) -> str:
         return f'IF({side}="{self._words.shown("long")}",1,-1)'

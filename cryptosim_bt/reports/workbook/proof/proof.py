@@ -65,7 +65,7 @@ class Proof:
         self.ledger = Ledger(
             self.replay, self.math, places, words, self._label(), isolated=isolated
         )
-        self.steps = TradeSteps(self.replay, self.math, self.ledger)
+        self.steps = TradeSteps(self.replay, self.math, self.ledger, words)
         self.checks = Checks(room)
         # Of each bar, the last event before the next bar.
         opens = pd.DatetimeIndex(result.bars["time"]).as_unit("ms").asi8
@@ -85,15 +85,11 @@ class Proof:
         """Place of the run's last event, -1 without any."""
         return len(self.replay.events) - 1
 
-    def ledger_cell(self, column: str, event: int) -> str:
-        """Return a cell of the ledger, for formulas of other sheets."""
-        return self.ledger.at(column, event, outside=True)
-
     def unrealized(self, event: int, mark: str, *, of_groups: bool) -> str:
         """Return the formula of what is unrealised after an event at a price, in a book."""
         groups = of_groups or self.math.by_group
         return "+".join(
-            self.ledger.unrealized(side, event, mark, of_groups=groups, outside=True)
+            self.ledger.unrealized(side, event, mark, of_groups=groups)
             for side in SIDES
         )
 

@@ -18,8 +18,6 @@ from cryptosim_bt.accounting.contracts import Side
 from cryptosim_bt.accounting.orders import CONTRACT_TOLERANCE, Role
 from cryptosim_bt.results.result import Result
 
-_EXITED, _ENTERED = "exit", "entry"
-
 
 @dataclass(slots=True)
 class Event:
@@ -31,10 +29,10 @@ class Event:
         The event that left the fill's group as the fill found it; None for a new group.
     closes_set, set_before
         Whether it closes (a part of) a set, and the fill before that did; None if there is none.
-    batch
-        First fill of the liquidation that this one belongs to; None for other fills.
-    ends_batch, ends_due
-        Last fill of a liquidation; last payment of a funding time.
+    liquidates, begins_batch, ends_batch
+        Whether it is a liquidation's; whether it is the first, the last fill of one.
+    ends_due
+        Whether it is the last payment of a funding time.
     """
 
     row: int
@@ -43,7 +41,7 @@ class Event:
     before: int | None = None
     closes_set: bool = False
     set_before: int | None = None
-    batch: int | None = None
+    begins_batch: bool = False
     ends_batch: bool = False
     ends_due: bool = False
 
@@ -51,6 +49,11 @@ class Event:
     def is_funding(self) -> bool:
         """Whether it is a payment of funding."""
         return self.role == "funding"
+
+    @property
+    def liquidates(self) -> bool:
+        """Whether it is a fill of a liquidation."""
+        return self.role == Role.LIQUIDATION.value
 
     @property
     def is_entry(self) -> bool:
@@ -139,24 +142,22 @@ def _mark_batches(
     events: list[Event], times: np.ndarray, result: Result, *, isolated: bool
 ) -> None:
     dues, prices = result.funding["due"].tolist(), result.fills["price"].tolist()
-    pairs = zip(events, [*events[1:], None], strict=False)
-    first = 0
-    for number, (event, after) in enumerate(pairs):
+    begins = True
+    for number, (event, after) in enumerate(zip(events, [*events[1:], None], strict=True)):
         if event.is_funding:
             event.ends_due = after is None or not after.is_funding or (
                 dues[event.row] != dues[after.row]
             )  # fmt: skip
-        elif event.role == Role.LIQUIDATION.value:
-            event.batch = first
+        elif event.liquidates:
+            event.begins_batch = begins
             event.ends_batch = (
                 after is None
-                or after.role != event.role
+                or not after.liquidates
                 or times[number] != times[number + 1]
                 or prices[event.row] != prices[after.row]
                 or (isolated and event.side != after.side)
             )
-        if event.batch is None or event.ends_batch:
-            first = number + 1
+        begins = not event.liquidates or event.ends_batch
 
 
 class _Walker:
@@ -206,7 +207,7 @@ class _Walker:
         if journey is None:
             journey = self._journeys[transaction] = Journey(transaction, event.side, set_name)
             group.members.append(journey)
-        journey.steps.append(Step(number, _ENTERED))
+        journey.steps.append(Step(number, "entry"))
         event.before, group.last = group.last, number
         group.contracts += contracts
         if set_name is not None:
@@ -217,7 +218,7 @@ class _Walker:
         key: Hashable = name if name in self._order else self._open[event.side]
         group = self._groups[key]
         for journey in group.members:
-            journey.steps.append(Step(number, _EXITED))
+            journey.steps.append(Step(number, "exit"))
         event.before, group.last = group.last, number
         if name in self._order:
             events = self.sets[name]

@@ -97,15 +97,8 @@ def verdicts(proof: Proof | None, look: Look, places: Places) -> dict[str, str |
 def write_proof(proof: Proof, look: Look, rows: Rows, proof_page: Any) -> None:
     """Write the sheets of the proof, its ledger and its steps."""
     _write_checks(proof, look, rows, proof_page)
-    write_formulas("ledger", proof.ledger.columns, proof.ledger.rows(), len(proof.ledger),
-                   look, rows)  # fmt: skip
-    write_formulas("steps", proof.steps.columns, _worded(proof, look), len(proof.steps),
-                   look, rows)  # fmt: skip
-
-
-def _worded(proof: Proof, look: Look) -> Any:
-    for line in proof.steps.rows():
-        yield {**line, "step_kind": look.words.shown(str(line["step_kind"]))}
+    write_formulas("ledger", proof.ledger, look, rows)
+    write_formulas("steps", proof.steps, look, rows)
 
 
 def _write_checks(proof: Proof, look: Look, rows: Rows, page: Any) -> None:
@@ -146,9 +139,3 @@ def _write_checks(proof: Proof, look: Look, rows: Rows, page: Any) -> None:
         (list(zip(*(cells for cells, _ in block), strict=True)), styles(block))
         for block in batched(proof.rows())
     ))  # fmt: skip
-
-
-def fits(result: Result, row_limit: int) -> bool:
-    """Tell whether all fills, payments, trades and sets stand in their sheets, and the ledger."""
-    events = len(result.fills) + len(result.funding)
-    return max(events + 1, len(result.trades), len(result.sets)) < row_limit

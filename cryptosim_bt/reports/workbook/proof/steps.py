@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cryptosim_bt.reports.words import Words
 from cryptosim_bt.reports.workbook.proof.formulas import Arithmetic, left_of
 from cryptosim_bt.reports.workbook.proof.ledger import Ledger
 from cryptosim_bt.reports.workbook.proof.places import Grid
@@ -32,8 +33,10 @@ class TradeSteps:
         First and last row of each Transaction, and of each set.
     """
 
-    def __init__(self, replay: Replay, arithmetic: Arithmetic, ledger: Ledger) -> None:
-        self._replay, self._math, self._ledger = replay, arithmetic, ledger
+    def __init__(
+        self, replay: Replay, arithmetic: Arithmetic, ledger: Ledger, words: Words
+    ) -> None:
+        self._replay, self._math, self._ledger, self._words = replay, arithmetic, ledger, words
         self.columns = list(_COLUMNS.items())
         self._grid = Grid(_COLUMNS)
         self.cell, self.area = self._grid.cell, self._grid.area
@@ -62,15 +65,12 @@ class TradeSteps:
                 yield {
                     "step_transaction": journey.number,
                     "step_group": group,
-                    "step_kind": step.kind,
+                    "step_kind": self._words.shown(step.kind),
                     "step_event": step.event + 1 if step.event >= 0 else None,
                     **{name: Formula(text) for name, text in cells.items()},
                 }
                 before = step
                 row += 1
-
-    def _at(self, column: str, event: int) -> str:
-        return self._ledger.at(column, event, outside=True)
 
     def _step(
         self, journey: Journey, step: Step, before: Step | None, row: int
@@ -92,7 +92,7 @@ class TradeSteps:
         if before is None:
             return {}
         name = f"{journey.side}_funding"
-        paid = f"{self._at(name, event)}-{self._at(name, before.event)}"
+        paid = f"{self._ledger.at(name, event)}-{self._ledger.at(name, before.event)}"
         return {"step_funding": f"-{self.cell('step_open', row - 1)}*({paid})"}
 
     def _entry(self, event: int, before: Step | None, row: int) -> dict[str, str]:
@@ -102,13 +102,13 @@ class TradeSteps:
         contracts, price = self.cell("step_contracts", row), self.cell("step_price", row)
         value = self._math.entry_value(contracts, price)
         return {
-            "step_contracts": self._at("event_contracts", event),
-            "step_price": self._at("event_price", event),
+            "step_contracts": self._ledger.at("event_contracts", event),
+            "step_price": self._ledger.at("event_price", event),
             "step_entered": f"{above('step_entered')}{contracts}",
             "step_entry_value": f"{above('step_entry_value')}{value}",
             "step_open": f"{above('step_open')}{contracts}",
             "step_open_value": f"{above('step_open_value')}{value}",
-            "step_fee": self._at("event_fee", event),
+            "step_fee": self._ledger.at("event_fee", event),
         }
 
     def _exit(self, event: int, row: int) -> dict[str, str]:
@@ -116,18 +116,18 @@ class TradeSteps:
         assert before is not None  # what is closed was entered
         contracts, price = self.cell("step_contracts", row), self.cell("step_price", row)
         held, value = (self.cell(f"step_{name}", row - 1) for name in ("open", "open_value"))
-        left, closed = self.cell("step_open", row), self._at("event_contracts", event)
-        sign = self._at("sign", event)
+        left, closed = self.cell("step_open", row), self._ledger.at("event_contracts", event)
+        sign = self._ledger.at("sign", event)
         part, square = f"{value}*{contracts}/{held}", f"({value}/{held})^2*{contracts}"
         return {
             # Of each Transaction of the group alike (R36).
-            "step_contracts": f"{held}*{closed}/{self._at('group_held', before)}",
-            "step_price": self._at("event_price", event),
+            "step_contracts": f"{held}*{closed}/{self._ledger.at('group_held', before)}",
+            "step_price": self._ledger.at("event_price", event),
             "step_entered": self.cell("step_entered", row - 1),
             "step_entry_value": self.cell("step_entry_value", row - 1),
             "step_open": left_of(held, contracts),
             "step_open_value": f"IF({left}=0,0,{value}*{left}/{held})",
             "step_exit_value": self._math.entry_value(contracts, price),
-            "step_fee": f"{self._at('event_fee', event)}*{contracts}/{closed}",
+            "step_fee": f"{self._ledger.at('event_fee', event)}*{contracts}/{closed}",
             "step_gross": self._math.pnl(sign, contracts, part, square, price),
         }

@@ -71,14 +71,14 @@ def _add_sets(proof: Proof) -> None:
     spans = [proof.steps.rows_of_set[name] for name in names]
 
     def made(column: str, row: int) -> str:
-        return proof.ledger_cell(column, events[row].made)
+        return proof.ledger.at(column, events[row].made)
 
     def average(row: int) -> str:
         return proof.math.average(made("group_held", row), made("group_entry_value", row))
 
     def gained(row: int) -> str:
         closed = events[row].closed
-        return "0" if closed is None else proof.ledger_cell("set_pnl", closed)
+        return "0" if closed is None else proof.ledger.at("set_pnl", closed)
 
     proof.add_columns("sets", names, {
         "contracts": ("contracts", lambda row: made("group_held", row)),
@@ -129,7 +129,7 @@ def _add_events(proof: Proof, table: str, what: str) -> None:
     names = [f"{what} {row}" for row, _ in enumerate(events, 1)]
 
     def of_event(column: str) -> OfRow:
-        return lambda row: proof.ledger_cell(column, events[row])
+        return lambda row: proof.ledger.at(column, events[row])
 
     proof.add_columns(table, names, {
         column: (kind, of_event(name)) for column, (kind, name) in _OF_EVENTS[table].items()
@@ -143,7 +143,7 @@ def _add_bars(proof: Proof) -> None:
     names = dict.fromkeys(rows, name)
 
     def ledger(column: str) -> OfRow:
-        return lambda row: proof.ledger_cell(column, proof.event_of(row))
+        return lambda row: proof.ledger.at(column, proof.event_of(row))
 
     def unrealized(row: int) -> str:
         return proof.unrealized(proof.event_of(row), proof.mark(row), of_groups=False)
@@ -209,7 +209,7 @@ def _add_equity(proof: Proof, rows: list[int], name: str) -> None:
     def books(place: int, _: int) -> Line:
         event, mark = proof.event_of(rows[place]), proof.mark(rows[place])
         other = proof.unrealized(event, mark, of_groups=True)
-        computed = f"{proof.ledger_cell('book_balance', event)}+{other}"
+        computed = f"{proof.ledger.at('book_balance', event)}+{other}"
         return Line(name, times[place], computed, f"E{start + place}")
 
     proof.add_block("bars", "books", "money", len(rows), books)
