@@ -249,10 +249,11 @@ def verify_data(
     if (repair or ask_again) and not offline:
         for series in store.list_series():
             refill(DataAccess(store, series.venue, rest_url), series, ask_again=ask_again)
-    wrong = [finding for finding in findings if finding.cure is not None and not finding.fixed]
+    wrong = [finding for finding in findings if not finding.fixed]
     click.echo(f"{len(store.list_series())} series, {len(findings)} findings")
-    if wrong:
+    if any(finding.cure is not None for finding in wrong):
         click.echo("`cryptosim-bt verify-data --repair` fixes them", err=True)
+    if wrong:
         sys.exit(1)
 
 

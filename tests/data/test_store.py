@@ -19,6 +19,7 @@ from hypothesis import strategies as some
 from cryptosim_bt.accounting.instrument import known_instrument
 from cryptosim_bt.accounting.maintenance_tiers import MaintenanceTiers
 from cryptosim_bt.accounting.maintenance_tiers import Tier as Step
+from cryptosim_bt.data.bars import check_bars
 from cryptosim_bt.data.market import Market, Tier, Tiers
 from cryptosim_bt.data.store import Series, Store
 from cryptosim_bt.data.store.files import folder_name, locked, replace_file, symbol_of
@@ -32,7 +33,7 @@ from cryptosim_bt.data.store.records import (
 )
 from cryptosim_bt.data.store.spans import clip, length, subtract, union
 from cryptosim_bt.data.store.verify import verify
-from cryptosim_bt.errors import StoreError
+from cryptosim_bt.errors import DataError, StoreError
 
 ROOT = Path(__file__).resolve().parents[2]
 HOUR = 3_600_000
@@ -204,8 +205,8 @@ def test_verify_forgets_rows_that_cannot_be(store):
     store.write(BARS, wrong, span(T0, 6))
     problems = [finding.problem for finding in verify(store, repair=True)]
     assert problems == [
-        "1 bars off the grid of UTC, the first at 2025-01-30T04:00:00Z",
-        "1 figures that are not finite, the first at 2025-01-30T02:00:00Z",
+        "1 rows off the grid of UTC, the first at 2025-01-30T04:00:00Z",
+        "1 rows where close is missing or not finite, the first at 2025-01-30T02:00:00Z",
     ]
     assert store.unknown(BARS, T0, T0 + 6 * HOUR) == (
         (T0 + 2 * HOUR, T0 + 3 * HOUR), (T0 + 4 * HOUR, T0 + 5 * HOUR),
@@ -218,8 +219,33 @@ def test_verify_remarks_odd_prices_but_keeps_them(store):
     odd.loc[1, "high"] = 1.0
     store.write(BARS, odd, span(T0, 3))
     (finding,) = verify(store, repair=True)
-    assert finding.cure is None
+    assert (finding.cure, finding.fixed) == (None, False)
     assert store.summary(BARS).rows == 3
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("open", -5.0), ("high", 0.0), ("low", -5.0), ("close", np.inf), ("volume", -1.0),
+     ("high", 99.0), ("low", 101.0), ("volume", np.nan)],
+)  # fmt: skip
+def test_verify_finds_all_that_a_run_refuses(store, column, value):
+    wrong = rows(T0, 6)
+    wrong.loc[3, column] = value
+    store.write(BARS, wrong, span(T0, 6))
+    read = store.read(BARS, *(pd.Timestamp(at, unit="ms", tz="UTC") for at in (T0, T0 + 9 * HOUR)))
+    with pytest.raises(DataError) as refused:
+        check_bars(read, "1h", "bars")
+    fault = str(refused.value).removeprefix("bars: ").partition(" at 2025")[0]
+    findings = verify(store, repair=False)
+    assert fault in findings[0].problem
+    assert not any(finding.fixed for finding in findings)
+
+
+def test_import_that_differs_in_one_month_writes_no_other(store):
+    store.write(BARS, rows(T0 + 48 * HOUR, 24), span(T0 + 48 * HOUR, 24))
+    with pytest.raises(StoreError, match="nothing was changed"):
+        store.write(BARS, rows(T0, 72, 7.0), span(T0, 72), "refuse")
+    assert [path.name for path in store.part_paths(BARS)] == ["2025-02.parquet"]
 
 
 # --- crashes and other processes ------------------------------------------------------------------

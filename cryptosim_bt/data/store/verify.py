@@ -10,18 +10,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cryptosim_bt.data.bars import value_faults
 from cryptosim_bt.data.store.files import locked, read_json, remove_leftovers
 from cryptosim_bt.data.store.series import Series, Store, period_name, within
 from cryptosim_bt.data.store.spans import Span, Spans, union
 from cryptosim_bt.data.timeframe import iso_utc
 from cryptosim_bt.errors import StoreError
 
+_KEPT = ("where high is below", "where low is above")  # a venue may say so
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Something that is not as it should be.
 
-    ``cure`` says what a repair does; None where there is nothing to fix: the venue's own figures.
+    ``cure`` says what a repair does; None where it does nothing: the venue's own figures.
     """
 
     path: Path
@@ -30,7 +33,7 @@ class Finding:
     fixed: bool = False
 
     def __str__(self) -> str:
-        state = "fixed" if self.fixed else self.cure or "as the venue gave it"
+        state = "fixed" if self.fixed else self.cure or "as the venue gave it; runs refuse it"
         return f"{self.path}: {self.problem} ({state})"
 
 
@@ -64,11 +67,11 @@ def _check_series(store: Store, series: Series, *, repair: bool) -> Iterator[Fin
             yield _set_aside(path, error, repair=repair)
             continue
         wrong = list(_wrong_rows(series, path, rows, info.known))
-        for problem, _ in wrong:
-            yield Finding(path, problem, "forget those rows and download again", repair)
-        if wrong and repair:
+        for problem, spans in wrong:
+            cure = "forget those rows and download again" if spans else None
+            yield Finding(path, problem, cure, repair and bool(spans))
+        if repair and any(spans for _, spans in wrong):
             store.forget(series, union(span for _, spans in wrong for span in spans))
-        yield from _odd_prices(series, path, rows)
 
 
 def _require_venue(series: Series, path: Path) -> None:
@@ -86,31 +89,26 @@ def _require_venue(series: Series, path: Path) -> None:
 def _wrong_rows(
     series: Series, path: Path, rows: pd.DataFrame, known: Spans
 ) -> Iterator[tuple[str, list[Span]]]:
-    """Yield what is wrong with rows, and the spans to be asked again."""
+    """Yield what is wrong with rows, all that a run refuses, and the spans to be asked again.
+
+    No spans for a high or low that does not enclose its bar: a venue may say so, and would again.
+    """
     times, step = rows["time"].to_numpy(), series.step_ms or 1
     ends = {period_name(series, int(at)) for at in times[[0, -1]]} if len(times) else set()
     faults = [
-        ("bars off the grid of UTC", times % step != 0),
-        ("figures that are not finite", ~np.isfinite(rows[[*series.columns]]).all(axis=1)),
-        ("rows outside what the file says is known", ~within(times, known)),
-        ("rows of another period", np.full(len(times), bool(ends - {path.stem}))),
+        ("off the grid of UTC", times % step != 0),
+        ("outside what the file says is known", ~within(times, known)),
+        ("of another period", np.full(len(times), bool(ends - {path.stem}))),
     ]
+    if series.step_ms is None:
+        faults.append(("not finite", ~np.isfinite(rows["funding_rate"].to_numpy())))
+    else:
+        faults += [(f"where {fault}", where) for fault, where in value_faults(rows)]
     for what, where in faults:
         if where.any():
-            spans = [(int(at) // step * step, int(at) // step * step + step) for at in times[where]]
-            yield f"{int(where.sum())} {what}, the first at {iso_utc(spans[0][0])}", spans
-
-
-def _odd_prices(series: Series, path: Path, rows: pd.DataFrame) -> Iterator[Finding]:
-    if series.step_ms is None:
-        return
-    odd = (rows["high"] < rows[["open", "close"]].max(axis=1)) | (
-        rows["low"] > rows[["open", "close"]].min(axis=1)
-    )
-    if odd.any():
-        first = iso_utc(int(rows["time"][odd].iloc[0]))
-        problem = f"{int(odd.sum())} bars whose high or low does not enclose them, first {first}"
-        yield Finding(path, problem, None)
+            starts = (times[where] // step * step).tolist()
+            again = [] if what.startswith(_KEPT) else [(at, at + step) for at in starts]
+            yield f"{len(starts)} rows {what}, the first at {iso_utc(starts[0])}", again
 
 
 def _check_json(path: Path, *, repair: bool) -> Iterator[Finding]:
