@@ -141,6 +141,9 @@ class LeanCerebro(bt.Cerebro):
         lines = [line for owner in owners for line in _lines_of(owner)]
         lines.append(strategy.lines.datetime)
         self._moving = list({id(line): line for line in lines}.values())
+        # A strategy's own lines grow as it goes, empty, whatever `__init__` bound to them: so it
+        # is in backtrader's loop.
+        self._own = [line for line in strategy.lines.lines if line is not strategy.lines.datetime]
 
     def _loop(self, strategy: bt.Strategy) -> None:
         bars = self.datas[0].buflen()
@@ -157,6 +160,8 @@ class LeanCerebro(bt.Cerebro):
             for line in self._moving:
                 line._idx = row
                 line.lencount = count
+            for line in self._own:
+                line.forward()
             self._brokernotify()
             if self._event_stop:
                 return

@@ -216,9 +216,14 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
     def getposition(
         self, data: bt.feed.DataBase, side: Side | None = None, clone: bool = True
     ) -> bt.Position:
-        """Return a leg as a backtrader position, or both netted when no side is named."""
+        """Return a leg as a backtrader position, or both netted when no side is named.
+
+        The net one of a strategy without a book is always the same object, which goes on.
+        """
         if data is not self.traded_data:
             return bt.Position()
+        if side is None and self.follower is None:
+            return self._order_desk().position
         legs = self.account.legs
         long, short = legs["long"], legs["short"]
         if side is not None:
@@ -271,26 +276,38 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
             return  # another data's bar
         self._bars_seen = time.lencount
         self._book_desk.bar_closed()
-        if self._desk is not None and self._desk.sent:
-            self._desk.before_bar()
-        # Read from the arrays: backtrader's line[0] is two calls for what is one look-up.
-        row = time._idx
-        self.now_ms = opened = epoch_ms(time.array[row])
-        self.last_price = last = close.array[row]
+        # Read from the arrays: backtrader's line[0] is two calls for what is one look-up. Each line
+        # has an index of its own, since `exactbars` keeps no more of it than is asked for.
+        day = time.array[time._idx]
+        opened = epoch_ms(day)
+        desk = self._desk
+        if desk is not None and desk.sent:
+            desk.before_bar(day, self._after(opened))
+        self.now_ms = opened
+        self.last_price = last = close.array[close._idx]
         if self._matching is None:
             self.mark_price = last
             volume = math.inf
             if self.p.fill_rules.max_volume_share is not None:
                 volume = traded_contracts(self._data, self.p.instrument, self.p.volume_unit)
-            first, top, bottom = open_.array[row], high.array[row], low.array[row]
+            first, top = open_.array[open_._idx], high.array[high._idx]
+            bottom = low.array[low._idx]
             self.exchange.next_bar(
                 (opened, first, top, bottom, last, first, top, bottom, last, volume)
             )
-            return
-        for values in self._matching.between(opened, opened + self.p.timeframe_ms):
-            self.now_ms, self.mark_price = values[0], values[8]
-            self.exchange.next_bar(values)
-        self.now_ms = opened
+        else:
+            for values in self._matching.between(opened, opened + self.p.timeframe_ms):
+                self.now_ms, self.mark_price = values[0], values[8]
+                self.exchange.next_bar(values)
+            self.now_ms = opened
+        if desk is not None:
+            desk.after_bar()
+
+    def _after(self, opened: int) -> int:
+        """Return the first time at which what was sent with a whole bar in view takes part."""
+        if self._matching is None:
+            return opened + 1  # the next bar, however far it is
+        return opened + self.p.timeframe_ms + int(self.p.fill_rules.latency_ms)
 
     def get_notification(self) -> bt.Order | None:
         """Return the next notification for backtrader, None when there is none."""
