@@ -157,11 +157,7 @@ class LeanCerebro(bt.Cerebro):
             self._broker.notify_all = bool(observers) or _overridden(strategy, "notify_order")
         for row in range(bars):
             count = row + 1
-            for line in self._moving:
-                line._idx = row
-                line.lencount = count
-            for line in self._own:
-                line.forward()
+            self._move_to(row)
             self._brokernotify()
             if self._event_stop:
                 return
@@ -178,6 +174,14 @@ class LeanCerebro(bt.Cerebro):
             if not count % PROGRESS_STEP:
                 self._report(count)
         self._report(bars)
+
+    def _move_to(self, row: int) -> None:
+        count = row + 1
+        for line in self._moving:
+            line._idx = row
+            line.lencount = count
+        for line in self._own:
+            line.forward()
 
     def _report(self, bars: int) -> None:
         if self._progress is not None:

@@ -33,6 +33,7 @@ from cryptosim_bt.broker.commission import scheme_of
 from cryptosim_bt.broker.order_desk import OrderDesk
 from cryptosim_bt.broker.order_margin import OrderMargin
 from cryptosim_bt.broker.trading_broker import Follower, Ledger
+from cryptosim_bt.errors import InputError
 from cryptosim_bt.exchange.fill_rules import FillRules
 from cryptosim_bt.exchange.matching_bars import MatchingBars
 from cryptosim_bt.exchange.order_book import Order
@@ -65,6 +66,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
       - ``funding``: sequence of (epoch ms, rate)
       - ``fill_at_signal_close``: whether a book's entries fill as they are placed, at their limit
       - ``close_at_end``: whether a recorded run closes what is open at its last bar
+      - ``fundmode``, ``fundstartval``: as BackBroker's
       - ``commission``: default scheme, usually a `FuturesCommission`; None = the instrument's
         contract without fees at leverage 1
     """
@@ -83,6 +85,8 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         ("funding", ()),
         ("fill_at_signal_close", False),
         ("close_at_end", False),
+        ("fundmode", False),
+        ("fundstartval", 100.0),
         ("commission", None),
     )
 
@@ -98,6 +102,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self.ledger: Ledger | None = None
         self.traded_data: bt.feed.DataBase | None = None
         self._desk: OrderDesk | None = None
+        self._runs = False
         self._book_desk: BookDesk
         # Before the run there is the initial balance.
         self._equity: Callable[..., float] = self._initial_cash
@@ -112,6 +117,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
     def start(self) -> None:
         """Open the account with the scheme of the first data."""
         super().start()
+        self._runs = True
         self._data = self.traded_data = self.cerebro.datas[0]
         lines = self._data.lines
         # Looked up once: backtrader finds a data's line by name at every access.
@@ -121,11 +127,16 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self.last_price = self.mark_price = math.nan
         self.follower, self.notify_all = None, True
         self._notifications.clear()
+        self._open()
+
+    def _open(self) -> None:
+        """Open the account and the exchange with what was set."""
         instrument: Instrument = self.p.instrument or PLAIN_INSTRUMENT
         self._comminfo = self.getcommissioninfo(self._data)
         check_run(self._data, self._comminfo, self.p)
         scheme = scheme_of(self._comminfo, instrument.maintenance_margin_rate)
         self.account = Account(scheme, self.p.cash, self.p.margin_mode)
+        self._shares = self.p.cash / self.p.fundstartval
         self._matching: MatchingBars | None = self.p.matching_bars
         if self._matching is not None:
             self._matching.rewind()
@@ -147,9 +158,25 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
             self, self._comminfo, self.p.cash, fill_at_close=self.p.fill_at_signal_close
         )
 
+    def _settings_change(self, call: str) -> None:
+        """Open the account anew where a strategy sets its money before the first bar.
+
+        In a run of a configuration its ledger refuses that.
+        """
+        if not self._runs or self.ledger is not None:
+            return
+        if self._bars_seen or self.follower is not None:
+            raise InputError(
+                f"broker.{call}: called in the middle of a run, whose fills are booked with what "
+                "was set before; call it before cerebro.run() or in the strategy's __init__ (money "
+                "in between: broker.add_cash)"
+            )
+        self._open()
+
     def stop(self) -> None:
         """End the run; the books are compared as the last bar left them (R21)."""
         self._book_desk.bar_closed()
+        self._runs = False
 
     def follow(self, follower: Follower) -> None:
         """Tell a strategy with a book of everything as it happens."""
@@ -164,11 +191,19 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         """Return the available balance at the last mark price (R20)."""
         return self._available(self.mark_price)
 
-    def getvalue(self, datas: list[bt.feed.DataBase] | None = None) -> float:
-        """Return the equity at the last mark price; of given datas their positions' value."""
-        if datas is None:
+    def getvalue(
+        self, datas: list[bt.feed.DataBase] | None = None, mkt: bool = False, lever: bool = False
+    ) -> float:
+        """Return the equity at the last mark price; of given datas their positions' value.
+
+        ``mkt``: of all positions. ``lever``: with a stock-like scheme's leverage in them.
+        """
+        if datas is None and not (mkt or lever):
             return self._equity(self.mark_price)
-        return self._margin.value(self.mark_price) if self._data in datas else 0.0
+        if datas is not None and self._data not in datas:
+            return 0.0
+        value = self._margin.value(self.mark_price, levered=lever or datas is not None)
+        return value if mkt or datas is not None else value + self.getcash()
 
     get_cash = getcash
     get_value = getvalue
@@ -194,6 +229,8 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
                 "balance, %r", cash, available,
             )  # fmt: skip
             return False
+        if self.getvalue() > 0.0:
+            self._shares += cash / self.get_fundvalue()
         if self.traded_data is None:
             self.p.cash += cash
         else:
@@ -206,12 +243,6 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
     def initial_margin(self, contracts: float, price: float) -> float:
         """Return the initial margin that an order needs (R20)."""
         return self.account.scheme.initial_margin(contracts, price)
-
-    def setcash(self, cash: float) -> None:
-        """Set the initial balance, before the run."""
-        self.p.cash = self.startingcash = cash
-
-    set_cash = setcash
 
     def getposition(
         self, data: bt.feed.DataBase, side: Side | None = None, clone: bool = True

@@ -13,12 +13,13 @@ import backtrader as bt
 import numpy as np
 import pytest
 
-from cryptosim_bt import FuturesBroker
+from cryptosim_bt import FuturesBroker, FuturesCommission, LinearContract
 from cryptosim_bt.backtest.lean_loop import ArrayData, LeanCerebro
+from cryptosim_bt.errors import InputError
 from tests.broker import stock_strategies as stock
 from tests.plain_runs import FractionsOfCoins
 
-BARS = stock.random_bars(400, seed=4)
+BARS = stock.random_bars(250, seed=4)
 
 
 class Seen(bt.Strategy):
@@ -47,7 +48,7 @@ def seen_by(kind, cerebro=None, data=None, broker=None, cash=1e6, **params) -> l
     return cerebro.run()[0].seen
 
 
-def assert_as_in_stock(kind, least=20, cerebro=bt.Cerebro, **params) -> list[Any]:
+def assert_as_in_stock(kind, least=15, cerebro=bt.Cerebro, **params) -> list[Any]:
     """Compare the run loops; return what was seen in stock."""
     theirs = seen_by(kind, cerebro(), **params)
     lean = ArrayData(dataname=BARS.tz_localize("UTC"), bar="1h")
@@ -136,7 +137,7 @@ def test_next_open_without_a_cheating_broker_is_as_in_stock():
 
     theirs = seen_by(OpensEarly, cheating())
     ours = seen_by(OpensEarly, cheating(), broker=FuturesBroker())
-    assert sum(row[1] == "fill" for row in theirs) >= 20
+    assert sum(row[1] == "fill" for row in theirs) >= 15
     for mine, his in zip(ours, theirs, strict=True):
         same(mine, his, "next_open")
 
@@ -295,3 +296,173 @@ class OwnLines(Seen):
 
 def test_lines_of_its_own_are_stocks():
     assert_as_in_stock(OwnLines)
+
+
+# ---------------------------------------------------------------------- money
+class Fund(Seen):
+    """Pays money in and out, and reads what a share of the fund is worth."""
+
+    params = (("mode", True), ("start", None))
+
+    def start(self):
+        self.broker.set_fundmode(self.p.mode, self.p.start)
+
+    def notify_fund(self, cash, value, fundvalue, shares):
+        self.see("fund", cash, value, fundvalue, shares)
+
+    def next(self):
+        broker = self.broker
+        self.see(broker.get_fundvalue(), broker.get_fundshares(), broker.fundmode)
+        self.see(broker.fundvalue, broker.fundshares, broker.get_fundmode())
+        if len(self) % 10 == 1:
+            self.buy(size=2)
+        if len(self) % 10 == 6:
+            self.close()
+        if len(self) % 50 == 25:
+            broker.add_cash(-500.0 if len(self) % 100 == 25 else 2_000.0)
+
+
+@pytest.mark.parametrize("start", [None, 1.0])
+def test_fund_values_are_stocks(start):
+    # A payment: stock books it at the next bar's close, so the share it buys costs the same.
+    theirs = seen_by(Fund, cash=1_000.0, start=start)
+    ours = seen_by(Fund, broker=FuturesBroker(), cash=1_000.0, start=start)
+    lean = ArrayData(dataname=BARS.tz_localize("UTC"), bar="1h")
+    fast = seen_by(Fund, LeanCerebro(), lean, FuturesBroker(), cash=1_000.0, start=start)
+    for mine in (ours, fast):
+        for found, expected in zip(mine, theirs, strict=True):
+            same(found, expected, "fund")
+
+
+class SetsItsMoney(Seen):
+    params = (("where", "init"),)
+
+    def __init__(self):
+        super().__init__()
+        if self.p.where == "init":
+            self.set_money()
+
+    def start(self):
+        if self.p.where == "start":
+            self.set_money()
+
+    def set_money(self):
+        self.broker.setcash(5_000.0)
+        self.broker.setcommission(commission=0.002)
+
+    def next(self):
+        self.see(self.broker.getvalue(), self.broker.getcash(), self.broker.startingcash)
+        if len(self) % 10 == 1:
+            self.buy(size=4)
+        elif len(self) % 10 == 5:
+            self.close()
+        if self.p.where == "next" and len(self) == 5:
+            self.set_money()
+
+
+@pytest.mark.parametrize("where", ["init", "start"])
+def test_money_set_by_a_strategy_before_its_first_bar_counts(where):
+    theirs = assert_as_in_stock(SetsItsMoney, where=where)
+    assert theirs[0][1] == 5_000.0
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda broker: broker.setcash(1.0),
+        lambda broker: broker.set_cash(1.0),
+        lambda broker: broker.setcommission(commission=0.1),
+        lambda broker: broker.addcommissioninfo(FractionsOfCoins()),
+        lambda broker: broker.set_slippage_perc(0.1),
+    ],
+)
+def test_money_set_in_the_middle_of_a_run_is_refused_by_name(call):
+    class Late(Seen):
+        def next(self):
+            if len(self) == 5:
+                call(self.broker)
+
+    with pytest.raises(InputError, match=r"broker\.\w+: called in the middle of a run"):
+        seen_by(Late, broker=FuturesBroker())
+
+
+def public(kind: type) -> set[str]:
+    return {name for name in dir(kind) if not name.startswith("_")}
+
+
+def test_every_call_of_backbroker_is_there():
+    # Its inner steps, which a script has no use for.
+    inner = {"check_submitted", "transmit", "submit_accept", "submit", "init"}
+    assert public(bt.brokers.BackBroker) - inner - public(FuturesBroker) == set()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda broker: broker.set_shortcash(False), "set_shortcash: was False"),
+        (lambda broker: broker.get_leverage(), "getcommissioninfo"),
+        (lambda broker: broker.add_order_history([]), "add_order_history"),
+        (lambda broker: broker.set_fund_history([]), "set_fund_history"),
+    ],
+)
+def test_call_that_cannot_be_answered_is_refused_by_name(call, words):
+    with pytest.raises(InputError, match=words):
+        call(FuturesBroker())
+
+
+class Switches(Seen):
+    """Throws the switches that change nothing, and asks after its orders."""
+
+    def __init__(self):
+        super().__init__()
+        self.broker.set_shortcash(True)
+        self.broker.set_int2pnl(True)
+        self.broker.set_eosbar(True)
+        self.broker.seteosbar(False)
+        self.broker.set_checksubmit(True)
+        self.heard = []
+
+    def notify_order(self, order):
+        self.heard.append(order)
+
+    def next(self):
+        self.see(self.broker.getvalue(mkt=True), self.broker.getvalue(lever=True))
+        self.see(self.broker.get_value_lever(), self.broker.getvalue([self.data]))
+        if len(self) % 7 == 1:
+            self.buy(size=1.0, exectype=bt.Order.Close)
+        if len(self) % 7 == 5:
+            self.close()
+
+
+def test_switches_without_effect_are_taken():
+    assert_as_in_stock(Switches)
+
+
+def test_orderstatus_is_that_of_now_whatever_the_copy():
+    class Asks(Seen):
+        def notify_order(self, order):
+            if not hasattr(self, "copy"):
+                self.copy = order  # as it was sent
+
+        def next(self):
+            if len(self) == 1:
+                self.buy(exectype=bt.Order.Limit, price=1.0)
+            if len(self) == 3:
+                self.see(self.copy.status, self.broker.orderstatus(self.copy))
+
+    seen = seen_by(Asks, broker=FuturesBroker())
+    assert seen == [(3, bt.Order.Submitted, bt.Order.Accepted)]
+
+
+def test_scheme_shows_what_scripts_read_of_one():
+    scheme = FuturesCommission(
+        contract=LinearContract(0.01), maker=0.0002, taker=0.0005, futures_leverage=5.0
+    )
+    shown = scheme.p
+    assert (shown.commission, shown.mult, shown.leverage) == (0.0005, 0.01, 5.0)
+    assert (shown.margin, scheme.margin, scheme.get_leverage()) == (None, None, 5.0)
+    # Ten contracts of 0.01 coins at 100: 10 of value, 0.005 of fee, 2 of margin.
+    assert scheme.getcommission(10, 100.0) == pytest.approx(0.005)
+    assert scheme.getoperationcost(10, 100.0) == pytest.approx(2.0)
+    with pytest.raises(InputError, match=r"commission was 0\.001; give the rates"):
+        FuturesCommission(commission=0.001)
