@@ -223,3 +223,41 @@ def test_same_class_name_in_two_files_is_an_error_when_used(tmp_path: Path) -> N
     found(tmp_path, ONE_WAY, stem="two")
     with pytest.raises(PluginError, match="'Mine' is registered twice"):
         discover([tmp_path]).get(Kind.STRATEGY, "Mine", "strategy.name")
+
+
+# ---------------------------------------------------------------------- parameters
+def test_strategy_that_skips_itself_is_told_with_its_parameters(
+    tmp_path: Path, bars: pd.DataFrame
+) -> None:
+    code = """
+import backtrader as bt
+
+class Skips(bt.Strategy):
+    params = dict(fast=10, slow=5)
+
+    def __init__(self):
+        if self.p.fast > self.p.slow:
+            raise bt.errors.StrategySkipError
+"""
+    path = write_run(tmp_path, bars, "Skips", code)
+    sentence = complaint(path)
+    for part in ("strategy Skips", "StrategySkipError", "{'fast': 10, 'slow': 5}"):
+        assert part in sentence
+    assert len(run_config(path, "strategy.Skips.fast=3").bars) == len(bars)
+
+
+@pytest.mark.parametrize("given", ["2.5", "true", "[1, 2]", "abc"])
+def test_parameter_of_a_plain_strategy_that_is_false_takes_what_may_stand_there(
+    given: str, tmp_path: Path, bars: pd.DataFrame
+) -> None:
+    code = ONE_WAY.replace("params = dict(", "params = dict(trail=False, ")
+    path = write_run(tmp_path, bars, "Mine", code)
+    assert len(run_config(path, f"strategy.Mine.trail={given}").bars) == len(bars)
+
+
+def test_parameter_of_a_plain_strategy_that_is_true_takes_no_number(
+    tmp_path: Path, bars: pd.DataFrame
+) -> None:
+    code = ONE_WAY.replace("params = dict(", "params = dict(trail=True, ")
+    path = write_run(tmp_path, bars, "Mine", code)
+    assert "allowed: true or false" in complaint(path, "strategy.Mine.trail=2.5")
