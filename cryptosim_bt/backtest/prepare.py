@@ -281,9 +281,9 @@ def _strategy(
             raise PluginError(
                 f"{settings.place('strategy', name)}: was {block!r}; allowed: parameters below it"
             )
-    place = settings.place("strategy", section.name)
+    place = settings.place("strategy", section.block)
     return plugin.cls, checked_parameters(
-        plugin, section.parameters, place, partial(settings.place, "strategy", section.name)
+        plugin, section.parameters, place, partial(settings.place, "strategy", section.block)
     )
 
 

@@ -18,6 +18,7 @@ from cryptosim_bt.broker.futures_broker import FuturesBroker
 from cryptosim_bt.config.settings import Settings
 from cryptosim_bt.config.simulation import SimulationSettings, Sizing
 from cryptosim_bt.data.timeframe import to_milliseconds
+from cryptosim_bt.errors import PluginError
 from cryptosim_bt.exchange.fill_rules import EventOrder
 from cryptosim_bt.plugins.analyzer import ReportAnalyzer
 from cryptosim_bt.plugins.failures import failures_of
@@ -148,7 +149,14 @@ def execute(
     """
     cerebro = cerebro_for(prepared, progress, event_order)
     with failures_of(prepared.strategy, prepared.settings.keys.strategy.name):
-        strategy = cerebro.run()[0]
+        strategies = cerebro.run()
+    if not strategies:
+        raise PluginError(
+            f"strategy {prepared.settings.keys.strategy.name}: its __init__ raised "
+            f"StrategySkipError: with the parameters {vars(prepared.params)} it does not want to "
+            "run; change them"
+        )
+    strategy = strategies[0]
     late = cerebro.broker.exchange.funding.late
     if late and event_order is None:
         logger.warning(
@@ -169,12 +177,13 @@ def cerebro_for(
     total = len(prepared.bars)
     report = None if progress is None else lambda done: progress(done, total)
     # A plain strategy may look at backtrader's observers (``self.stats``), a signal's has none.
-    cerebro = LeanCerebro(progress=report, stdstats=is_plain(prepared.strategy))
+    plain = is_plain(prepared.strategy)
+    cerebro = LeanCerebro(progress=report, warmup=prepared.warmup, stdstats=plain)
     settings = prepared.settings
     data = ArrayData(dataname=prepared.bars, bar=settings.keys.data.timeframe)
     cerebro.adddata(data, name=settings.instrument.symbol)
     cerebro.broker = _broker(prepared, event_order)
-    if is_plain(prepared.strategy):
+    if plain:
         # Sizes are its own: those of its orders, or of its sizer.
         PlainLedger(cerebro.broker, _plain_context(prepared))
         cerebro.addstrategy(prepared.strategy, **vars(prepared.params))

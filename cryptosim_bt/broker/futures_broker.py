@@ -33,6 +33,7 @@ from cryptosim_bt.broker.commission import scheme_of
 from cryptosim_bt.broker.order_desk import OrderDesk
 from cryptosim_bt.broker.order_margin import OrderMargin
 from cryptosim_bt.broker.trading_broker import Follower, Ledger
+from cryptosim_bt.errors import InputError
 from cryptosim_bt.exchange.fill_rules import FillRules
 from cryptosim_bt.exchange.matching_bars import MatchingBars
 from cryptosim_bt.exchange.order_book import Order
@@ -65,6 +66,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
       - ``funding``: sequence of (epoch ms, rate)
       - ``fill_at_signal_close``: whether a book's entries fill as they are placed, at their limit
       - ``close_at_end``: whether a recorded run closes what is open at its last bar
+      - ``fundmode``, ``fundstartval``: as BackBroker's
       - ``commission``: default scheme, usually a `FuturesCommission`; None = the instrument's
         contract without fees at leverage 1
     """
@@ -83,6 +85,8 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         ("funding", ()),
         ("fill_at_signal_close", False),
         ("close_at_end", False),
+        ("fundmode", False),
+        ("fundstartval", 100.0),
         ("commission", None),
     )
 
@@ -98,6 +102,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self.ledger: Ledger | None = None
         self.traded_data: bt.feed.DataBase | None = None
         self._desk: OrderDesk | None = None
+        self._runs = False
         self._book_desk: BookDesk
         # Before the run there is the initial balance.
         self._equity: Callable[..., float] = self._initial_cash
@@ -112,6 +117,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
     def start(self) -> None:
         """Open the account with the scheme of the first data."""
         super().start()
+        self._runs = True
         self._data = self.traded_data = self.cerebro.datas[0]
         lines = self._data.lines
         # Looked up once: backtrader finds a data's line by name at every access.
@@ -121,11 +127,16 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self.last_price = self.mark_price = math.nan
         self.follower, self.notify_all = None, True
         self._notifications.clear()
+        self._open()
+
+    def _open(self) -> None:
+        """Open the account and the exchange with what was set."""
         instrument: Instrument = self.p.instrument or PLAIN_INSTRUMENT
         self._comminfo = self.getcommissioninfo(self._data)
         check_run(self._data, self._comminfo, self.p)
         scheme = scheme_of(self._comminfo, instrument.maintenance_margin_rate)
         self.account = Account(scheme, self.p.cash, self.p.margin_mode)
+        self._shares = self.p.cash / self.p.fundstartval
         self._matching: MatchingBars | None = self.p.matching_bars
         if self._matching is not None:
             self._matching.rewind()
@@ -147,9 +158,25 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
             self, self._comminfo, self.p.cash, fill_at_close=self.p.fill_at_signal_close
         )
 
+    def _settings_change(self, call: str) -> None:
+        """Open the account anew where a strategy sets its money before the first bar.
+
+        In a run of a configuration its ledger refuses that.
+        """
+        if not self._runs or self.ledger is not None:
+            return
+        if self._bars_seen or self.follower is not None:
+            raise InputError(
+                f"broker.{call}: called in the middle of a run, whose fills are booked with what "
+                "was set before; call it before cerebro.run() or in the strategy's __init__ (money "
+                "in between: broker.add_cash)"
+            )
+        self._open()
+
     def stop(self) -> None:
         """End the run; the books are compared as the last bar left them (R21)."""
         self._book_desk.bar_closed()
+        self._runs = False
 
     def follow(self, follower: Follower) -> None:
         """Tell a strategy with a book of everything as it happens."""
@@ -164,11 +191,19 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         """Return the available balance at the last mark price (R20)."""
         return self._available(self.mark_price)
 
-    def getvalue(self, datas: list[bt.feed.DataBase] | None = None) -> float:
-        """Return the equity at the last mark price; of given datas their positions' value."""
-        if datas is None:
+    def getvalue(
+        self, datas: list[bt.feed.DataBase] | None = None, mkt: bool = False, lever: bool = False
+    ) -> float:
+        """Return the equity at the last mark price; of given datas their positions' value.
+
+        ``mkt``: of all positions. ``lever``: with a stock-like scheme's leverage in them.
+        """
+        if datas is None and not (mkt or lever):
             return self._equity(self.mark_price)
-        return self._margin.value(self.mark_price) if self._data in datas else 0.0
+        if datas is not None and self._data not in datas:
+            return 0.0
+        value = self._margin.value(self.mark_price, levered=lever or datas is not None)
+        return value if mkt or datas is not None else value + self.getcash()
 
     get_cash = getcash
     get_value = getvalue
@@ -194,6 +229,8 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
                 "balance, %r", cash, available,
             )  # fmt: skip
             return False
+        if self.getvalue() > 0.0:
+            self._shares += cash / self.get_fundvalue()
         if self.traded_data is None:
             self.p.cash += cash
         else:
@@ -207,18 +244,17 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         """Return the initial margin that an order needs (R20)."""
         return self.account.scheme.initial_margin(contracts, price)
 
-    def setcash(self, cash: float) -> None:
-        """Set the initial balance, before the run."""
-        self.p.cash = self.startingcash = cash
-
-    set_cash = setcash
-
     def getposition(
         self, data: bt.feed.DataBase, side: Side | None = None, clone: bool = True
     ) -> bt.Position:
-        """Return a leg as a backtrader position, or both netted when no side is named."""
+        """Return a leg as a backtrader position, or both netted when no side is named.
+
+        The net one of a strategy without a book is always the same object, which goes on.
+        """
         if data is not self.traded_data:
             return bt.Position()
+        if side is None and self.follower is None:
+            return self._order_desk().position
         legs = self.account.legs
         long, short = legs["long"], legs["short"]
         if side is not None:
@@ -271,26 +307,38 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
             return  # another data's bar
         self._bars_seen = time.lencount
         self._book_desk.bar_closed()
-        if self._desk is not None and self._desk.sent:
-            self._desk.before_bar()
-        # Read from the arrays: backtrader's line[0] is two calls for what is one look-up.
-        row = time._idx
-        self.now_ms = opened = epoch_ms(time.array[row])
-        self.last_price = last = close.array[row]
+        # Read from the arrays: backtrader's line[0] is two calls for what is one look-up. Each line
+        # has an index of its own, since `exactbars` keeps no more of it than is asked for.
+        day = time.array[time._idx]
+        opened = epoch_ms(day)
+        desk = self._desk
+        if desk is not None and desk.sent:
+            desk.before_bar(day, self._after(opened))
+        self.now_ms = opened
+        self.last_price = last = close.array[close._idx]
         if self._matching is None:
             self.mark_price = last
             volume = math.inf
             if self.p.fill_rules.max_volume_share is not None:
                 volume = traded_contracts(self._data, self.p.instrument, self.p.volume_unit)
-            first, top, bottom = open_.array[row], high.array[row], low.array[row]
+            first, top = open_.array[open_._idx], high.array[high._idx]
+            bottom = low.array[low._idx]
             self.exchange.next_bar(
                 (opened, first, top, bottom, last, first, top, bottom, last, volume)
             )
-            return
-        for values in self._matching.between(opened, opened + self.p.timeframe_ms):
-            self.now_ms, self.mark_price = values[0], values[8]
-            self.exchange.next_bar(values)
-        self.now_ms = opened
+        else:
+            for values in self._matching.between(opened, opened + self.p.timeframe_ms):
+                self.now_ms, self.mark_price = values[0], values[8]
+                self.exchange.next_bar(values)
+            self.now_ms = opened
+        if desk is not None:
+            desk.after_bar()
+
+    def _after(self, opened: int) -> int:
+        """Return the first time at which what was sent with a whole bar in view takes part."""
+        if self._matching is None:
+            return opened + 1  # the next bar, however far it is
+        return opened + self.p.timeframe_ms + int(self.p.fill_rules.latency_ms)
 
     def get_notification(self) -> bt.Order | None:
         """Return the next notification for backtrader, None when there is none."""

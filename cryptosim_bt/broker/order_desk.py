@@ -25,6 +25,7 @@ from cryptosim_bt.broker.order_refusals import refusal, venue_refusal
 from cryptosim_bt.broker.order_trades import NotifyingBroker, OrderTrades
 from cryptosim_bt.broker.order_translation import put_on_the_tick, working_order
 from cryptosim_bt.exchange.order_book import Order
+from cryptosim_bt.exchange.order_types import TRAILING, WITH_LIMIT
 from cryptosim_bt.exchange.simulated_exchange import SimulatedExchange
 
 logger = logging.getLogger(__name__)
@@ -87,9 +88,11 @@ class OrderDesk:
         self._comminfo = comminfo
         self._trades = OrderTrades(broker, comminfo)
         self.before_delivery = self._trades.before_delivery
+        self.position = self._trades.position
         # Working orders by reference, older first; orders of a bracket that waits for its last.
         self._orders: dict[int, bt.Order] = {}
         self._held: dict[int, list[bt.Order]] = defaultdict(list)
+        self._trailing: dict[int, tuple[bt.Order, Order]] = {}
         self.sent: deque[bt.Order] = deque()
         # Names of holdings in the account: negative, so that no book's tradeid is among them.
         self._groups: dict[tuple[Side, Any], int] = {}
@@ -123,6 +126,8 @@ class OrderDesk:
         if isinstance(valid, (int, float)) and valid == 0:
             valid = bt.Order.DAY
         contracts = floor_to_step(size, self._instrument.lot) if 0 < size < math.inf else size
+        if contracts == size:
+            contracts = size  # an int stays one
         order = order_class(
             owner=owner, data=data, size=contracts, price=price, pricelimit=plimit,
             exectype=exectype, valid=valid, tradeid=tradeid, trailamount=trailamount,
@@ -215,13 +220,25 @@ class OrderDesk:
             if self._broker.check_margin:
                 self._broker.notify(each)
 
-    def before_bar(self) -> None:
-        """Accept what was sent since the last bar; the bar may then try it."""
+    def before_bar(self, day: float, seen_ms: int) -> None:
+        """Accept what was sent since the last bar; the bar may then try it.
+
+        What was sent with this bar in view, which opens at ``day`` (a timer's ``cheat=True``),
+        waits for the bar after it (R12), that opens later than ``seen_ms``.
+        """
         self._margin.begin_check(self._broker.mark_price)
         while self.sent:
-            self._accept(self.sent.popleft())
+            order = self.sent.popleft()
+            self._accept(order, seen_ms if order.created.dt >= day else 0)
 
-    def _accept(self, order: bt.Order) -> None:
+    def after_bar(self) -> None:
+        """Let trailing stops show where their trigger, and limit, stand now."""
+        for order, working in self._trailing.values():
+            order.created.price = working.trigger
+            if working.kind in WITH_LIMIT:
+                order.created.pricelimit = working.limit
+
+    def _accept(self, order: bt.Order, seen_ms: int) -> None:
         parent = order.parent
         wakes = parent is None or parent.status == bt.Order.Completed
         if parent is not None and not wakes and parent.ref not in self._orders:
@@ -237,7 +254,11 @@ class OrderDesk:
         # In one-way mode there is one holding, whatever the tradeid.
         tradeid = order.tradeid if order.info.side is not None else None
         groups = {each: self._group(each, tradeid) for each in SIDES}
-        self._exchange.place(working_order(order, groups), asleep=not wakes)
+        working = working_order(order, groups)
+        self._exchange.place(working, asleep=not wakes)
+        working.active_ms = max(working.active_ms, seen_ms)
+        if working.kind in TRAILING:
+            self._trailing[order.ref] = order, working
         self._broker.notify(order)
 
     def _group(self, side: Side, tradeid: Any) -> int:
@@ -293,11 +314,15 @@ class OrderDesk:
     # ------------------------------------------------------------------ from the exchange
     def ended(self, working: Order, end: OrderEnd, reason: str) -> None:
         """Notify an order that ended with contracts left."""
+        self._trailing.pop(working.key, None)
         self._close(self._orders.pop(working.key), end, reason)
 
     def filled(self, working: Order, executions: Sequence[Execution]) -> None:
         """Execute backtrader's order; its Trade is formed from this."""
-        order = self._orders[working.key] if working.alive else self._orders.pop(working.key)
+        order = self._orders[working.key]
+        if not working.alive:
+            del self._orders[working.key]
+            self._trailing.pop(working.key, None)
         self._trades.execute(order, working, executions)
         self._broker.notify(order)
 

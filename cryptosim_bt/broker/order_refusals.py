@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 import backtrader as bt
@@ -128,4 +129,4 @@ def _option_refusal(order: bt.Order, kind: OrderType) -> str | None:
 
 
 def _positive(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value) and value > 0.0
+    return isinstance(value, Real) and math.isfinite(value) and value > 0.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import Any, Protocol
 
 import backtrader as bt
@@ -43,6 +44,13 @@ class NotifyingBroker(Protocol):
 class OrderTrades:
     """Executes backtrader's orders, for one broker and one run.
 
+    Attributes
+    ----------
+    position
+        What is held, net, as stock BackBroker keeps it: one object for the whole run, so that a
+        script may ask for it once and look at it in every bar. Its size is whole, an int, as long
+        as every order's was.
+
     Parameters
     ----------
     broker
@@ -55,6 +63,8 @@ class OrderTrades:
         self._broker = broker
         self._comminfo = comminfo
         self._averages = isinstance(comminfo, FuturesCommission)
+        self.position = bt.Position()
+        self._whole = True
         # Signed contracts, and whose they are.
         self._sizes: dict[_Holding, float] = {}
         self._owners: dict[_Holding, bt.Strategy] = {}
@@ -111,12 +121,26 @@ class OrderTrades:
                 realized = execution.realized_pnl
         order.addinfo(liquidity=first.liquidity)
         time = bar if epoch_ms(bar) == first.time_ms else day_number(first.time_ms)
+        self._whole &= isinstance(order.created.size, Integral)
+        opened, closed, psize = map(self._as_asked, (opened, closed, held[0]))
+        self.position.update(opened + closed, price, order.data.num2date(time))
+        self.read_position()
         order.execute(
             time, opened + closed, price,
             closed, comminfo.getvaluesize(-closed, entry) if closed else 0.0, closed_fee,
             opened, comminfo.getvaluesize(opened, price) if opened else 0.0, opened_fee,
-            comminfo.get_margin(price), realized, *held,
+            comminfo.get_margin(price), realized, psize, held[1],
         )  # fmt: skip
+
+    def _as_asked(self, size: float) -> float:
+        return int(size) if self._whole and size == int(size) else size
+
+    def read_position(self) -> None:
+        """Let the position show what the account holds, at the contract's average."""
+        legs = self._broker.account.legs
+        long, short = legs["long"], legs["short"]
+        size = self._as_asked(long.contracts - short.contracts)
+        self.position.fix(size, (long if size > 0 else short).average if size else 0.0)
 
     # ------------------------------------------------------------------ liquidation
     def close_by_exchange(self, side: Side, tradeid: Any, execution: Execution) -> None:

@@ -146,9 +146,14 @@ class StrategySection(BaseModel):
         return dict(self.__pydantic_extra__ or {})
 
     @property
+    def block(self) -> str:
+        """The name of the chosen strategy's block: ``Class`` is enough for ``file.Class``."""
+        return self.name if self.name in self.blocks else self.name.rpartition(".")[2]
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """The chosen strategy's parameters as given."""
-        return dict(self.blocks.get(self.name) or {})
+        return dict(self.blocks.get(self.block) or {})
 
 
 class TradingPeriodSection(_Section):

@@ -155,6 +155,7 @@ def settings_of(
 def _checked_keys(document: Document, directory: Path) -> Keys:
     _settle_alternatives(document)
     _resolve_paths(document, directory)
+    _name_the_strategys_file(document, directory)
     try:
         keys = Keys.model_validate(document.values)
     except ValidationError as error:
@@ -203,6 +204,21 @@ def _resolve_paths(document: Document, directory: Path) -> None:
             values[path[-1]] = _absolute(given, base)
         elif isinstance(given, list):
             values[path[-1]] = [_absolute(each, base) for each in given]
+
+
+def _name_the_strategys_file(document: Document, directory: Path) -> None:
+    """Let ``strategy.name: path/file.py:Class`` say ``file.Class``, and ``plugins`` the file."""
+    strategy, plugins = document.values.get("strategy"), document.values.setdefault("plugins", [])
+    name = strategy.get("name") if isinstance(strategy, dict) else None
+    if not isinstance(name, str) or ".py:" not in name or not isinstance(plugins, list):
+        return
+    base = Path.cwd() if ("strategy", "name") in document.overridden else directory
+    file, _, own = name.rpartition(":")
+    path = _absolute(file, base)
+    document.values["plugins"] = [*plugins, path]
+    strategy["name"] = f"{Path(path).stem}.{own}"
+    if name in strategy:
+        strategy[strategy["name"]] = strategy.pop(name)
 
 
 def _absolute(path: Any, base: Path) -> Any:

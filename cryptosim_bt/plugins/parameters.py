@@ -39,7 +39,8 @@ def checked_parameters(
         For an unknown name, a value of another type than the default's, or values that the
         plugin's own ``check_params`` refuses. A plain strategy was not written for our
         configuration: it has no ``check_params``, and ``size=1`` there may well mean 0.5 as well,
-        so any number is taken for a number.
+        so any number is taken for a number; its ``False`` means that there is none of what may
+        stand there (``trailamount=False``), so anything is taken for that.
     """
     known, ours = parameters(plugin.cls), not is_plain(plugin.cls)
     for name, value in given.items():
@@ -54,6 +55,8 @@ def checked_parameters(
         default = known[name]
         if not ours and type(default) is int:
             default = float(default)
+        if not ours and default is False:
+            default = None
         expected = _expected(default)
         if expected is not None and not _is_a(value, default):
             where = place_of(name) if place_of else f"{place}.{name}"

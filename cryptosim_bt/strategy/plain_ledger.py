@@ -19,6 +19,7 @@ import backtrader as bt
 
 from cryptosim_bt.accounting.orders import Execution, FundingPayment, OrderEnd, Role
 from cryptosim_bt.accounting.round_trips import RoundTrips
+from cryptosim_bt.broker.backtrader_time import epoch_ms
 from cryptosim_bt.broker.book_check import BookCheck
 from cryptosim_bt.broker.order_refusals import ORDER_TYPES
 from cryptosim_bt.config.simulation import SimulationSettings
@@ -134,7 +135,7 @@ class PlainLedger:
         if number is None:
             number = self._begin_life(order)
         life = self.order_lives[number]
-        life.contracts = abs(order.created.size)
+        life.contracts = float(abs(order.created.size))
         done, kind = self._executions[order.ref], ORDER_TYPES.get(order.exectype)
         for bit in islice(order.executed.exbits, done, None):
             self._executions[order.ref] += 1
@@ -210,10 +211,10 @@ class PlainLedger:
 
     def _check(self, order: bt.Order) -> None:
         """Refuse a run whose strategy trades in another mode, or before it may trade."""
-        context, side = self.context, order.info.side
-        if self._broker.now_ms < context.start_ms:
+        context, side, created_ms = self.context, order.info.side, epoch_ms(order.created.dt)
+        if created_ms < context.start_ms:
             raise PluginError(
-                f"strategy {context.strategy}: it sent an order at {iso_utc(self._broker.now_ms)}, "
+                f"strategy {context.strategy}: it sent an order at {iso_utc(created_ms)}, "
                 f"in the {context.warmup} bars before start_date that strategy.warmup gave to its "
                 "indicators; send none in prenext(), or leave strategy.warmup out"
             )
@@ -246,7 +247,7 @@ class PlainLedger:
                     side=side,  # type: ignore[arg-type]  # long or short, as above
                     group=0,
                     price=bit.price,
-                    contracts=abs(size),
+                    contracts=float(abs(size)),
                     fee=fee,
                     liquidity=order.info.liquidity,
                     realized_pnl=pnl,
