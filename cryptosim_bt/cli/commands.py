@@ -1,4 +1,7 @@
-"""The commands. Exit codes: 0 done, 2 wrong input (a sentence), 1 an unexpected failure.
+"""The commands.
+
+Exit codes: 0 done, 2 wrong input (a sentence), 1 an unexpected failure; 128 and the signal's number
+where one ended it.
 
 The table goes to stdout, everything else to stderr. What is computed is computed elsewhere.
 """
@@ -9,6 +12,7 @@ import io
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,11 +27,12 @@ from cryptosim_bt.cli.console import plugin_table, progress_bar, summary_table, 
 from cryptosim_bt.cli.finished_runs import add_report_commands, plot_result
 from cryptosim_bt.cli.logs import close_file, log_to_console, log_to_file
 from cryptosim_bt.cli.scaffold import write_config, write_strategy
+from cryptosim_bt.cli.signals import undisturbed
 from cryptosim_bt.config.document import yaml_text
 from cryptosim_bt.config.settings import Settings
 from cryptosim_bt.errors import InputError, PluginError, PluginFailed
 from cryptosim_bt.plugins.registry import Kind, discover, plugins_for
-from cryptosim_bt.results.run_directory import RunDirectory, default_target
+from cryptosim_bt.results.run_directory import RunDirectory, default_target, disk_is_full
 
 if TYPE_CHECKING:
     from cryptosim_bt.results.result import Result
@@ -72,37 +77,47 @@ def run(
     settings = data.settings_for_run(config, overrides, offline=offline)
     errors = Console(stderr=True)
     log_to_console(errors, settings.keys.logging.level)
-    target = output or default_target(
-        Path(settings.keys.report.output_dir).expanduser(),
-        settings.keys.strategy.name,
-        datetime.now(UTC).astimezone(settings.zone),
-    )
-    directory = RunDirectory(target, force=force)
-    log_path = settings.keys.logging.file
+    directory = _claimed(settings, config, output, force=force)
+    log: logging.Handler = logging.NullHandler()
     try:
-        log = log_to_file(Path(log_path) if log_path else directory.staging / "run.log")
-    except InputError:
-        directory.abandon()
-        raise
-    try:
+        path = settings.keys.logging.file
+        log = log_to_file(Path(path) if path else directory.staging / "run.log")
         result = _run_into(settings, directory.staging, errors, ambiguity)
-    except InputError as error:
-        logger.debug("wrong input", exc_info=True)
         close_file(log)
-        directory.abandon()
-        raise error
-    except BaseException as error:
+        with undisturbed():
+            directory.publish()
+    except InputError:
+        logger.debug("wrong input", exc_info=True)
+        raise
+    except Exception as error:
+        if disk_is_full(error):
+            raise directory.full() from error
         mark = {"file_only": isinstance(error, PluginFailed)}
         logger.critical("unexpected failure", exc_info=True, extra=mark)
-        close_file(log)
         click.echo(f"the log is kept in {directory.keep_failed()}", err=True)
         raise
-    close_file(log)
-    directory.publish()
+    finally:
+        with undisturbed():
+            with suppress(OSError):  # of a log that is closed already, or of a full disk
+                close_file(log)
+            directory.abandon()
     language = settings.keys.report.language
     Console().print(summary_table(result.summary, language, directory.target))
     if plot:
         plot_result(result, directory.target / "plot.png")
+
+
+def _claimed(
+    settings: Settings, config: Path, output: Path | None, *, force: bool
+) -> RunDirectory:
+    """Return the folder of a run, claimed."""
+    from cryptosim_bt.backtest.provenance import read_by
+
+    now = datetime.now(UTC).astimezone(settings.zone)
+    name = settings.keys.strategy.name
+    named = default_target(Path(settings.keys.report.output_dir).expanduser(), name, now)
+    inputs = [config, *read_by(settings)]
+    return RunDirectory(output or named, force=force, numbered=output is None, inputs=inputs)
 
 
 def _run_into(
@@ -187,6 +202,8 @@ def main() -> None:
         # A terminal without these letters shows "?" for them; it must not end a finished run.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    # A half-written workbook complains as it dies, when all is said: to the log alone.
+    sys.unraisablehook = lambda lost: logger.debug("%s", lost.err_msg, exc_info=lost.exc_value)
     try:
         commands(standalone_mode=False)
     except InputError as error:

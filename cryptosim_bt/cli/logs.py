@@ -54,6 +54,20 @@ def log_to_console(console: Console, level: str) -> None:
     logger.addHandler(shown)
 
 
+class _FileHandler(logging.FileHandler):
+    """Say what a full disk does to the log once, when it is closed, and not at every message."""
+
+    failure: OSError | None = None
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Keep the first failure to write; logging would print a traceback for each."""
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            self.failure = self.failure or error
+        else:
+            super().handleError(record)
+
+
 def log_to_file(path: Path) -> logging.Handler:
     """Send the framework's messages to a file as well; return the handler, to be closed.
 
@@ -64,7 +78,7 @@ def log_to_file(path: Path) -> logging.Handler:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = _FileHandler(path, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"logging.file: {path}: cannot be written: {error.strerror}") from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
@@ -73,6 +87,8 @@ def log_to_file(path: Path) -> logging.Handler:
 
 
 def close_file(handler: logging.Handler) -> None:
-    """Stop logging to a file."""
+    """Stop logging to a file; raise the OSError that kept a message from being written."""
     logging.getLogger(ROOT).removeHandler(handler)
     handler.close()
+    if isinstance(handler, _FileHandler) and handler.failure is not None:
+        raise handler.failure

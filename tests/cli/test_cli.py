@@ -228,24 +228,51 @@ def test_workbook_open_elsewhere_is_told(folder: Path) -> None:
 
 # ---------------------------------------------------------------------- failures of ours or theirs
 def test_unexpected_failure_ends_with_1_and_keeps_its_log(folder: Path) -> None:
-    (folder / "strategies").mkdir()
-    (folder / "strategies" / "mine.py").write_text(
-        "from cryptosim_bt import SignalStrategy, register_strategy\n"
-        "@register_strategy('mine')\n"
-        "class Mine(SignalStrategy):\n"
-        "    '''Fail.'''\n"
-        "    @classmethod\n"
-        "    def warmup(cls, params):\n"
-        "        return 1\n"
-        "    def signal(self):\n"
-        "        return 1 / 0\n"
-    )
+    write_strategy(folder, "        return 1 / 0\n")
     done = run(folder, "strategy.name=mine", code=1, options=("--output", "out"))
     assert "ZeroDivisionError" in done.stderr
     assert not (folder / "out").exists()
     log = (folder / "out_failed" / "run.log").read_text()
     assert "Traceback" in log
     assert "mine.py" in log
+
+
+@pytest.mark.parametrize(("signal", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_signal_ends_with_one_word_and_nothing_left(folder: Path, signal: str, code: int) -> None:
+    write_strategy(folder, f"        os.kill(os.getpid(), signal.{signal})\n        return 0\n")
+    before = everything(folder)
+    done = run(folder, "strategy.name=mine", "logging.level=ERROR", code=code)
+    assert done.stderr == "interrupted\n"
+    assert everything(folder) == before
+
+
+def test_full_disk_is_one_sentence_and_nothing_is_left(folder: Path) -> None:
+    before = everything(folder)
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 1; {sys.executable} -m cryptosim_bt run config.yaml"],
+        cwd=folder, capture_output=True, check=False, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "no space is left on its disk" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert everything(folder) == before
+
+
+def write_strategy(folder: Path, body: str) -> None:
+    """Write strategies/mine.py, the strategy `mine` whose signal() has a body."""
+    (folder / "strategies").mkdir()
+    (folder / "strategies" / "mine.py").write_text(
+        "import os, signal\n"
+        "from cryptosim_bt import SignalStrategy, register_strategy\n"
+        "@register_strategy('mine')\n"
+        "class Mine(SignalStrategy):\n"
+        "    '''Do what a test wants.'''\n"
+        "    @classmethod\n"
+        "    def warmup(cls, params):\n"
+        "        return 1\n"
+        f"    def signal(self):\n{body}"
+    )
 
 
 def test_quiet_level_still_tells_why_it_failed(folder: Path) -> None:
