@@ -342,7 +342,7 @@ def _alike(new: Path, given: Path) -> bool:
     """Tell whether a new folder has the owner of a given one, which has nothing special."""
     a, b = new.stat(), given.stat()
     special = b.st_mode & (stat.S_ISGID | stat.S_ISVTX)
-    listed = getattr(os, "listxattr", lambda _: [])(given)
+    listed = os.listxattr(given) if hasattr(os, "listxattr") else []
     return (a.st_uid, a.st_gid) == (b.st_uid, b.st_gid) and not special and not listed
 
 
