@@ -8,6 +8,7 @@ events are judged by what is held once the open has decided (docs/order-types.md
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 from cryptosim_bt.accounting.orders import OrderEnd
@@ -213,6 +214,8 @@ class PlainSteps(BarSteps):
 
     def _distance(self, order: Order) -> float:
         """Return how far below or above the open an order is met; negative beyond it."""
+        if order.kind in (OrderType.MARKET, OrderType.CLOSE):
+            return -math.inf  # at no price of its own
         price = order.trigger
         if not order.waits_for_trigger:
             price = self._state.matcher.edge(order.limit, is_buy=order.is_buy)
