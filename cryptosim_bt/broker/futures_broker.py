@@ -16,7 +16,7 @@ from typing import Any
 import backtrader as bt
 
 from cryptosim_bt.accounting.account import Account
-from cryptosim_bt.accounting.book_events import Forgiven, Funded
+from cryptosim_bt.accounting.book_events import BookEvent, Forgiven, Funded
 from cryptosim_bt.accounting.contracts import Side
 from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.accounting.orders import Command, Execution, FundingPayment, OrderEnd
@@ -374,7 +374,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         else:
             self._desk.liquidated(execution)
             if self.ledger is not None:
-                self.ledger.on_execution(execution)
+                self.ledger.on_event(execution)
 
     def triggered(self, working: Order) -> None:
         """Hand on that a stop goes on as a market order; only a book needs to know."""
@@ -393,16 +393,15 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
             self._book_desk.ended(working, end, reason)
 
     def funded(self, funding: FundingPayment) -> None:
-        """Tell the follower, or the ledger, of a funding cash flow."""
-        if self.follower is not None:
-            self.follower.on_event(Funded(funding))
-        elif self.ledger is not None:
-            self.ledger.on_funding(funding)
+        """Report a funding cash flow to the follower, or the ledger."""
+        self._report(Funded(funding))
 
     def forgiven(self, shortfall: float) -> None:
-        """Tell the follower, or the ledger, of a shortfall."""
+        """Report a shortfall to the follower, or the ledger."""
         logger.warning("the exchange forgave a shortfall of %.8f", shortfall)
-        if self.follower is not None:
-            self.follower.on_event(Forgiven(shortfall, self.now_ms))
-        elif self.ledger is not None:
-            self.ledger.on_shortfall(shortfall)
+        self._report(Forgiven(shortfall, self.now_ms))
+
+    def _report(self, event: BookEvent) -> None:
+        receiver = self.ledger if self.follower is None else self.follower
+        if receiver is not None:
+            receiver.on_event(event)

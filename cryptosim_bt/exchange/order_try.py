@@ -25,7 +25,7 @@ from typing import NamedTuple
 from cryptosim_bt.accounting.orders import Liquidity, Role
 from cryptosim_bt.exchange.fill_rules import Bar, BarValues, Matcher
 from cryptosim_bt.exchange.order_book import Order
-from cryptosim_bt.exchange.order_types import TRAILING, OrderType, rounded_limit
+from cryptosim_bt.exchange.order_types import TRAILING, OrderType
 
 # Before a run's first bar there is none.
 NO_BAR = Bar(-(1 << 62), *[math.nan] * 9)
@@ -94,21 +94,16 @@ def follow(order: Order, close: float, matcher: Matcher) -> None:
     The trigger stands ``amount``, or ``fraction * close``, above the close (buy) or below it
     (sell); it moves towards the market only. Rounded to the tick, away from the market.
     """
-    trail, instrument = order.trail, matcher.instrument
+    trail, instrument, is_buy = order.trail, matcher.instrument, order.is_buy
     if trail is None:
         return
     distance = trail.amount or close * trail.fraction
-    if order.is_buy:
-        trigger = instrument.price_up(close + distance)
-        moves = trigger < order.trigger
-    else:
-        trigger = instrument.price_down(close - distance)
-        moves = trigger > order.trigger
-    if not moves:
+    trigger = instrument.on_tick(close + distance if is_buy else close - distance, up=is_buy)
+    if trigger >= order.trigger if is_buy else trigger <= order.trigger:
         return
     order.trigger = trigger
     if order.kind is OrderType.TRAILING_STOP_LIMIT:
-        order.limit = rounded_limit(trigger - trail.limit_offset, instrument, is_buy=order.is_buy)
+        order.limit = instrument.on_tick(trigger - trail.limit_offset, up=not is_buy)  # R8
 
 
 def taken_at(price: float, order: Order, bar: Bar, matcher: Matcher) -> Match:

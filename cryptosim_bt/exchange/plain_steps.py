@@ -214,6 +214,8 @@ class PlainSteps(BarSteps):
 
     def _distance(self, order: Order) -> float:
         """Return how far below or above the open an order is met; negative beyond it."""
+        if order.kind in (OrderType.MARKET, OrderType.CLOSE):
+            return -math.inf  # at no price of its own
         price = order.trigger
         if not order.waits_for_trigger:
             if order.limit != order.limit:

@@ -9,7 +9,6 @@ All that it asks of a broker is `TradingBroker`.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -37,7 +36,6 @@ from cryptosim_bt.errors import PluginError
 from cryptosim_bt.strategy.daily_loss import DailyLossLimit
 from cryptosim_bt.strategy.indicators import IndicatorPanel, panel_indicator
 from cryptosim_bt.strategy.run_record import BookRecord
-from cryptosim_bt.strategy.sizers import entry_limit
 
 logger = logging.getLogger(__name__)
 
@@ -159,12 +157,7 @@ class SignalStrategy(bt.Strategy):
             replace(context.book_rules, asks_stops=own_stops or context.stop_atr is not None),
             context.initial_balance,
         )
-        self.refused: Counter[str] = Counter()
-        self.last_signal = NOTHING
-        self._record = record = BookRecord(money)
-        self.fills, self.funding, self.order_lives = (
-            record.fills, record.funding, record.order_lives
-        )  # fmt: skip
+        self._record = BookRecord(self.book)
         self._row = context.warmup - 1  # of the bar that next() stands on
         self._bar_ms = 0
         self._panels = [panel_indicator(panel)(self.data) for panel in context.panels]
@@ -192,7 +185,7 @@ class SignalStrategy(bt.Strategy):
         self._bar_ms = broker.now_ms
         equity = broker.equity()
         loss.check(self._bar_ms, equity)
-        signal = self.last_signal = self.signal()
+        signal = self._record.last_signal = self.signal()
         if signal and broker.may_trade:
             self._act(signal, broker.last_price)
             equity = broker.equity()
@@ -245,7 +238,7 @@ class SignalStrategy(bt.Strategy):
         reason = self._entry_refusal(side)
         limit = contracts = 0.0
         if reason is None:
-            limit = entry_limit(instrument, side, close)
+            limit = instrument.on_tick(close, up=side == "short")  # R8: away from the market
             contracts = self.getsizing(self.data, isbuy=side == "long")
             # A price below one tick has no limit to stand on: nothing can be ordered there.
             if limit <= 0.0 or contracts <= 0.0 or contracts < instrument.min_contracts:
@@ -253,7 +246,7 @@ class SignalStrategy(bt.Strategy):
             elif self._trading.initial_margin(contracts, limit) > self._trading.available_balance():
                 reason = "margin"
         if reason is not None:
-            self.refused[reason] += 1
+            self._record.refused[reason] += 1
             logger.warning(
                 "entry %s at %s refused: %s", side, close, reason, extra={"once": reason}
             )
@@ -273,8 +266,7 @@ class SignalStrategy(bt.Strategy):
 
     def _exit(self, side: Side, close: float) -> None:
         # R8, R11: closing a long sells, so the limit is rounded up; closing a short buys.
-        instrument = self._context.instrument
-        limit = instrument.price_up(close) if side == "long" else instrument.price_down(close)
+        limit = self._context.instrument.on_tick(close, up=side == "long")
         self.on_event(SignalExitWanted(side, limit, self._expires_ms()))
 
     def _expires_ms(self) -> int:
