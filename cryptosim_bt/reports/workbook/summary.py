@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from openpyxl.formatting.rule import FormulaRule
-
 from cryptosim_bt.reports.workbook.columns import Sheet
 from cryptosim_bt.reports.workbook.look import (
     BANNER_FONT,
@@ -24,6 +22,7 @@ from cryptosim_bt.reports.workbook.look import (
     Look,
     cell,
     columns_of,
+    shade,
 )
 from cryptosim_bt.reports.workbook.row_xml import Formula
 from cryptosim_bt.reports.workbook.summary_rows import SummaryRow, summary_sections
@@ -109,14 +108,9 @@ def write_summary(
         page.column_dimensions[letter].width = width
     page.freeze_panes = "A2"
     page.row_dimensions[1].height = 26
-    verdict = f"$B${layout.places()[VERDICT]}"
-    right = f'{verdict}="{words("proof.right")}"'
-    page.conditional_formatting.add(
-        verdict.replace("$", ""), FormulaRule(formula=[right], fill=RIGHT, stopIfTrue=True)
-    )
-    page.conditional_formatting.add(
-        verdict.replace("$", ""), FormulaRule(formula=[f'{verdict}<>""'], fill=WRONG)
-    )
+    verdict = f"B{layout.places()[VERDICT]}"
+    at = f"$B${verdict[1:]}"
+    shade(page, verdict, {f'{at}="{words("proof.right")}"': RIGHT, f'{at}<>""': WRONG})
     for number, line in enumerate(layout.lines, 1):
         if isinstance(line, SummaryRow):
             line = replace(line, value=values.get(line.name, line.value))
