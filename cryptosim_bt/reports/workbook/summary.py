@@ -52,19 +52,16 @@ class SummaryLayout:
         layout = cls(list(_head(sheets, look, row_limit)))
         sections = [*summary_sections(result, look.facts, words)]
         settings = sections.pop()
-        proof = [SummaryRow(words("proof.verdict"), None, "plain",
-                            words("proof.verdict_note"), VERDICT)]  # fmt: skip
-        proof += [
-            SummaryRow(words(f"workbook.sheet.{table}"), None, "plain",
-                       words(f"proof.of.{table}"), f"{VERDICT}:{table}")
-            for table in PROVED
-        ]  # fmt: skip
+
+        def row(label: str, note: str, value: Any = None, name: str = "") -> SummaryRow:
+            return SummaryRow(words(label), value, "plain", words(note), name)
+
+        proof = [row("proof.verdict", "proof.verdict_note", name=VERDICT)]
+        proof += [row(f"workbook.sheet.{each}", f"proof.of.{each}", name=f"{VERDICT}:{each}")
+                  for each in PROVED]  # fmt: skip
         counts = {sheet.name: len(sheet) for sheet in sheets} | dict.fromkeys(_MADE, "")
-        about = [
-            SummaryRow(words(f"workbook.sheet.{name}"), count, "plain",
-                       words(f"workbook.about.{name}"))
-            for name, count in counts.items()
-        ]  # fmt: skip
+        about = [row(f"workbook.sheet.{each}", f"workbook.about.{each}", count)
+                 for each, count in counts.items()]  # fmt: skip
         sections.insert(0, (words("workbook.section.proof"), proof))
         sections += [(words("workbook.section.sheets"), about), settings]
         for heading, rows in sections:

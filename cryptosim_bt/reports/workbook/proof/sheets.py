@@ -111,9 +111,9 @@ def _write_checks(proof: Proof, look: Look, rows: Rows, page: Any) -> None:
     shade(page, "B1", {f'$B$1="{words("proof.right")}"': RIGHT, '$B$1<>""': WRONG})
     count = f'COUNTIF({verdict},"{wrong}")'
     text = Formula(f'IF({count}=0,"{words("proof.right")}",{count}&"{words("proof.rows_wrong")}")')
-    left_out = sum(block.count for block in proof.checks.left_out)
     given = Formula(
-        f'COUNTIF({verdict},"{words("proof.given")}")+{left_out}&"{words("proof.rows_given")}"'
+        f'COUNTIF({verdict},"{words("proof.given")}")+{proof.checks.left_out}'
+        f'&"{words("proof.rows_given")}"'
     )
     page.append([cell(page, words("workbook.sheet.proof"), font=VERDICT_FONT),
                  cell(page, text, font=VERDICT_FONT), cell(page, given)])  # fmt: skip
