@@ -184,7 +184,6 @@ SUMS_OF_WHOLE_NUMBERS = {
     "cryptosim_bt/strategy/signal_strategy.py": ["self.book.count_sets(each)"],
     "cryptosim_bt/backtest/summary.py": ["life.status == 'expired'"],
     "cryptosim_bt/reports/workbook/book.py": ["shown_rows(sheet, row_limit)"],
-    "cryptosim_bt/reports/workbook/proof/sheets.py": ["block.count"],
 }
 
 

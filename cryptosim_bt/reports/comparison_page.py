@@ -101,14 +101,14 @@ def _first_difference(difference: FirstDifference, words: Words) -> tuple[str, .
         shown = tuple(cell for cell in difference.cells if cell.a != cell.b or cell.name in _WHICH)
     more = ", …" if difference.stage != "fill" and len(shown) < len(difference.cells) else ""
 
-    def cells(side: str) -> str:
-        values = [(pair.name, getattr(pair, side)) for pair in shown]
+    def cells(values: list[tuple[str, Any]]) -> str:
         if all(value is None for _, value in values):
             return _NOTHING
         return ", ".join(f"{name} {_value(value)}" for name, value in values) + more
 
+    a, b = ([(pair.name, getattr(pair, side)) for pair in shown] for side in "ab")
     place = f"#{difference.place}" if difference.stage == "fill" else difference.place
-    return words(f"comparison.stage.{difference.stage}"), place, cells("a"), cells("b")
+    return words(f"comparison.stage.{difference.stage}"), place, cells(a), cells(b)
 
 
 def _effect(effect: Effect, words: Words) -> tuple[str, ...]:

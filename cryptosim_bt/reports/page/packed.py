@@ -47,10 +47,11 @@ class PackedTable:
 
         Numbers too large for whole numbers of that many decimals are kept as doubles.
         """
-        numbers = pd.Series(values).to_numpy(dtype=np.float64, na_value=np.nan)
-        blank = ~np.isfinite(numbers)
+        given = pd.Series(pd.Series(values).to_numpy(dtype=np.float64, na_value=np.nan))
+        blank = ~np.isfinite(given)
         bounds = np.flatnonzero(np.diff(np.concatenate(([False], blank, [False]))))
-        numbers = _filled(numbers, blank)
+        # A blank costs least as the number before it.
+        numbers = given.mask(blank).ffill().fillna(0.0).to_numpy()
         whole = np.round(numbers * 10.0**decimals)
         column = {"name": name, "decimals": decimals, "blanks": len(bounds), "first": 0}
         steps = np.diff(whole, prepend=whole[:1])
@@ -84,12 +85,6 @@ class PackedTable:
         """Return all columns, compressed, as base64."""
         packed = gzip.compress(b"".join(self._blocks), compresslevel=_LEVEL, mtime=0)
         return base64.b64encode(packed).decode("ascii")
-
-
-def _filled(numbers: Array, blank: npt.NDArray[np.bool_]) -> Array:
-    """Return numbers with each blank as the number before it (0 at the beginning)."""
-    last = np.maximum.accumulate(np.where(blank, -1, np.arange(len(numbers))))
-    return np.where(last < 0, 0.0, numbers[np.maximum(last, 0)]) if len(numbers) else numbers
 
 
 def _folded(steps: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:

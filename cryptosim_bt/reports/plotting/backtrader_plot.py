@@ -91,10 +91,7 @@ def draw_backtrader_plot(
 def backtrader_figure(
     result: Result, korean: str | None = None, most_bars: int = MOST_BARS, style: str = "candle"
 ) -> Iterator[Figure]:
-    """Give a run as backtrader's plotter draws it, to be saved or shown within the block.
-
-    Parameters as in `draw_backtrader_plot`.
-    """
+    """Give what `draw_backtrader_plot` draws, to be saved or shown within the block."""
     scene = Scene.of(result, korean)
     facts, words, title = scene.facts, scene.words, scene.title
     factor = -(-len(result.bars) // most_bars)
@@ -238,16 +235,9 @@ class _Pages:
 
 
 class HeadlessPlot(Plot):
-    """backtrader's plotter without a display, with local times and legible values.
+    """backtrader's plotter without a display, with the bars' local times and legible values.
 
-    Parameters
-    ----------
-    local
-        Local time of each bar.
-    title
-        Stands above the plot.
-    **options
-        Attributes of backtrader's `PlotScheme`.
+    Its options are the attributes of backtrader's `PlotScheme`.
     """
 
     def __init__(self, local: npt.NDArray[np.datetime64], title: str, **options: Any) -> None:

@@ -104,12 +104,9 @@ def _year_table(returns: Mapping[str, float | None]) -> tuple[list[str], Array]:
     years = sorted({month[:4] for month in returns})
     table = np.full((len(years), 13), np.nan)
     for month, value in returns.items():
-        if value is not None:
-            table[years.index(month[:4]), int(month[5:]) - 1] = value
-    for row in table:
-        months = row[:12][~np.isnan(row[:12])]
-        if len(months):
-            row[12] = float(np.prod(1.0 + months)) - 1.0
+        table[years.index(month[:4]), int(month[5:]) - 1] = np.nan if value is None else value
+    known = ~np.isnan(table[:, :12]).all(axis=1)
+    table[known, 12] = np.nanprod(1.0 + table[known, :12], axis=1) - 1.0
     return years, table
 
 

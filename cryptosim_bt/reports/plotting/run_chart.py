@@ -277,10 +277,9 @@ def _draw_fills(panel: Axes, scene: Scene) -> None:
         ("liquidated", liquidated, "*", _LIQUIDATION, 240, 0),
     ]
     for name, chosen, marker, colour, size, beside in kinds:
-        level = 5.0 if name == "liquidated" else 4.0
-        _mark(panel, scene, fills.loc[chosen, "time"], fills.loc[chosen, "price"],
-              label=scene.words(f"picture.{name}"), beside=beside, marker=marker, s=size,
-              color=colour, edgecolors="white", linewidths=0.6, zorder=level)  # fmt: skip
+        _mark(panel, scene, fills.loc[chosen, "time"], fills.loc[chosen, "price"], name,
+              beside=beside, marker=marker, s=size, color=colour, edgecolors="white",
+              linewidths=0.6, zorder=5.0 if name == "liquidated" else 4.0)  # fmt: skip
 
 
 def _draw_set_spans(panel: Axes, scene: Scene) -> None:
@@ -301,24 +300,24 @@ def _draw_set_spans(panel: Axes, scene: Scene) -> None:
 
 
 def _draw_set_ends(panel: Axes, scene: Scene) -> None:
-    sets, words = scene.result.sets, scene.words
+    sets = scene.result.sets
     closed = sets[sets["ended"].notna()]
     style: dict[str, Any] = {"marker": "D", "s": 78, "linewidths": 1.3, "edgecolors": _SET}
-    _mark(panel, scene, sets["born"], sets["average_entry"], label=words("picture.set_born"),
-          color=_SET, zorder=3.2, **style)  # fmt: skip
-    _mark(panel, scene, closed["ended"], closed["exit_price"], label=words("picture.set_ended"),
-          facecolors="none", zorder=3.3, **style)  # fmt: skip
+    _mark(panel, scene, sets["born"], sets["average_entry"], "set_born", color=_SET, zorder=3.2,
+          **style)  # fmt: skip
+    _mark(panel, scene, closed["ended"], closed["exit_price"], "set_ended", facecolors="none",
+          zorder=3.3, **style)  # fmt: skip
 
 
 def _mark(
-    panel: Axes, scene: Scene, times: pd.Series, prices: pd.Series, *, label: str,
+    panel: Axes, scene: Scene, times: pd.Series, prices: pd.Series, name: str, *,
     beside: int = 0, **style: Any,
 ) -> None:  # fmt: skip
     """Draw marks on their prices, or ``beside`` them: 1 above, -1 below."""
     if times.empty:
         return
     # The legend's marks keep their size where those of the picture become smaller.
-    panel.scatter([], [], label=label, **style)
+    panel.scatter([], [], label=scene.words(f"picture.{name}"), **style)
     result = scene.result
     scale = max(_SMALLEST, min(1.0, _MARKS / (len(result.fills) + len(result.sets))))
     style["s"], style["linewidths"] = style["s"] * scale, style["linewidths"] * scale**0.5

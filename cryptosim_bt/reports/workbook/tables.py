@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from openpyxl.comments import Comment
-from openpyxl.formatting.rule import FormulaRule
 from openpyxl.utils import get_column_letter
 
-from cryptosim_bt.reports.workbook.columns import Column, Sheet
+from cryptosim_bt.reports.workbook.columns import Column, Sheet, Tone
 from cryptosim_bt.reports.workbook.look import (
     BANNER_FONT,
     FILLED_BAR,
@@ -25,11 +24,13 @@ from cryptosim_bt.reports.workbook.look import (
     Look,
     cell,
     column_width,
+    shade,
 )
 from cryptosim_bt.reports.workbook.row_xml import RowFile, excel_times
 
 # Rows that are turned into Python values at a time.
 BLOCK = 10_000
+_SIGNED = ("pnl", "percent")
 _HEADER_HEIGHT = 32
 Progress = Callable[[int, int], None]
 
@@ -81,12 +82,12 @@ def write_sheet(sheet: Sheet, look: Look, rows: Rows, row_limit: int) -> None:
 
 
 def _blocks(page: Any, sheet: Sheet, look: Look, shown: int) -> Iterator[tuple[Any, Any]]:
-    styles = [_Styles(page, column, look) for column in sheet.columns]
+    inks = [_inks(page, column, look) for column in sheet.columns]
     for start in range(0, shown, BLOCK):
         stop = min(start + BLOCK, shown)
         values = [_values(column, start, stop) for column in sheet.columns]
-        yield values, [each.of(block, start, stop)
-                       for each, block in zip(styles, values, strict=True)]  # fmt: skip
+        yield values, [_styles(column, ink, block, start)
+                       for column, ink, block in zip(sheet.columns, inks, values, strict=True)]
     if shown < len(sheet):
         style = cell(page, None, font=BANNER_FONT).style_id
         blank: list[list[Any]] = [[None] for _ in sheet.columns[1:]]
@@ -160,27 +161,21 @@ def _values(column: Column, start: int, stop: int) -> list[Any]:
     return series.astype(object).where(series.notna(), None).tolist()
 
 
-class _Styles:
-    """The styles of one column's cells: one, or one a row where they are coloured."""
+def _inks(page: Any, column: Column, look: Look) -> dict[str | None, int]:
+    """Return the styles of a column's cells by tone; "" is that of most of them."""
+    inks: dict[str | None, int] = {"": look.style(page, column.kind)}
+    if column.tones is not None or column.kind in _SIGNED:
+        tones: tuple[Tone | None, ...] = ("long", "short", "profit", "loss", None)
+        inks |= {tone: look.style(page, column.kind, tone) for tone in tones}
+    return inks
 
-    def __init__(self, page: Any, column: Column, look: Look) -> None:
-        self._tones = column.tones
-        self._signed = column.kind in ("pnl", "percent")
-        self._plain = look.style(page, column.kind)
-        self._inked = {}
-        if self._signed or self._tones is not None:
-            self._inked = {tone: look.style(page, column.kind, tone)
-                           for tone in ("long", "short", "profit", "loss", None)}  # fmt: skip
 
-    def of(self, values: list[Any], start: int, stop: int) -> Any:
-        if self._tones is not None:
-            return [self._inked[tone] for tone in self._tones[start:stop]]
-        if not self._signed:
-            return self._plain
-        profit, loss = self._inked["profit"], self._inked["loss"]
-        return [
-            self._plain if not value else (profit if value > 0 else loss) for value in values
-        ]
+def _styles(column: Column, inks: dict[str | None, int], values: list[Any], start: int) -> Any:
+    if column.tones is not None:
+        return [inks[tone] for tone in column.tones[start : start + len(values)]]
+    if column.kind not in _SIGNED:
+        return inks[""]
+    return [inks["profit" if value > 0 else "loss"] if value else inks[""] for value in values]
 
 
 def _shade_filled_bars(page: Any, sheet: Sheet, area: str, look: Look) -> None:
@@ -188,7 +183,4 @@ def _shade_filled_bars(page: Any, sheet: Sheet, area: str, look: Look) -> None:
     actions = f"${get_column_letter(names.index('fill_actions') + 1)}2"
     liquidation = look.words.shown("liquidation")
     search = f'ISNUMBER(SEARCH("{liquidation}",{actions}))'
-    page.conditional_formatting.add(
-        area, FormulaRule(formula=[search], fill=WRONG, stopIfTrue=True)
-    )
-    page.conditional_formatting.add(area, FormulaRule(formula=[f'{actions}<>""'], fill=FILLED_BAR))
+    shade(page, area, {search: WRONG, f'{actions}<>""': FILLED_BAR})

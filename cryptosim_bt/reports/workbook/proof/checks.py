@@ -51,13 +51,13 @@ class Checks:
     room: int
     blocks: list[Block] = field(default_factory=list)
     starts: dict[tuple[str, str], int] = field(default_factory=dict)
-    left_out: list[Block] = field(default_factory=list)
+    left_out: int = 0
     count: int = 0
 
     def add(self, block: Block) -> None:
         """Take in a block, if the sheet has room for it."""
         if self.count + block.count > self.room:
-            self.left_out.append(block)
+            self.left_out += block.count
             return
         self.starts[block.table, block.column] = FIRST_ROW + self.count
         self.blocks.append(block)

@@ -8,7 +8,7 @@ the engine made is used.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from datetime import datetime
 
 from cryptosim_bt.accounting.contracts import SIDES, Side
 from cryptosim_bt.reports.words import Words
@@ -52,16 +52,16 @@ class Ledger:
     ----------
     isolated
         Whether each leg has a margin of its own (R27).
-    label
-        Gives time and group of an event, to be read by people.
+    times
+        Local times of the events.
     """
 
     def __init__(
         self, replay: Replay, arithmetic: Arithmetic, places: Places, words: Words,
-        label: Callable[[Event], tuple[Any, str | None]], *, isolated: bool,
+        times: list[datetime], *, isolated: bool,
     ) -> None:  # fmt: skip
         self._replay, self._math, self._places, self._words = replay, arithmetic, places, words
-        self._label, self._isolated = label, isolated
+        self._times, self._isolated = times, isolated
         self.columns = [
             (name, kind) for name, kind in _COLUMNS.items()
             if (isolated or name not in _OF_MARGIN)
@@ -93,12 +93,11 @@ class Ledger:
         for number, event in enumerate(self._replay.events):
             here, above = self._cells(number), self._cells(number - 1)
             row = (self._funding if event.is_funding else self._fill)(event, here, above)
-            time, group = self._label(event)
             yield {
                 "event": number + 1,
-                "event_time": time,
+                "event_time": self._times[number],
                 "event_kind": self._words.shown(event.role),
-                "event_group": group,
+                "event_group": event.group,
                 **{name: Formula(text) for name, text in row.items()},
             }
 

@@ -21,7 +21,7 @@ from cryptosim_bt.reports.workbook.proof.checks import FIRST_ROW, Block, Checks,
 from cryptosim_bt.reports.workbook.proof.formulas import Arithmetic
 from cryptosim_bt.reports.workbook.proof.ledger import Ledger
 from cryptosim_bt.reports.workbook.proof.places import Places
-from cryptosim_bt.reports.workbook.proof.replay import Event, Replay
+from cryptosim_bt.reports.workbook.proof.replay import Replay
 from cryptosim_bt.reports.workbook.proof.steps import TradeSteps
 from cryptosim_bt.reports.workbook.row_xml import excel_times
 from cryptosim_bt.results.result import LAST_PRICE, Result
@@ -62,8 +62,9 @@ class Proof:
         by_group = isinstance(facts.contract, FirstCryptoSimContract)
         self.math = Arithmetic("cryptosim" if by_group else facts.instrument.kind)
         self.replay = Replay.of(result, isolated=isolated)
+        local = facts.local(pd.Series(pd.to_datetime(self.replay.times, unit="ms", utc=True)))
         self.ledger = Ledger(
-            self.replay, self.math, places, words, self._label(), isolated=isolated
+            self.replay, self.math, places, words, local.tolist(), isolated=isolated
         )
         self.steps = TradeSteps(self.replay, self.math, self.ledger, words)
         self.checks = Checks(room)
@@ -71,14 +72,6 @@ class Proof:
         opens = pd.DatetimeIndex(result.bars["time"]).as_unit("ms").asi8
         self._events_until = np.searchsorted(self.replay.times, opens[1:]).tolist()
         self._events_until.append(len(self.replay.events))
-
-    def _label(self) -> Callable[[Event], tuple[Any, str | None]]:
-        fills, funding, local = self.result.fills, self.result.funding, self.facts.local
-        times = {True: local(funding["time"]).tolist(), False: local(fills["time"]).tolist()}
-        groups = fills["group"].tolist()
-        return lambda event: (
-            times[event.is_funding][event.row], None if event.is_funding else groups[event.row]
-        )  # fmt: skip
 
     @property
     def last_event(self) -> int:
@@ -89,8 +82,7 @@ class Proof:
         """Return the formula of what is unrealised after an event at a price, in a book."""
         groups = of_groups or self.math.by_group
         return "+".join(
-            self.ledger.unrealized(side, event, mark, of_groups=groups)
-            for side in SIDES
+            self.ledger.unrealized(side, event, mark, of_groups=groups) for side in SIDES
         )
 
     def mark(self, bar: int) -> str:

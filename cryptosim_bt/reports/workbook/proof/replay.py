@@ -38,6 +38,7 @@ class Event:
     row: int
     side: Side
     role: str
+    group: str | None = None
     before: int | None = None
     closes_set: bool = False
     set_before: int | None = None
@@ -129,12 +130,8 @@ def _in_order(fills: pd.DataFrame, funding: pd.DataFrame) -> tuple[list[Event], 
     after = np.concatenate([np.zeros(len(funding), int), np.ones(len(fills), int)])
     order = np.lexsort((after, times))
     events = [Event(row, side, "funding") for row, side in enumerate(funding["side"].tolist())]
-    events += [
-        Event(row, side, role)
-        for row, (side, role) in enumerate(
-            zip(fills["side"].tolist(), fills["role"].tolist(), strict=True)
-        )
-    ]
+    columns = (fills[name].tolist() for name in ("side", "role", "group"))
+    events += [Event(row, *cells) for row, cells in enumerate(zip(*columns, strict=True))]
     return [events[place] for place in order], times[order]
 
 
@@ -166,7 +163,7 @@ class _Walker:
     def __init__(self, result: Result) -> None:
         fills, sets = result.fills, result.sets
         self._fills: list[tuple[Any, ...]] = list(
-            zip(fills["group"], fills["contracts"], fills["transaction"], strict=True)
+            zip(fills["contracts"], fills["transaction"], strict=True)
         )
         self._set_of: dict[int, str] = {
             int(member): name
@@ -181,11 +178,11 @@ class _Walker:
 
     def walk(self, number: int, event: Event) -> None:
         """Take in a fill."""
-        name, contracts, transaction = self._fills[event.row]
+        contracts, transaction = self._fills[event.row]
         if event.is_entry:
             self._enter(number, event, contracts, int(transaction))
         else:
-            self._exit(number, event, name, contracts)
+            self._exit(number, event, contracts)
 
     def journeys(self) -> list[Journey]:
         """Return the Transactions, those of a set together, each ended by a step if still open."""
@@ -213,8 +210,9 @@ class _Walker:
         if set_name is not None:
             self.sets.setdefault(set_name, SetEvents(number)).made = number
 
-    def _exit(self, number: int, event: Event, name: str, contracts: float) -> None:
+    def _exit(self, number: int, event: Event, contracts: float) -> None:
         # What is closed as the open Position may become a set later.
+        name = event.group or ""
         key: Hashable = name if name in self._order else self._open[event.side]
         group = self._groups[key]
         for journey in group.members:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from openpyxl.formatting.rule import FormulaRule
 from openpyxl.workbook.defined_name import DefinedName
 
 from cryptosim_bt.reports.run_facts import RunFacts
@@ -18,6 +17,7 @@ from cryptosim_bt.reports.workbook.look import (
     WRONG,
     Look,
     cell,
+    shade,
 )
 from cryptosim_bt.reports.workbook.proof.checks import (
     COLUMNS,
@@ -107,19 +107,13 @@ def _write_checks(proof: Proof, look: Look, rows: Rows, page: Any) -> None:
     set_up(page, COLUMNS, look, max(1, proof.checks.count), HEADING_ROW)
     page.row_dimensions[1].height = 22
     verdict, wrong = f"H{FIRST_ROW}:H{last}", words("proof.wrong")
-    page.conditional_formatting.add(
-        f"A{FIRST_ROW}:H{last}",
-        FormulaRule(formula=[f'$H{FIRST_ROW}="{wrong}"'], fill=WRONG),
-    )
-    for formula, fill in ((f'$B$1="{words("proof.right")}"', RIGHT), ('$B$1<>""', WRONG)):
-        page.conditional_formatting.add(
-            "B1", FormulaRule(formula=[formula], fill=fill, stopIfTrue=True)
-        )
+    shade(page, f"A{FIRST_ROW}:H{last}", {f'$H{FIRST_ROW}="{wrong}"': WRONG})
+    shade(page, "B1", {f'$B$1="{words("proof.right")}"': RIGHT, '$B$1<>""': WRONG})
     count = f'COUNTIF({verdict},"{wrong}")'
     text = Formula(f'IF({count}=0,"{words("proof.right")}",{count}&"{words("proof.rows_wrong")}")')
-    left_out = sum(block.count for block in proof.checks.left_out)
     given = Formula(
-        f'COUNTIF({verdict},"{words("proof.given")}")+{left_out}&"{words("proof.rows_given")}"'
+        f'COUNTIF({verdict},"{words("proof.given")}")+{proof.checks.left_out}'
+        f'&"{words("proof.rows_given")}"'
     )
     page.append([cell(page, words("workbook.sheet.proof"), font=VERDICT_FONT),
                  cell(page, text, font=VERDICT_FONT), cell(page, given)])  # fmt: skip
