@@ -327,9 +327,8 @@ def _funding(
     funding = settings.keys.backtest.funding
     end = min(settings.end, last_open + pd.Timedelta(settings.timeframe_ms, unit="ms"))
     if funding.path is not None:
-        schedule = series_funding(
-            read_funding_file(Path(funding.path)), settings.start, end, funding.missing
-        )
+        series = read_funding_file(Path(funding.path), settings.data_zone, settings.zone)
+        schedule = series_funding(series, settings.start, end, funding.missing)
         return _dated(schedule), schedule
     if rates is not None:
         source = f"funding rates of {settings.keys.exchange.name} {settings.instrument.symbol}"

@@ -28,6 +28,7 @@ from rich.text import Text
 
 from cryptosim_bt.backtest.needs import load_settings
 from cryptosim_bt.cli.logs import log_to_console
+from cryptosim_bt.config.agreement import is_zone
 from cryptosim_bt.config.settings import Settings, data_directory, load_keys
 from cryptosim_bt.data.store import Series, Store
 from cryptosim_bt.data.timeframe import TIMEFRAMES, to_milliseconds, utc_time
@@ -182,10 +183,11 @@ def list_data(directory: Path | None) -> None:
 @_options(TIMEFRAME, KIND)
 @click.option("--replace", "conflict", flag_value="replace", help="Rows of the file win.")
 @click.option("--keep", "conflict", flag_value="keep", help="Rows that are kept already win.")
+@click.option("--timezone", metavar="ZONE", help="Of times without an offset; default: UTC.")
 @_options(DIRECTORY)
 def import_data(
     file: Path, exchange: str, symbol: str | None, timeframe: str | None, kind: str,
-    conflict: Conflict | None, directory: Path | None,
+    conflict: Conflict | None, timezone: str | None, directory: Path | None,
 ) -> None:  # fmt: skip
     """Bring bars or funding rates of a CSV, Parquet or Feather file in.
 
@@ -195,7 +197,10 @@ def import_data(
 
     log_to_console(Console(stderr=True), "INFO")
     store = Store(data_directory(_text(directory)))
-    series, changed = import_file(store, file, exchange, symbol, timeframe, kind, conflict)
+    if timezone is not None and not is_zone(timezone):
+        raise ConfigError(f"--timezone: was {timezone!r}; allowed: IANA names such as Asia/Seoul")
+    zone = None if timezone is None else ZoneInfo(timezone)
+    series, changed = import_file(store, file, exchange, symbol, timeframe, kind, conflict, zone)
     click.echo(f"{series}: {changed:,} rows are new or changed")
     Console().print(_series_table(store, [series]))
 

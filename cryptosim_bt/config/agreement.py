@@ -232,9 +232,9 @@ def _fee_and_funding_problems(keys: Keys) -> Iterator[Problem]:
 def _time_problems(keys: Keys) -> Iterator[Problem]:
     zones = {("timezone",): keys.timezone, ("data", "timezone"): keys.data.timezone}
     for place, name in zones.items():
-        if name is not None and not _is_zone(name):
+        if name is not None and not is_zone(name):
             yield place, f"was {shown(name)}; allowed: IANA names such as Asia/Seoul, UTC"
-    if not _is_zone(keys.timezone):
+    if not is_zone(keys.timezone):
         return
     zone = ZoneInfo(keys.timezone)
     section = ("backtest", "trading_period")
@@ -257,7 +257,8 @@ def _time_problems(keys: Keys) -> Iterator[Problem]:
         )
 
 
-def _is_zone(name: str) -> bool:
+def is_zone(name: str) -> bool:
+    """Tell whether a text is the name of a time zone, such as Asia/Seoul."""
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -75,6 +75,12 @@ class Settings:
         return None if shipped is None else BUILT_IN_TIERS
 
     @property
+    def data_zone(self) -> ZoneInfo | None:
+        """What times without an offset are in, in files of bars and rates; None = not said."""
+        name = self.keys.data.timezone
+        return None if name is None else ZoneInfo(name)
+
+    @property
     def timeframe_ms(self) -> int:
         """Length of a bar in milliseconds."""
         return milliseconds(self.keys.data.timeframe)

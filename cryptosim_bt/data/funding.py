@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -96,12 +97,14 @@ def constant_funding(
     return [(moment, rate) for moment in moments if start_ms <= moment < end_ms]
 
 
-def read_funding_file(path: Path) -> pd.Series[float]:
+def read_funding_file(
+    path: Path, zone: ZoneInfo | None = None, run_zone: ZoneInfo | None = None
+) -> pd.Series[float]:
     """Read two or more funding rates from a file, as `read_rates` does.
 
     Large rates are named in a WARNING, changes of the interval in an INFO line.
     """
-    rates = read_rates(path)
+    rates = read_rates(path, FUNDING, zone, run_zone)
     if len(rates) < 2:
         raise DataError(f"{path}: there is one funding rate only; give two or more")
     _warn_of_large_rates(rates, str(path))
@@ -109,16 +112,22 @@ def read_funding_file(path: Path) -> pd.Series[float]:
     return rates
 
 
-def read_rates(path: Path, layout: Layout = FUNDING) -> pd.Series[float]:
+def read_rates(
+    path: Path,
+    layout: Layout = FUNDING,
+    zone: ZoneInfo | None = None,
+    run_zone: ZoneInfo | None = None,
+) -> pd.Series[float]:
     """Read any number of funding rates: ``funding_rate``, indexed by ``time`` in UTC, ascending.
 
     The file has the columns ``timestamp`` and ``funding_rate`` (or their usual other names; without
     a header, in this order), in any of the forms that bars may have. Where it has both, the rate
-    that was paid goes before the predicted one. Times without an offset are UTC; exchanges stamp
-    funding a bit off: a time within a second of a full minute is taken as that minute. `DataError`
-    if the file cannot be read, one time has two rates, or a rate is missing.
+    that was paid goes before the predicted one. Times without an offset are in `zone`, as in
+    `read_table`; exchanges stamp funding a bit off: a time within a second of a full minute is
+    taken as that minute. `DataError` if the file cannot be read, one time has two rates, or a rate
+    is missing.
     """
-    table = read_table(path, layout)
+    table = read_table(path, layout, zone, run_zone)
     times = to_full_minutes(times_of(table))
     check_order(times, str(path))
     rates = table["funding_rate"].set_axis(utc_index(times), axis="index")

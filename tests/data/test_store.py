@@ -9,6 +9,7 @@ import sys
 import textwrap
 from itertools import pairwise
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,7 @@ from cryptosim_bt.data.store.records import (
     kept_tiers,
 )
 from cryptosim_bt.data.store.spans import clip, length, subtract, union
+from cryptosim_bt.data.store.transfer import import_file
 from cryptosim_bt.data.store.verify import verify
 from cryptosim_bt.errors import DataError, StoreError
 
@@ -246,6 +248,15 @@ def test_import_that_differs_in_one_month_writes_no_other(store):
     with pytest.raises(StoreError, match="nothing was changed"):
         store.write(BARS, rows(T0, 72, 7.0), span(T0, 72), "refuse")
     assert [path.name for path in store.part_paths(BARS)] == ["2025-02.parquet"]
+
+
+@pytest.mark.parametrize(("zone", "first"), [(None, 0), ("Asia/Seoul", -9)])
+def test_import_reads_local_times_in_the_zone_that_is_told(store, tmp_path, zone, first):
+    file = tmp_path / "bars.csv"
+    times = [f"2025-01-30 {hour:02}:00,1,2,1,2,5" for hour in range(3)]
+    file.write_text("\n".join(["time,open,high,low,close,volume", *times]))
+    import_file(store, file, "okx", BARS.symbol, "1h", "bars", None, zone and ZoneInfo(zone))
+    assert store.summary(BARS).first == pd.Timestamp(T0 + first * HOUR, unit="ms", tz="UTC")
 
 
 # --- crashes and other processes ------------------------------------------------------------------

@@ -7,6 +7,7 @@ import re
 import time
 from pathlib import Path
 from typing import Any, BinaryIO, Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -41,12 +42,12 @@ logger = logging.getLogger(__name__)
 
 def import_file(
     store: Store, file: Path, exchange: str, symbol: str | None, timeframe: str | None,
-    kind: str, conflict: Conflict | None,
+    kind: str, conflict: Conflict | None, zone: ZoneInfo | None = None,
 ) -> tuple[Series, int]:  # fmt: skip
     """Bring the rows of a file into a store; return the series, and how many are new or changed.
 
-    Bars are checked as those of a run are. Times between them that are missing stay unasked: a
-    file does not say what the venue does not have.
+    Bars are checked as those of a run are; times without an offset are in `zone`, None = UTC. Times
+    between them that are missing stay unasked: a file does not say what the venue does not have.
 
     Raises
     ------
@@ -65,10 +66,11 @@ def import_file(
         raise DataError(f"{file}: the name does not tell the symbol; give --symbol BTC/USD:BTC")
     if kind == FUNDING:
         series = Series.funding(exchange, symbol)
-        table = read_rates(file, FREQTRADE_FUNDING if match else FUNDING_COLUMNS).to_frame()
+        layout = FREQTRADE_FUNDING if match else FUNDING_COLUMNS
+        table = read_rates(file, layout, zone).to_frame()
         known = _runs(times_of(table), usual_step(times_of(table)) or 1)
     else:
-        table = read_bars(file, symbol)
+        table = read_bars(file, symbol, zone)
         found = timeframe or _timeframe_of(times_of(table), file)
         series = Series.bars(exchange, symbol, found, "mark" if kind == "mark" else "trade")
         table = _checked_bars(table, found, file)
