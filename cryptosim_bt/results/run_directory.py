@@ -110,7 +110,7 @@ def _unused(path: Path) -> Path:
 _RUN_FILES = {
     "summary.json", "bars.csv", "fills.csv", "trades.csv", "orders.csv", "sets.csv",
     "funding.csv", "ambiguous.csv", "performance.json", "charts", "report.xlsx", "report.html",
-    "chart.png", "plot.png", "config.yaml", "run.log",
+    "chart.png", "plot.png", "config.yaml", "run.log", "backtrader.json",
 }  # fmt: skip
 
 
