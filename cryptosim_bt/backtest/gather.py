@@ -37,9 +37,12 @@ def gather(prepared: Prepared, strategy: bt.Strategy) -> Result:
     indicators = [(column, panel.name, values) for panel in prepared.panels
                   for column, values in panel.columns.items()]  # fmt: skip
     indicators = indicators or _own_indicators(strategy)
+    window = slice(prepared.warmup, prepared.warmup + len(rows))
+    said = prepared.parts.results(strategy, window)
     return Result.made_when_asked({
         "settings": lambda _: prepared.settings.resolved(),
         "summary": lambda run: summarize(prepared, counted, run.bars, run.trades),
+        "backtrader": lambda _: said,
         "panels": lambda _: {column: panel for column, panel, _values in indicators},
         "bars": lambda _: _bars_table(prepared, rows, indicators),
         "fills": lambda _: _rows(Fill, fills, COUNTS["fills"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,6 +40,7 @@ from cryptosim_bt.data.timeframe import iso_utc, milliseconds
 from cryptosim_bt.errors import PluginError
 from cryptosim_bt.exchange.matching_bars import MatchingArrays, MatchingBars
 from cryptosim_bt.plugins.analyzer import ReportAnalyzer
+from cryptosim_bt.plugins.backtrader_parts import BacktraderParts, find_parts
 from cryptosim_bt.plugins.failures import failures_of
 from cryptosim_bt.plugins.parameters import checked_parameters
 from cryptosim_bt.plugins.registry import Kind, Registry, is_plain
@@ -62,6 +63,7 @@ class ResolvedPlugins:
     params: SimpleNamespace
     feed: type[Feed]
     analyzers: Mapping[str, type[ReportAnalyzer]]
+    parts: BacktraderParts = field(default_factory=BacktraderParts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,6 +120,7 @@ class Prepared:
     tiers: MaintenanceTiers
     analyzers: Mapping[str, type[ReportAnalyzer]]
     feed: type[Feed] | None = None
+    parts: BacktraderParts = field(default_factory=BacktraderParts)
 
     @cached_property
     def simulation(self) -> SimulationSettings:
@@ -176,7 +179,8 @@ def resolve_plugins(
     }
     source = settings.keys.data.source
     feed = registry.get(Kind.FEED, source, settings.place("data", "source")).cls
-    return ResolvedPlugins(strategy, params, feed, found)
+    parts = find_parts(settings.keys, strategy, settings.place)
+    return ResolvedPlugins(strategy, params, feed, found, parts)
 
 
 def prepare(
@@ -248,6 +252,7 @@ def prepare_bars(
         tiers=_tiers(settings),
         analyzers=plugins.analyzers,
         feed=plugins.feed,
+        parts=plugins.parts,
     )
 
 

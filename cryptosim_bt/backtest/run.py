@@ -178,7 +178,9 @@ def cerebro_for(
     report = None if progress is None else lambda done: progress(done, total)
     # A plain strategy may look at backtrader's observers (``self.stats``), a signal's has none.
     plain = is_plain(prepared.strategy)
-    cerebro = LeanCerebro(progress=report, warmup=prepared.warmup, stdstats=plain)
+    parts = prepared.parts
+    observed = plain or bool(parts.analyzers or parts.observers)
+    cerebro = LeanCerebro(progress=report, warmup=prepared.warmup, stdstats=observed)
     settings = prepared.settings
     data = ArrayData(dataname=prepared.bars, bar=settings.keys.data.timeframe)
     cerebro.adddata(data, name=settings.instrument.symbol)
@@ -193,6 +195,7 @@ def cerebro_for(
         cerebro.addsizer(sizer, instrument=settings.instrument, **options)
         cerebro.addstrategy(prepared.strategy, context=_context(prepared), **vars(prepared.params))
         cerebro.addanalyzer(BarRecorder, _name="bar_recorder")
+    parts.add_to(cerebro)
     for name, analyzer in prepared.analyzers.items():
         cerebro.addanalyzer(analyzer, _name=name)
     return cerebro

@@ -59,6 +59,11 @@ def _signal_problem(settings: Settings) -> tuple[tuple[str, ...], str] | None:
             "Position with their sets side by side; allowed: hedge (net is for plain backtrader "
             "strategies)"
         )
+    if settings.keys.sizer:
+        return ("sizer",), (
+            f"was {', '.join(settings.keys.sizer)}, but strategy {name} is a SignalStrategy, whose "
+            "entries trading.sizing sizes; leave it out"
+        )
     if settings.keys.strategy.warmup:
         return ("strategy", "warmup"), (
             f"was {settings.keys.strategy.warmup}, but strategy {name} says itself how many bars "

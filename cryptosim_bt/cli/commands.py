@@ -102,7 +102,7 @@ def run(
                 close_file(log)
             directory.abandon()
     language = settings.keys.report.language
-    Console().print(summary_table(result.summary, language, directory.target))
+    Console().print(summary_table(result.summary, language, directory.target, result.backtrader))
     if plot:
         plot_result(result, directory.target / "plot.png")
 

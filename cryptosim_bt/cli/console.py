@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -22,6 +23,7 @@ from rich.text import Text
 from cryptosim_bt.plugins.parameters import parameters
 from cryptosim_bt.plugins.registry import Kind, Registry
 from cryptosim_bt.reports.words import Words
+from cryptosim_bt.results.result import BACKTRADER_FILE
 
 
 class ProgressCallback(Protocol):
@@ -58,14 +60,22 @@ def writing(progress: ProgressCallback | None, name: str) -> Callable[[int, int]
     return lambda done, total: progress(done, total, what)
 
 
-def summary_table(summary: Mapping[str, Any], language: str, directory: Path | None) -> Table:
-    """Return the short table of a finished run."""
+def summary_table(
+    summary: Mapping[str, Any],
+    language: str,
+    directory: Path | None,
+    backtrader: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> Table:
+    """Return the short table of a finished run; ``backtrader`` are its analyses by kind, name."""
     words = Words(language)
     table = Table(show_header=False, title=f"CryptoSim · {summary['symbol']}", title_justify="left")
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for key, value in _rows(summary, words):
         table.add_row(words(f"terminal.{key}"), Text(value))
+    said = [name for named in backtrader.values() for name in named]
+    if said:
+        table.add_row("backtrader", Text(f"{', '.join(said)}: {BACKTRADER_FILE}"))
     if directory is not None:
         table.add_row(words("terminal.files"), Text(str(directory), overflow="fold"))
     return table

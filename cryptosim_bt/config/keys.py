@@ -215,6 +215,10 @@ class ReportSection(_Section):
     analyzers: list[str] = ["ledger", "performance", "excel", "picture", "charts", "page"]
 
 
+# Classes by name, each with its parameters below it, or nothing.
+Named = dict[str, dict[str, Any] | None]
+
+
 class LoggingSection(_Section):
     """How much is logged, and where."""
 
@@ -234,6 +238,9 @@ class Keys(_Section):
     risk: RiskSection = RiskSection()
     strategy: StrategySection = StrategySection()
     backtest: BacktestSection
+    sizer: Named = {}
+    analyzers: Named = {}
+    observers: Named = {}
     report: ReportSection = ReportSection()
     logging: LoggingSection = LoggingSection()
     timezone: str = "Asia/Seoul"

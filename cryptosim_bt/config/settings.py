@@ -113,6 +113,9 @@ class Settings:
         keys["plugins"] = [
             str((self.directory / Path(path).expanduser()).resolve()) for path in self.keys.plugins
         ]
+        for name in ("sizer", "analyzers", "observers"):
+            if not keys[name]:
+                del keys[name]
         return _without_nones(keys, keep=("max_concurrent_positions", "daily_loss_limit_pct"))
 
 

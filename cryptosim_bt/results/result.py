@@ -53,6 +53,8 @@ COUNTS = {"fills": ("order_id", "transaction"), "orders": ("parent_id",)}
 # Numbers with blanks between them; one alone would be read as a number.
 _TEXTS = {"sets": {"transactions": str}}
 
+BACKTRADER_FILE = "backtrader.json"
+
 # What the summary calls the mark where there is no series of it (R38).
 LAST_PRICE = "last price"
 
@@ -99,6 +101,8 @@ class Result:
         price, contracts, payment (+ = received).
     ambiguous : DataFrame
         Time and kind of every bar that alone cannot say what came first in it.
+    backtrader : dict
+        What backtrader's own ``analyzers`` and ``observers`` say (backtrader.json), {} without any.
     panels : dict
         Panel of each indicator column: ``"price"`` or a name of its own.
 
@@ -115,6 +119,7 @@ class Result:
     funding: pd.DataFrame
     ambiguous: pd.DataFrame
     panels: Mapping[str, str] = field(default_factory=dict)
+    backtrader: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def made_when_asked(cls, makers: Mapping[str, Callable[[Result], Any]]) -> Result:
@@ -156,11 +161,12 @@ class Result:
         return paths
 
     def write_summary(self, directory: Path) -> Path:
-        """Write summary.json; return its path."""
+        """Write summary.json, and backtrader.json where there is any; return the first's path."""
         path = directory / "summary.json"
         summary = {**self.summary, "settings": self.settings, "panels": dict(self.panels)}
-        text = json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False)
-        path.write_text(text + "\n", encoding="utf-8")
+        _write_json(path, summary)
+        if self.backtrader:
+            _write_json(directory / BACKTRADER_FILE, self.backtrader)
         return path
 
     @classmethod
@@ -186,7 +192,14 @@ class Result:
                 f"{directory}: no complete run: {file}: {why}; name a folder that `run` wrote with "
                 "the ledger analyzer"
             ) from error
-        return cls(settings=settings, summary=summary, panels=panels, **tables)
+        said = directory / BACKTRADER_FILE
+        known = json.loads(said.read_text(encoding="utf-8")) if said.exists() else {}
+        return cls(settings=settings, summary=summary, panels=panels, backtrader=known, **tables)
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def iso_times(times: pd.Series) -> pd.Series:
