@@ -1,7 +1,4 @@
-"""Every key of a configuration: its type, its range, its default.
-
-The words are those of the first CryptoSim.
-"""
+"""Every key of a configuration: its type, its range, its default."""
 
 from __future__ import annotations
 
