@@ -10,6 +10,7 @@ import ast
 import functools
 import graphlib
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -114,6 +115,14 @@ def test_no_files_import_each_other_in_a_circle() -> None:
         for name, path in names.items()
     })  # fmt: skip
     circles.prepare()  # raises a CycleError that names the files
+
+
+def test_the_page_for_newcomers_has_the_same_floors() -> None:
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    rooms: dict[int, set[str]] = {}
+    for floor, names in re.findall(r"^\| (\d+) \| ([^|]+) \|", page, re.MULTILINE):
+        rooms.setdefault(int(floor), set()).update(re.findall(r"`(\w+)/?`", names))
+    assert rooms == {floor: set(names) for floor, names in enumerate(FLOORS, 1)}
 
 
 def test_the_package_has_few_entries() -> None:
