@@ -45,10 +45,10 @@ logger = logging.getLogger(__name__)
 class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
     """A futures exchange for one data, in hedge or in one-way mode.
 
-    ``getvalue`` is the equity at the last mark price, ``getcash`` the available balance (R20). An
-    order of a `SignalStrategy`'s book names its leg and its purpose: ``buy(..., side="long",
-    role=Role.ENTRY)``. Any other backtrader strategy trades the net position as it would with
-    stock BackBroker, or a leg with ``side="long"`` or ``"short"`` (`order_desk.py`).
+    ``getvalue`` is the equity at the last mark price, ``getcash`` the available balance (R20). A
+    `SignalStrategy`'s book sends commands (`carry_out`). Any other backtrader strategy trades the
+    net position as it would with stock BackBroker, or a leg with ``side="long"`` or ``"short"``
+    (`order_desk.py`).
 
     Params:
 
@@ -229,16 +229,12 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
 
     # ------------------------------------------------------------------ orders
     def buy(self, owner: bt.Strategy, data: bt.feed.DataBase, size: float, **options: Any) -> Any:
-        """Place an order to buy: of a book (with ``role``) or of a strategy without one."""
-        if options.get("role") is None:
-            return self._order_desk().submit(bt.BuyOrder, owner, data, size, **options)
-        return self._book_desk.submit(bt.BuyOrder, owner, data, size, **options)
+        """Place an order to buy, of a strategy without a book."""
+        return self._order_desk().submit(bt.BuyOrder, owner, data, size, **options)
 
     def sell(self, owner: bt.Strategy, data: bt.feed.DataBase, size: float, **options: Any) -> Any:
         """Place an order to sell; see `buy`."""
-        if options.get("role") is None:
-            return self._order_desk().submit(bt.SellOrder, owner, data, size, **options)
-        return self._book_desk.submit(bt.SellOrder, owner, data, size, **options)
+        return self._order_desk().submit(bt.SellOrder, owner, data, size, **options)
 
     def _order_desk(self) -> OrderDesk:
         if self._desk is None:
