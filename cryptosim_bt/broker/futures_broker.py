@@ -1,8 +1,8 @@
 """FuturesBroker: the simulated exchange behind backtrader's broker interface.
 
 The exchange decides what a bar does; this module turns it into backtrader orders, notifications,
-cash and value, and tells a follower (`SignalStrategy`) at once, within the bar, so that its book
-can answer with orders before the bar is over (R13, R16).
+cash and value, and reports it to a follower (`SignalStrategy`) at once, within the bar, so that its
+book can answer with orders before the bar is over (R13, R16).
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self._available: Callable[..., float] = self._initial_cash
         self.now_ms = 0
         self.last_price = self.mark_price = math.nan
-        # Whether anybody hears of orders that neither fill nor move money; see LeanCerebro.
+        # Whether anybody receives orders that neither fill nor move money; see LeanCerebro.
         self.notify_all = True
         self.account: Account
         self.exchange: SimulatedExchange
@@ -152,7 +152,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self._book_desk.bar_closed()
 
     def follow(self, follower: Follower) -> None:
-        """Tell a strategy with a book of everything as it happens."""
+        """Report everything to a strategy with a book as it happens."""
         self.follower = follower
 
     # ------------------------------------------------------------------ money
@@ -298,13 +298,13 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         return order
 
     def notify(self, order: bt.Order) -> None:
-        """Queue an order as it stands for backtrader to hear of; the ledger hears of it at once."""
+        """Queue an order as it stands for backtrader; the ledger receives it at once."""
         self.queue(order)
         if self.ledger is not None:
             self.ledger.order_changed(order)
 
     def queue(self, order: bt.Order) -> None:
-        """Queue an order as it stands for backtrader to hear of."""
+        """Queue an order as it stands for backtrader."""
         self._notifications.append(order.clone())
 
     # ------------------------------------------------------------------ ExchangeListener
