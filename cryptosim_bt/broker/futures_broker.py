@@ -1,8 +1,8 @@
 """FuturesBroker: the simulated exchange behind backtrader's broker interface.
 
 The exchange decides what a bar does; this module turns it into backtrader orders, notifications,
-cash and value, and tells a follower (`SignalStrategy`) at once, within the bar, so that its book
-can answer with orders before the bar is over (R13, R16).
+cash and value, and reports it to a follower (`SignalStrategy`) at once, within the bar, so that its
+book can answer with orders before the bar is over (R13, R16).
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ logger = logging.getLogger(__name__)
 class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
     """A futures exchange for one data, in hedge or in one-way mode.
 
-    ``getvalue`` is the equity at the last mark price, ``getcash`` the available balance (R20). An
-    order of a `SignalStrategy`'s book names its leg and its purpose: ``buy(..., side="long",
-    role=Role.ENTRY)``. Any other backtrader strategy trades the net position as it would with
-    stock BackBroker, or a leg with ``side="long"`` or ``"short"`` (`order_desk.py`).
+    ``getvalue`` is the equity at the last mark price, ``getcash`` the available balance (R20). A
+    `SignalStrategy`'s book sends commands (`carry_out`). Any other backtrader strategy trades the
+    net position as it would with stock BackBroker, or a leg with ``side="long"`` or ``"short"``
+    (`order_desk.py`).
 
     Params:
 
@@ -109,7 +109,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self._available: Callable[..., float] = self._initial_cash
         self.now_ms = 0
         self.last_price = self.mark_price = math.nan
-        # Whether anybody hears of orders that neither fill nor move money; see LeanCerebro.
+        # Whether anybody receives orders that neither fill nor move money; see LeanCerebro.
         self.notify_all = True
         self.account: Account
         self.exchange: SimulatedExchange
@@ -179,7 +179,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self._runs = False
 
     def follow(self, follower: Follower) -> None:
-        """Tell a strategy with a book of everything as it happens."""
+        """Report everything to a strategy with a book as it happens."""
         self.follower = follower
 
     # ------------------------------------------------------------------ money
@@ -265,16 +265,12 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
 
     # ------------------------------------------------------------------ orders
     def buy(self, owner: bt.Strategy, data: bt.feed.DataBase, size: float, **options: Any) -> Any:
-        """Place an order to buy: of a book (with ``role``) or of a strategy without one."""
-        if options.get("role") is None:
-            return self._order_desk().submit(bt.BuyOrder, owner, data, size, **options)
-        return self._book_desk.submit(bt.BuyOrder, owner, data, size, **options)
+        """Place an order to buy, of a strategy without a book."""
+        return self._order_desk().submit(bt.BuyOrder, owner, data, size, **options)
 
     def sell(self, owner: bt.Strategy, data: bt.feed.DataBase, size: float, **options: Any) -> Any:
         """Place an order to sell; see `buy`."""
-        if options.get("role") is None:
-            return self._order_desk().submit(bt.SellOrder, owner, data, size, **options)
-        return self._book_desk.submit(bt.SellOrder, owner, data, size, **options)
+        return self._order_desk().submit(bt.SellOrder, owner, data, size, **options)
 
     def _order_desk(self) -> OrderDesk:
         if self._desk is None:
@@ -350,13 +346,13 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         return order
 
     def notify(self, order: bt.Order) -> None:
-        """Queue an order as it stands for backtrader to hear of; the ledger hears of it at once."""
+        """Queue an order as it stands for backtrader; the ledger receives it at once."""
         self.queue(order)
         if self.ledger is not None:
             self.ledger.order_changed(order)
 
     def queue(self, order: bt.Order) -> None:
-        """Queue an order as it stands for backtrader to hear of."""
+        """Queue an order as it stands for backtrader."""
         self._notifications.append(order.clone())
 
     # ------------------------------------------------------------------ ExchangeListener

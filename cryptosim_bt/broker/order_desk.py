@@ -121,7 +121,7 @@ class OrderDesk:
         **info: Any,
     ) -> bt.Order:
         """Take an order, hold it for the rest of its bracket, or refuse it with its reason."""
-        for name in ("histnotify", "_checksubmit"):  # backtrader's inner words
+        for name in ("histnotify", "_checksubmit", "role"):  # inner words, backtrader's and ours
             info.pop(name, None)
         if isinstance(valid, (int, float)) and valid == 0:
             valid = bt.Order.DAY

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cryptosim_bt.accounting.contracts import Side
@@ -125,6 +124,10 @@ class Order:
         """Tell whether a price sets a stop in motion: from its trigger on up (buy) or down."""
         return price >= self.trigger if self.is_buy else price <= self.trigger
 
+    def expired(self, time_ms: int) -> bool:
+        """Tell whether its time has passed (R10)."""
+        return self.expires_ms is not None and time_ms >= self.expires_ms
+
     def go_on(self) -> None:
         """Become what is left of an order that a bar has filled in part, or had no volume for.
 
@@ -188,20 +191,10 @@ class OrderBook:
         order.alive = False
         del self._shelf(order)[order.key]
 
-    def named(self) -> list[Order]:
-        """Return the orders that have a role, older first."""
-        everything = [*self.entries.values(), *self.exits.values(), *self.stops.values()]
-        return sorted(everything, key=lambda order: order.key)
-
     def working(self) -> list[Order]:
-        """Return all orders, sleeping ones among them, older first."""
-        return [*self.named(), *self.unnamed.values()]
-
-    def expired(self, time_ms: int) -> Iterator[Order]:
-        """Yield the orders with a role whose time has passed (R10), older first."""
-        for order in self.named():
-            if order.alive and order.expires_ms is not None and time_ms >= order.expires_ms:
-                yield order
+        """Return all orders, sleeping ones among them, older first; those with a role first."""
+        named = [*self.entries.values(), *self.exits.values(), *self.stops.values()]
+        return [*sorted(named, key=lambda order: order.key), *self.unnamed.values()]
 
     def heed_time(self, order: Order) -> None:
         """Let `due_ms` be no later than an order needs."""

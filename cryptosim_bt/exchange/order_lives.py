@@ -71,13 +71,13 @@ class OrderLives:
             state.settle_shortfall()
 
     def _filled(self, order: Order, posted: Posted, match: Match | None = None) -> None:
-        whole = order.contracts <= 0.0
+        state, whole = self._state, order.contracts <= 0.0
         if whole:
-            self._state.book.remove(order)
-        self._state.listener.filled(order, posted.executions)
+            state.book.remove(order)
+        state.listener.filled(order, posted.executions)
         if order.role is not None or match is None:
             return  # a book knows by itself what its fills end
-        relations = self._state.relations
+        relations = state.relations
         self._end_others(relations.take_rivals(order.key), "another of its OCO group filled")
         if relations.is_child(order.key):
             if whole:
@@ -86,7 +86,14 @@ class OrderLives:
                 for key in relations.siblings(order.key):
                     self._shrink(key, posted)
         elif whole:
-            self._bear(relations.take_children(order.key), match)
+            # The bar has filled a parent, whole.
+            keys = relations.take_children(order.key)
+            self._wake(keys)
+            for child in filter(None, map(self._find, keys)):
+                self.made.append((child, match))
+                # R43: the bar reaches what its own entry has made; R12 leaves it untaken.
+                if try_order(child, state.bar, state.matcher, state.previous).match is not None:
+                    state.note_ambiguous(ENTRY_AND_EXIT)
 
     def _shrink(self, key: int, posted: Posted) -> None:
         """Take off a bracket's order what its sibling has filled: both close the same contracts."""
@@ -105,28 +112,9 @@ class OrderLives:
             self._state.listener.resized(order)
 
     # ------------------------------------------------------------------ children
-    def _bear(self, keys: Sequence[int], entry: Match) -> None:
-        """Wake the children of a parent that this bar has filled."""
-        self._wake(keys)
-        for order in map(self._find, keys):
-            if order is None:
-                continue
-            self.made.append((order, entry))
-            self.note_own_exit(order)
-
-    def note_own_exit(self, order: Order) -> bool:
-        """Note where a bar reaches what its own entry has made (R43); R12 leaves it untaken."""
-        state = self._state
-        reached = try_order(order, state.bar, state.matcher, state.previous).match is not None
-        if reached:
-            state.note_ambiguous(ENTRY_AND_EXIT)
-        return reached
-
     def _wake(self, keys: Sequence[int], most: float = math.inf) -> None:
         """Let children work from the next bar on (R12, R41), for so many contracts at most."""
-        for order in map(self._find, keys):
-            if order is None:
-                continue
+        for order in filter(None, map(self._find, keys)):
             self._make_active(order)
             if order.contracts > most:
                 order.contracts = most
@@ -157,10 +145,8 @@ class OrderLives:
                 self.end(order, OrderEnd.CANCELLED, reason)
 
     def _end_others(self, keys: Sequence[int], reason: str) -> None:
-        for key in keys:
-            other = self._find(key)
-            if other is not None:
-                self.end(other, OrderEnd.CANCELLED, reason)
+        for other in filter(None, map(self._find, keys)):
+            self.end(other, OrderEnd.CANCELLED, reason)
 
     def _find(self, key: int) -> Order | None:
         return self._state.book.unnamed.get(key)

@@ -55,7 +55,7 @@ class SimulatedExchange:
     relations
         How orders without a role hang together, by their keys.
     ambiguous
-        (epoch ms, kind) of what bars could not tell (R43).
+        (epoch ms, kind) of what bars left open (R43).
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class SimulatedExchange:
         return self._venue.refusal(contracts, price, mark, len(self._book), is_stop=is_stop)
 
     def cancel(self, order: Order, reason: str) -> None:
-        """End an order and all that hang on it, and tell the listener."""
+        """End an order and all that hang on it, and report it to the listener."""
         self._lives.end(order, OrderEnd.CANCELLED, reason)
 
     def resize(self, order: Order, contracts: float) -> None:
@@ -185,8 +185,9 @@ class SimulatedExchange:
             return True
         # What that makes takes part from the open on (R11, R12).
         self._state.step = EXPIRIES
-        for order in self._book.expired(self._state.time_ms):
-            self._lives.end(order, OrderEnd.EXPIRED, "its time had passed")
+        for order in self._book.working():
+            if order.alive and order.expired(self._state.time_ms):
+                self._lives.end(order, OrderEnd.EXPIRED, "its time had passed")
         self._state.step = SIGNALS
         self._book.find_due()
         return False

@@ -108,7 +108,7 @@ def journal_of(prepared: Prepared) -> Journal:
 def state_of(book: PositionBook) -> dict[str, str]:
     """Return all that a book is, but what it was made with and what it only remembers."""
     inside = {**vars(book), **vars(book._orders)}
-    for name in ("_money", "_orders", "_instrument", "_exposures"):
+    for name in ("money", "_orders", "_instrument", "_exposures"):
         del inside[name]
     return {name: repr(value) for name, value in inside.items()}
 
