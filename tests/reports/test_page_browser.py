@@ -143,6 +143,30 @@ def test_dragging_moves_all_panes_and_double_click_shows_everything(shown: Any) 
     assert ranges(shown)[0][1:] == pytest.approx(whole[1:])
 
 
+@pytest.mark.parametrize(("name", "days"), [("span_day", 1), ("span_week", 7), ("span_month", 30)])
+def test_spans_end_at_the_last_bar(browser: Any, tmp_path: Path, name: str, days: int) -> None:
+    result = page_result(3 * 365 * 24, trades=30)
+    open_page(browser, write_page(result, tmp_path / "report.html"))
+    browser.execute_script("cryptosim.charts.zoom(0.01)")
+    click(browser, f'[data-span="{name}"]')
+    _, low, high = ranges(browser)[0]
+    last = result.bars["time"].iloc[-1].timestamp()
+    assert high == pytest.approx(last + HOUR_SECONDS)
+    assert high - low == pytest.approx(days * 24 * HOUR_SECONDS)
+
+
+@pytest.mark.parametrize(("share", "end"), [(-1e6, 0), (1e6, -1)])
+def test_moving_ends_at_the_bars(browser: Any, tmp_path: Path, share: float, end: int) -> None:
+    result = page_result(3 * 365 * 24, trades=30)
+    open_page(browser, write_page(result, tmp_path / "report.html"))
+    browser.execute_script("cryptosim.charts.span(86400)")
+    ranges(browser)
+    browser.execute_script(f"cryptosim.charts.pan({share})")
+    edge = ranges(browser)[0][2 if end else 1]
+    # Two bars of room, no day without any.
+    assert abs(edge - result.bars["time"].iloc[end].timestamp()) <= 2 * HOUR_SECONDS
+
+
 def test_click_on_a_trade_moves_the_chart_to_it(shown: Any) -> None:
     whole = ranges(shown)[0]
     trade = page_result().trades.iloc[5]

@@ -294,12 +294,10 @@ const PageCharts = (() => {
 
     all() { this.show(...this.view.whole); }
 
-    /** Show so many seconds, the middle where it is; the end of the run if all of it is seen. */
+    /** Show the last so many seconds of the run. */
     span(seconds) {
-      const [first, last] = this.view.whole;
-      const { min, max } = this.view;
-      if (max - min >= (last - first) * 0.999) this.show(last - seconds, last);
-      else this.show((min + max - seconds) / 2, (min + max + seconds) / 2);
+      const end = this.view.times[this.view.times.length - 1] + this.run.facts.bar_seconds;
+      this.show(end - seconds, end);
     }
 
     /** Go to a row of a table: its whole life with room on both sides. */
