@@ -466,6 +466,66 @@ def test_language_and_theme_switch(shown: Any) -> None:
     assert problems(shown) == []
 
 
+AXIS = """cryptosim.charts.log = arguments[0]; cryptosim.page.build();
+    const [{ lowest, highest, plot }] = cryptosim.charts.panes;
+    return [lowest, highest, plot.axes[1]._values]"""
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_signal_does_not_flatten_the_candles(browser: Any, tmp_path: Path, log: bool) -> None:
+    signal = np.arange(744) % 2
+    result = page_result(indicators={"flag": ("price", signal), "rank": ("price", signal + 50.0)})
+    open_page(browser, write_page(result, tmp_path / "report.html"))
+    low, high, _ = browser.execute_script(AXIS, log)
+    bars = result.bars
+    assert bars["low"].min() * 0.9 < low < high < bars["high"].max() * 1.1
+    assert [name for name, _, _ in browser.execute_script(RANGES)][2:4] == ["flag", "rank"]
+
+
+def test_log_axis_with_an_indicator_that_is_zero_at_times(browser: Any, tmp_path: Path) -> None:
+    result = page_result()
+    stop = result.bars["close"].where(result.bars.index % 3 > 0, 0.0)
+    result = page_result(indicators={"stop": ("price", stop.to_numpy())})
+    open_page(browser, write_page(result, tmp_path / "report.html"))
+    low, high, labels = browser.execute_script(AXIS, True)
+    settle(browser)
+    assert 0 < low < result.bars["low"].min() < result.bars["high"].max() < high
+    # As far below as half the candles' own range.
+    span = result.bars["high"].max() / result.bars["low"].min()
+    assert low > result.bars["low"].min() / span
+    assert colours(browser, "price") > 3
+    assert [text for text in labels if "NaN" in text] == []
+    assert problems(browser) == []
+
+
+def test_small_prices_have_the_decimals_of_their_tick(browser: Any, tmp_path: Path) -> None:
+    result = page_result()
+    for name in ("open", "high", "low", "close", "sma_24", "long_average"):
+        result.bars[name] *= 1e-15
+    result.settings["instrument"]["tick"] = 1e-12
+    open_page(browser, write_page(result, tmp_path / "report.html"))
+    settle(browser)
+    last = result.bars.iloc[-1]
+    text = browser.find_element("css selector", '[data-layer="indicator:sma_24"] b').text
+    assert text == f"{last['sma_24']:.12f}"
+    for log in (False, True):
+        _, _, labels = browser.execute_script(AXIS, log)
+        shown = [float(text) for text in labels if text]
+        assert len(set(shown)) == len(shown) > 0
+        assert min(shown) > 0
+
+
+def test_liquidation_is_a_faint_line(shown: Any) -> None:
+    click(shown, "#fit")
+    settle(shown)
+    # A faint line has no pixel of the full colour, but it is there.
+    assert pixels(shown, "price", "liquidation") == 0
+    before = colours(shown, "price")
+    click(shown, '[data-layer="liquidation_below"]')
+    settle(shown)
+    assert colours(shown, "price") < before
+
+
 def test_layers_can_be_switched_off(shown: Any) -> None:
     settle(shown)
     before = colours(shown, "rsi")

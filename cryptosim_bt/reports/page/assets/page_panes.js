@@ -123,12 +123,13 @@ const PageCharts = (() => {
     }
 
     indicatorLines(indicators, fit) {
-      return indicators.map(({ name }, i) => {
+      return indicators.map(({ name, panel }, i) => {
         const column = `indicator:${name}`;
-        const { decimals } = this.run.bars.about[column];
+        // With the prices as fine as they are; else by its own figures.
+        const { decimals } = panel === "price" ? { decimals: this.run.facts.decimals.price } : this.run.bars.about[column];
         return PageLayers.line({
           id: column, name: plain(name).toUpperCase(), values: this.run.bars.values[column],
-          colour: `line${i % LINE_COLOURS}`, format: (value) => number(value, Math.min(decimals, 8)), fit,
+          colour: `line${i % LINE_COLOURS}`, format: (value) => number(value, decimals), fit,
         });
       });
     }
@@ -142,7 +143,7 @@ const PageCharts = (() => {
       });
       const liquidation = (id) => PageLayers.line({
         id, name: id, values: bars.values[id], colour: "liquidation", format, stepped: true,
-        width: 1.3, fit: () => (this.fitLiquidation ? "whole" : "not"),
+        width: 1.3, opacity: 0.4, fit: () => (this.fitLiquidation ? "whole" : "not"),
       });
       const mark = (id, shape, colour, look = {}) =>
         PageLayers.marks({ id, shape, colour, ...look, ...this.markTables[id] });
