@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cryptosim_bt.reports.page.page import write_page
+from cryptosim_bt.results.performance import performance_of
 from tests.chromium import open_page, settle
 from tests.page_cases import HOUR_SECONDS, page_result
 
@@ -260,6 +263,90 @@ def test_heading_sorts_the_trades(shown: Any) -> None:
     order = [int(row.get_attribute("data-row")) for row in rows]
     pnl = page_result().trades["net_pnl"]
     assert list(pnl.iloc[order]) == sorted(pnl)
+
+
+def narrow(browser: Any, text: str) -> list[int]:
+    """Filter the open list; return the rows that are left, in their order."""
+    browser.execute_script(
+        "const box = document.getElementById('filter'); box.value = arguments[0];"
+        "box.dispatchEvent(new Event('input'))", text,
+    )  # fmt: skip
+    return [int(row.get_attribute("data-row"))
+            for row in browser.find_elements("css selector", "#list .row.body")]
+
+
+@pytest.mark.parametrize(
+    ("text", "passes"),
+    [
+        ("", lambda trade: True),
+        ("long", lambda trade: trade["side"] == "long"),
+        ("S2 short", lambda trade: trade["group"] == "S2" and trade["side"] == "short"),
+        ("PnL < 0", lambda trade: trade["net_pnl"] < 0),
+        ("short PnL>=0", lambda trade: trade["net_pnl"] >= 0 and trade["side"] == "short"),
+        ("exit reason = stop-loss", lambda trade: trade["exit_reason"] == "stop_loss"),
+        ("side != long, trade <= 8", lambda trade: trade["side"] != "long" and trade["id"] <= 8),
+        ("entry price > 15000", lambda trade: trade["entry_price"] > 15_000),
+        ("nothing like it", lambda trade: False),
+    ],
+)
+def test_filter_keeps_the_rows_that_pass(shown: Any, text: str, passes: Any) -> None:
+    trades = page_result().trades
+    wanted = [row for row, trade in trades.iterrows() if passes(trade)]
+    assert narrow(shown, text) == wanted
+    count = f"{len(wanted)} of 12" if len(wanted) < 12 else ""
+    assert shown.find_element("id", "shown").text == count
+
+
+def test_filtered_and_sorted_rows_are_saved_as_csv(shown: Any) -> None:
+    narrow(shown, "long")
+    click(shown, '#list [data-column="net_pnl"]')
+    trades = page_result().trades
+    wanted = trades[trades["side"] == "long"].sort_values("net_pnl", kind="stable")
+    text = shown.execute_script("return cryptosim.page.tabs.trades.csv()")
+    assert text.startswith("\ufeffTrade,Side,Entry time")
+    found = pd.read_csv(io.StringIO(text.removeprefix("\ufeff")))
+    assert found["Trade"].tolist() == wanted["id"].tolist()
+    assert found["PnL (BTC)"].tolist() == pytest.approx(wanted["net_pnl"].tolist())
+    local = wanted["entry_time"].dt.tz_convert("Asia/Seoul").dt.strftime("%Y-%m-%d %H:%M")
+    assert found["Entry time"].tolist() == local.tolist()
+    click(shown, "#csv")
+    # What was filtered stays so when the list is opened again, in the other language too.
+    click(shown, "#language")
+    click(shown, "#tab-sets")
+    click(shown, "#tab-trades")
+    assert shown.find_element("id", "shown").text == f"12건 중 {len(wanted)}건"
+    assert len(narrow(shown, "포지션 = 롱")) == len(narrow(shown, "side=long")) == len(wanted)
+    assert problems(shown) == []
+
+
+@pytest.mark.parametrize("symbol", ["BTC/USD:BTC", "BTC/USDT:USDT"])
+def test_head_weighs_the_account_against_holding(
+    browser: Any, tmp_path: Path, symbol: str
+) -> None:
+    result = page_result(symbol=symbol)
+    open_page(browser, write_page(result, tmp_path / "report.html"))
+    found = {box.get_attribute("data-figure"): box.text
+             for box in browser.find_elements("css selector", "#figures dd")}  # fmt: skip
+    figures = performance_of(result)
+    holding, excess = (figures["holding"][name] for name in ("total_return", "excess_return"))
+    assert found["holding.total_return"] == f"{holding:+.2%}"
+    assert found["holding.excess_return"] == f"{excess:+.2%}"
+    assert found["exposure.average_gross"] == f"{figures['exposure']['average_gross']:,.2f}"
+    assert {"total_return", "max_drawdown", "profit_factor"} <= set(found)
+
+
+def test_print_shows_charts_and_no_switches(shown: Any) -> None:
+    settle(shown)
+    shown.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        settle(shown)
+        for selector in (".switches", "#navigator", "#narrow", "aside nav"):
+            assert not shown.find_element("css selector", selector).is_displayed()
+        plots = shown.find_elements("css selector", "#panes .plot")
+        assert [plot.is_displayed() for plot in plots] == [True] * len(PANES)
+        assert all(plot.size["height"] >= 100 for plot in plots)
+    finally:
+        shown.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
 def test_crosshair_reads_the_bar_in_every_pane(shown: Any) -> None:
