@@ -24,6 +24,8 @@ from cryptosim_bt.results.result import Result
 
 # A coin's smallest unit (satoshi); of dollars, what shows a fee of a small order.
 _COIN_DECIMALS, _DOLLAR_DECIMALS = 8, 4
+# What is less than this share of every price, or more than so many times, is no price.
+_FAR = 5.0
 # Figures of a value on no grid that are worth showing.
 _FIGURES = 7
 _FACTS = {field.name for field in fields(Instrument)}
@@ -54,6 +56,8 @@ class RunFacts:
         ``"ko"`` or ``"en"``.
     first_price
         Open of the first bar: tells how many decimals prices need where the tick is 0.
+    panels
+        Panel of each indicator, ``"price"`` or a name of its own.
     """
 
     instrument: Instrument
@@ -66,6 +70,7 @@ class RunFacts:
     strategy: str
     synthetic: bool
     first_price: float
+    panels: Mapping[str, str]
 
     @classmethod
     def of(cls, result: Result) -> RunFacts:
@@ -86,6 +91,7 @@ class RunFacts:
             strategy=f"{name} ({given})" if given else name,
             synthetic=bool(result.summary["data"]["synthetic"]),
             first_price=float(result.bars["open"].iloc[0]),
+            panels={name: _panel(result, name) for name in result.indicators},
         )
 
     def words(self, language: str | None = None) -> Words:
@@ -136,6 +142,22 @@ class RunFacts:
         """Return UTC times as naive times of the configured zone, for programs without zones."""
         local: pd.Series = times.dt.tz_convert(self.zone).dt.tz_localize(None)
         return local
+
+
+def _panel(result: Result, name: str) -> str:
+    """Return an indicator's panel: its own where it is said to stand with prices, but is none.
+
+    A signal of -1, 0 and 1, or what never comes near the prices, would flatten the candles.
+    """
+    panel, bars = result.panels.get(name, "price"), result.bars
+    values = bars[name].to_numpy(np.float64)
+    known = values[np.isfinite(values)]
+    if panel != "price" or not len(known):
+        return panel
+    is_signal = bool(np.isin(known, (-1.0, 0.0, 1.0)).all())
+    low, high = float(bars["low"].min()), float(bars["high"].max())
+    is_far = float(known.max()) * _FAR < low or float(known.min()) > high * _FAR
+    return name if is_signal or is_far else panel
 
 
 def decimals_of(step: float, example: float) -> int:

@@ -123,8 +123,7 @@ def _facts(result: Result, facts: RunFacts, decimals: Mapping[str, int]) -> dict
         "decimals": dict(decimals),
         "volume": _volume_facts(result),
         "indicators": [
-            {"name": indicator, "panel": result.panels.get(indicator, "price")}
-            for indicator in result.indicators
+            {"name": indicator, "panel": panel} for indicator, panel in facts.panels.items()
         ],
         "summary": {name: summary[name] for name in summary if name not in _NOT_SHOWN},
         "performance": {**figures, "sets": sets},

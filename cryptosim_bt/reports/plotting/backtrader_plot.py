@@ -164,7 +164,7 @@ def _cerebro(scene: Scene, factor: int) -> bt.Cerebro:
     data._timeframe, data._compression = bt.TimeFrame.Minutes, minutes
     cerebro.adddata(data, name=facts.instrument.symbol)
     indicators = {name: columns[name] for name in scene.result.indicators}
-    panels = panels_of(indicators, scene.result.panels)
+    panels = panels_of(indicators, facts.panels)
     cerebro.addstrategy(_Watcher, indicators=[panel_indicator(panel) for panel in panels])
     marked = int(bars[["buy", "sell"]].notna().to_numpy().sum())
     size = max(2.0, 8.0 * min(1.0, (_MARKS / max(marked, 1)) ** 0.5))

@@ -111,8 +111,8 @@ def draw_chart(result: Result, path: Path, korean: str | None = None) -> Path:
     """Draw a run, with Korean labels if it is to be and can; return the picture's path."""
     scene = Scene.of(result, korean)
     own: dict[str, list[str]] = {}
-    for name in result.indicators:
-        own.setdefault(result.panels.get(name, "price"), []).append(name)
+    for name, panel_name in scene.facts.panels.items():
+        own.setdefault(panel_name, []).append(name)
     over = own.pop("price", [])
     sets = [] if result.settings["trading"]["position_mode"] == "net" else [_SETS]
     heights = [_PRICE, *[_OWN] * len(own), _CONTRACTS, _ACCOUNT, *sets]

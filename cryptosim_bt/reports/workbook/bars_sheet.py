@@ -57,19 +57,20 @@ def bars_sheet(result: Result, facts: RunFacts, words: Words) -> Sheet:
         Column("time_utc", "time", bars["time"].dt.tz_localize(None)),
     ]
     taken = {words.heading(column.name) for column in (*prices, *rest)}
-    return Sheet("bars", [*prices, *_indicators(result, taken, words), *rest])
+    return Sheet("bars", [*prices, *_indicators(result, facts, taken, words), *rest])
 
 
-def _indicators(result: Result, taken: set[str], words: Words) -> Iterator[Column]:
+def _indicators(
+    result: Result, facts: RunFacts, taken: set[str], words: Words
+) -> Iterator[Column]:
     """Yield the indicators' columns, numbered where a heading of theirs is taken already."""
-    for name in result.indicators:
+    for name, panel in facts.panels.items():
         number, free = 1, name
         while words.heading(free) in taken:
             number += 1
             free = f"{name}_#{number}"
         taken.add(words.heading(free))
-        over_price = result.panels.get(name, "price") == "price"
-        yield Column(free, "average" if over_price else "number", result.bars[name])
+        yield Column(free, "average" if panel == "price" else "number", result.bars[name])
 
 
 def drawdown(result: Result, facts: RunFacts) -> pd.Series:

@@ -6,8 +6,19 @@
   const DAY = 86400;
   const SPANS = [["span_all", null], ["span_year", 365 * DAY], ["span_quarter", 91 * DAY],
     ["span_month", 30 * DAY], ["span_week", 7 * DAY], ["span_day", DAY]];
-  const HEADLINE = [["total_return", "percent"], ["max_drawdown", "share"], ["win_rate", "share"],
-    ["trades", "count"], ["profit_factor", "ratio"], ["final_equity", "money"]];
+  // What stands at the head: source, figure, form, word.
+  const HEADLINE = [
+    ["summary", "total_return", "percent", "figure.total_return"],
+    ["performance", "holding.total_return", "percent", "headline.holding"],
+    ["performance", "holding.excess_return", "percent", "headline.excess"],
+    ["summary", "max_drawdown", "share", "figure.max_drawdown"],
+    ["summary", "sharpe", "ratio", "figure.sharpe"],
+    ["performance", "exposure.average_gross", "ratio", "headline.exposure"],
+    ["summary", "win_rate", "share", "figure.win_rate"],
+    ["summary", "profit_factor", "ratio", "figure.profit_factor"],
+    ["summary", "trades", "count", "figure.trades"],
+    ["summary", "final_equity", "money", "figure.final_equity"],
+  ];
   const LISTS = ["trades", "sets", "orders", "funding"];
   const at = (id) => document.getElementById(id);
 
@@ -60,11 +71,11 @@
       at("strategy").textContent = at("strategy").title = facts.strategy;
       const figures = at("figures");
       figures.replaceChildren();
-      for (const [name, form] of HEADLINE) {
-        if (!Object.hasOwn(facts.summary, name)) continue;
+      for (const [source, path, form, name] of HEADLINE) {
+        if (PageFigures.at(facts[source], path) === undefined) continue;
         const box = element("div", "", figures);
-        element("dt", "", box).textContent = PageFigures.label(facts, `figure.${name}`);
-        PageFigures.writeInto(element("dd", "", box), facts, "summary", name, form);
+        element("dt", "", box).textContent = PageFigures.label(facts, name);
+        PageFigures.writeInto(element("dd", "", box), facts, source, path, form);
       }
       const length = times[times.length - 1] - times[0];
       at("spans").replaceChildren();
@@ -81,13 +92,28 @@
       this.tab = name;
       for (const each of Object.keys(this.tabs)) at(`tab-${each}`).setAttribute("aria-selected", String(each === name));
       at("list").scrollTop = 0;
-      this.tabs[name].build(at("list"));
+      const tab = this.tabs[name];
+      at("narrow").hidden = !LISTS.includes(name);
+      at("filter").value = tab.filter ?? "";
+      at("filter").placeholder = word("filter");
+      tab.build(at("list"));
+    }
+
+    save() {
+      const link = element("a", "");
+      link.download = `${this.tab}.csv`;
+      link.href = URL.createObjectURL(new Blob([this.tabs[this.tab].csv()], { type: "text/csv" }));
+      link.click();
+      URL.revokeObjectURL(link.href);
     }
 
     connect() {
       for (const name of Object.keys(this.tabs)) {
         at(`tab-${name}`).addEventListener("click", () => this.openTab(name));
       }
+      at("narrow").addEventListener("submit", (event) => event.preventDefault());
+      at("filter").addEventListener("input", () => this.tabs[this.tab].narrow(at("filter").value));
+      at("csv").addEventListener("click", () => this.save());
       at("list").addEventListener("scroll", () => this.tabs[this.tab].draw());
       new ResizeObserver(() => this.tabs[this.tab].draw()).observe(at("list"));
       at("language").addEventListener("click", () => {
@@ -120,7 +146,7 @@
     }
 
     key(event) {
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.ctrlKey || event.metaKey || event.altKey || event.target === at("filter")) return;
       const { charts } = this;
       const inList = document.activeElement === at("list");
       const acts = {

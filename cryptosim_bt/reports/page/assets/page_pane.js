@@ -12,6 +12,8 @@ const PagePane = (() => {
   const NARROW = 600, NARROW_AXIS_WIDTH = 66;
   // A line beside the candles widens the axis by this share of their range at most, either way.
   const NEAR = 0.5;
+  // As many as a browser writes.
+  const MOST_DECIMALS = 20;
 
   /** Colours of the theme by name, as the style sheet has them. */
   function colours() {
@@ -29,7 +31,8 @@ const PagePane = (() => {
       const [x, y] = [u.scales.x, u.scales.y];
       const across = width / (x.max - x.min);
       this.x = (time) => left + (time - x.min) * across;
-      const turn = pane.log ? Math.log : (value) => value;
+      // What is 0 or less has no place on a logarithmic axis: it runs out below it.
+      const turn = pane.log ? (value) => Math.log(Math.max(value, y.min / 2)) : (value) => value;
       const up = height / (turn(y.max) - turn(y.min));
       this.y = (value) => top + height - (turn(value) - turn(y.min)) * up;
     }
@@ -138,8 +141,10 @@ const PagePane = (() => {
       if (value === null) return "";
       if (this.compact) return compact.format(value);
       if (this.percent) [value, step] = [value * 100, step * 100];
-      const decimals = step > 0 ? Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) : this.decimals;
-      return number(this.unsigned ? Math.abs(value) : value, this.log ? Math.min(decimals, 2) : decimals)
+      // A logarithmic axis has values such as 0.002 and 0.003, and no one step.
+      const size = this.log ? Math.abs(value) : step;
+      const decimals = size > 0 ? Math.max(0, -Math.floor(Math.log10(size) + 1e-9)) : this.decimals;
+      return number(this.unsigned ? Math.abs(value) : value, Math.min(decimals, MOST_DECIMALS))
         + (this.percent ? "%" : "");
     }
 
@@ -149,14 +154,17 @@ const PagePane = (() => {
 
     /** Let the layers gather what they draw, and find the range of values. */
     scan() {
+      // A logarithmic axis is reckoned in logarithms: what is 0 or less is infinitely far below.
+      const [turn, back] = this.log
+        ? [(value) => (value > 0 ? Math.log(value) : -Infinity), Math.exp] : [(value) => value, (value) => value];
       let [low, high] = this.floor ? [0, 0] : [Infinity, -Infinity];
       const near = [];
       for (const layer of this.shown()) {
-        const extent = layer.prepare?.(this.view), fit = layer.fit?.() ?? "whole";
+        const extent = layer.prepare?.(this.view)?.map(turn), fit = layer.fit?.() ?? "whole";
         if (!extent || fit === "not") continue;
         if (fit === "near") { near.push(extent); continue; }
-        low = Math.min(low, extent[0]);
-        high = Math.max(high, extent[1]);
+        if (extent[0] > -Infinity) low = Math.min(low, extent[0]);
+        if (extent[1] > -Infinity) high = Math.max(high, extent[1]);
       }
       // A line that is far from the candles may widen the axis, but not flatten them.
       const reach = low <= high ? (high - low) * NEAR : Infinity;
@@ -165,12 +173,11 @@ const PagePane = (() => {
         low = Math.min(low, Math.max(extent[0], lowest));
         high = Math.max(high, Math.min(extent[1], highest));
       }
-      if (!(low <= high)) [low, high] = [0, 1];
+      if (!(low <= high && Number.isFinite(low))) [low, high] = [0, 1];
       const room = high > low ? (high - low) * 0.06 : Math.abs(high) * 0.01 || 1;
-      this.lowest = this.floor && low === 0 ? low : low - room;
-      this.highest = this.floor && high === 0 ? high : high + room;
+      this.lowest = back(this.floor && low === 0 ? low : low - room);
+      this.highest = back(this.floor && high === 0 ? high : high + room);
       if (this.floor && low === 0 && high === 0) [this.lowest, this.highest] = this.nothing;
-      if (this.log) this.lowest = Math.max(this.lowest, Math.min(low, high) * 0.9);
     }
 
     /** Draw again after the view or the layers changed. */
