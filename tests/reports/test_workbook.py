@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -383,6 +384,17 @@ def test_workbook_is_computed_when_it_is_opened(coin: Result, tmp_path: Path) ->
         title, place = book.defined_names[name].attr_text.replace("'", "").split("!")
         assert isinstance(book[title][place.replace("$", "")].value, int | float), name
     assert not list(tmp_path.glob(".report-*"))
+
+
+def test_workbook_is_written_by_a_machine_whose_clock_stands_before_1980(
+    coin: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_1975 = 157_766_400.0
+    monkeypatch.setattr(time, "time", lambda: in_1975)
+    path = write_workbook(coin, tmp_path / "report.xlsx")
+    with zipfile.ZipFile(path) as archive:
+        assert 1980 in {item.date_time[0] for item in archive.infolist()}
+        assert archive.testzip() is None
 
 
 def test_made_of_rows_have_labels(book: Cells) -> None:

@@ -28,7 +28,7 @@ from cryptosim_bt.reports.workbook.proof.sheets import (
     write_proof,
 )
 from cryptosim_bt.reports.workbook.proof.tables import add_tables
-from cryptosim_bt.reports.workbook.row_xml import splice
+from cryptosim_bt.reports.workbook.row_xml import save, splice
 from cryptosim_bt.reports.workbook.sheets import sheets_of
 from cryptosim_bt.reports.workbook.summary import SummaryLayout, write_summary
 from cryptosim_bt.reports.workbook.tables import Rows, shown_rows, write_sheet
@@ -86,7 +86,7 @@ def write_workbook(
         else:
             write_proof(proof, look, rows, proof_page)
         plain = Path(folder) / "book.xlsx"
-        look.book.save(plain)
+        save(look.book, plain)
         splice(plain, rows.parts(), path)
     return path
 

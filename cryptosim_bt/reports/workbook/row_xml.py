@@ -18,8 +18,10 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 import pandas as pd
+from openpyxl import Workbook
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.utils import get_column_letter
+from openpyxl.writer.excel import ExcelWriter
 
 # Day 0 of Excel's calendar.
 _EPOCH = pd.Timestamp("1899-12-30")
@@ -114,6 +116,22 @@ def _cell(place: str, value: Any, style: int) -> str:
         days = (value - _EPOCH.to_pydatetime()).total_seconds() / 86_400
         return f'<c r="{place}" s="{style}"><v>{days!r}</v></c>'
     return _cell(place, value.item(), style)  # numpy's own numbers
+
+
+class _Archive(zipfile.ZipFile):
+    """A zip file whose parts have no date of their own: zip begins in 1980, clocks may not."""
+
+    def writestr(self, part: str | zipfile.ZipInfo, *args: Any, **kwargs: Any) -> None:
+        if isinstance(part, str):
+            part = zipfile.ZipInfo(part)
+            part.compress_type = self.compression
+        super().writestr(part, *args, **kwargs)
+
+
+def save(book: Workbook, path: Path) -> None:
+    """Save a book as openpyxl does, whatever year the clock shows."""
+    archive = _Archive(path, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False)
+    ExcelWriter(book, archive).save()
 
 
 def splice(book: Path, rows: Mapping[str, Path], target: Path) -> None:
