@@ -67,7 +67,7 @@ def performance_so_far(strategy: bt.Strategy) -> dict[str, Any]:
         bars[column] = np.array(getattr(strategy.data, column).array[rows], dtype=np.float64)
     days = np.array(strategy.data.datetime.array[rows], dtype=np.float64)
     bars["time"] = utc_index(np.rint(float_ms(days)).astype(np.int64))
-    scheme = strategy.broker.getcommissioninfo(strategy.data)
+    scheme = strategy.broker.account.scheme
     known = isinstance(scheme, FuturesCommission)
     market = FigureInputs(
         symbol=context.instrument.symbol,

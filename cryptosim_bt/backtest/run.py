@@ -211,6 +211,7 @@ def _broker(prepared: Prepared, event_order: EventOrder | None) -> FuturesBroker
         timeframe_ms=simulation.timeframe_ms,
         matching_bars=prepared.matching,
         matching_ms=simulation.matching_ms,
+        size_unit=prepared.settings.keys.trading.size_unit,
         has_mark=simulation.has_mark,
         margin_mode=simulation.margin_mode,
         venue_rules=simulation.venue_rules,

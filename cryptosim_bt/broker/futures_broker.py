@@ -17,7 +17,7 @@ import backtrader as bt
 
 from cryptosim_bt.accounting.account import Account
 from cryptosim_bt.accounting.book_events import BookEvent, Forgiven, Funded
-from cryptosim_bt.accounting.contracts import Side
+from cryptosim_bt.accounting.contracts import Side, sign
 from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.accounting.orders import Command, Execution, FundingPayment, OrderEnd
 from cryptosim_bt.broker.back_broker_calls import (
@@ -32,6 +32,7 @@ from cryptosim_bt.broker.book_desk import BookDesk
 from cryptosim_bt.broker.commission import scheme_of
 from cryptosim_bt.broker.order_desk import OrderDesk
 from cryptosim_bt.broker.order_margin import OrderMargin
+from cryptosim_bt.broker.size_unit import SizeUnit
 from cryptosim_bt.broker.trading_broker import Follower, Ledger
 from cryptosim_bt.errors import InputError
 from cryptosim_bt.exchange.fill_rules import FillRules
@@ -60,6 +61,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
       - ``matching_bars``: `MatchingBars` that fill orders in its place; None = the data's own
       - ``matching_ms``: length of those
       - ``volume_unit``: what the data's volume counts: ``"contracts"``, ``"base"`` or ``"quote"``
+      - ``size_unit``: what sizes of plain orders count: ``"contracts"`` or ``"base"`` (coins)
       - ``has_mark``: whether they carry a mark price
       - ``margin_mode``: ``"cross"`` or ``"isolated"``
       - ``venue_rules``: `VenueRules`
@@ -79,6 +81,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         ("matching_bars", None),
         ("matching_ms", None),
         ("volume_unit", "contracts"),
+        ("size_unit", "contracts"),
         ("has_mark", False),
         ("margin_mode", "cross"),
         ("venue_rules", VenueRules()),
@@ -132,7 +135,9 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
     def _open(self) -> None:
         """Open the account and the exchange with what was set."""
         instrument: Instrument = self.p.instrument or PLAIN_INSTRUMENT
-        self._comminfo = self.getcommissioninfo(self._data)
+        self._comminfo = super().getcommissioninfo(self._data)
+        self.unit = SizeUnit.of(self.p.size_unit, instrument)
+        self._shown = self.unit.shown(self._comminfo)
         check_run(self._data, self._comminfo, self.p)
         scheme = scheme_of(self._comminfo, instrument.maintenance_margin_rate)
         self.account = Account(scheme, self.p.cash, self.p.margin_mode)
@@ -183,6 +188,12 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self.follower = follower
 
     # ------------------------------------------------------------------ money
+    def getcommissioninfo(self, data: bt.feed.DataBase) -> bt.CommInfoBase:
+        """Return the scheme of a data; of the traded one in the unit of a strategy's sizes."""
+        if data is self.traded_data and self.follower is None and self._runs:
+            return self._shown
+        return super().getcommissioninfo(data)
+
     def _initial_cash(self, _: float) -> float:
         # A method, not a lambda: optstrategy pickles the broker.
         return self.p.cash
@@ -259,7 +270,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         long, short = legs["long"], legs["short"]
         if side is not None:
             leg = legs[side]
-            return bt.Position(leg.contracts if side == "long" else -leg.contracts, leg.average)
+            return bt.Position(sign(side) * self.unit.size(leg.contracts), leg.average)
         size = long.contracts - short.contracts
         return bt.Position(size, (long if size > 0 else short).average if size else 0.0)
 
@@ -274,8 +285,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
 
     def _order_desk(self) -> OrderDesk:
         if self._desk is None:
-            instrument = self.p.instrument or PLAIN_INSTRUMENT
-            self._desk = OrderDesk(self, instrument, self._margin, self._comminfo)
+            self._desk = OrderDesk(self, self.unit, self._margin, self._shown)
         return self._desk
 
     def cancel(self, order: bt.Order | None, reason: str = "cancelled by the strategy") -> bool:

@@ -36,7 +36,7 @@ def put_on_the_tick(order: bt.Order, instrument: Instrument) -> None:
         order.addinfo(asked_price=asked[0], asked_limit=asked[1])
 
 
-def working_order(order: bt.Order, groups: dict[Side, int]) -> Order:
+def working_order(order: bt.Order, contracts: float, groups: dict[Side, int]) -> Order:
     """Return what the exchange works on; the order's created prices are on the tick already."""
     kind = ORDER_TYPES[order.exectype]
     created = order.created
@@ -49,7 +49,7 @@ def working_order(order: bt.Order, groups: dict[Side, int]) -> Order:
         key=order.ref,
         kind=kind,
         is_buy=order.isbuy(),
-        contracts=abs(created.size),
+        contracts=contracts,
         side=order.info.side,
         trigger=created.price if kind in WITH_TRIGGER else math.nan,
         limit=limit,

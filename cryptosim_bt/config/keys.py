@@ -86,6 +86,7 @@ class TradingSection(_Section):
     leverage: Positive = 5.0
     margin_mode: Literal["cross", "isolated"] = "cross"
     position_mode: Literal["hedge", "net"] = "hedge"
+    size_unit: Literal["contracts", "base"] = "contracts"
     use_tp: bool = True
     take_profit_pct: Share = 0.02
     use_sl: bool = True

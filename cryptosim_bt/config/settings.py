@@ -113,9 +113,11 @@ class Settings:
         keys["plugins"] = [
             str((self.directory / Path(path).expanduser()).resolve()) for path in self.keys.plugins
         ]
-        for name in ("sizer", "analyzers", "observers"):
-            if not keys[name]:
-                del keys[name]
+        for section, name, none in ((keys, "sizer", {}), (keys, "analyzers", {}),
+                                    (keys, "observers", {}),
+                                    (keys["trading"], "size_unit", "contracts")):  # fmt: skip
+            if section[name] == none:
+                del section[name]
         return _without_nones(keys, keep=("max_concurrent_positions", "daily_loss_limit_pct"))
 
 

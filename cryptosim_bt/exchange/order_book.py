@@ -54,6 +54,8 @@ class Order:
         Whether it must not take liquidity.
     trail
         How a trailing stop follows.
+    may_cut
+        Share of its contracts that is cut off rather than refused where margin is missing for it.
     session_end_ms
         When the session ends in which a close order was made; compared with open times of bars.
 
@@ -87,6 +89,7 @@ class Order:
     post_only: bool = False
     trail: Trail | None = None
     session_end_ms: float = math.inf
+    may_cut: float = 0.0
     alive: bool = field(default=True, init=False)
     triggered: bool = field(default=False, init=False)
     opened: float = field(default=0.0, init=False)

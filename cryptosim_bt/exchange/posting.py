@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+from cryptosim_bt.accounting.arithmetic import GRID_TOLERANCE, floor_to_step
 from cryptosim_bt.accounting.orders import Execution, Liquidity, OrderEnd, Role
 from cryptosim_bt.exchange.exchange_state import ExchangeState
 from cryptosim_bt.exchange.order_book import SIZE_TOLERANCE, Order
@@ -81,6 +82,8 @@ class Posting:
             executions = (self._close(order, closing, price, liquidity, time_ms),)
         if whole.surplus and closing == whole.closed:
             end = (OrderEnd.CANCELLED, _NOTHING_HELD)
+        if opening and order.may_cut:
+            opening = self._cut(order, opening, price, liquidity)
         if opening:
             opened = self._open(order, opening, price, liquidity, time_ms)
             if opened is None:
@@ -132,12 +135,8 @@ class Posting:
             # Its margin was reserved at the signal (R9). The group is asked for at every fill: the
             # Position may have become a set between two of them.
             order.groups[side] = self._state.listener.entry_group(order)
-        else:
-            # As an order fills, its margin is checked with the mark there is then (R20, R39).
-            cash = self.money.cash(self._state.mark_at(price))
-            cost = self.money.opening_cost(contracts if order.is_buy else -contracts, price)
-            if cash - cost - fee < -MARGIN_TOLERANCE * abs(cash):
-                return None
+        elif self._lacks_margin(contracts if order.is_buy else -contracts, price, fee):
+            return None
         group = order.groups[side]
         self._account.open(side, group, contracts, price, fee)
         self._account.back_margins()
@@ -150,6 +149,30 @@ class Posting:
         if order.role is not None:
             return self._account.scheme.fee(contracts, price, liquidity)
         return self.money.fee(contracts if order.is_buy else -contracts, price, liquidity)
+
+    def _cut(
+        self, order: Order, opening: float, price: float, liquidity: Liquidity
+    ) -> float:
+        """Cut an order down to what there is money for; return what it then opens."""
+        signed = opening if order.is_buy else -opening
+        fee = self._fee(order, opening, price, liquidity)
+        if not self._lacks_margin(signed, price, fee):
+            return opening
+        cash = self.money.cash(self._state.mark_at(price))
+        # A little less, which the grid's tolerance could otherwise round up to a lot too much.
+        share = cash / (self.money.opening_cost(signed, price) + fee) * (1.0 - 2.0 * GRID_TOLERANCE)
+        fits = floor_to_step(opening * share, self._state.matcher.instrument.lot)
+        if fits < opening * (1.0 - order.may_cut):
+            return opening  # and is refused
+        order.contracts -= opening - fits
+        self._state.listener.resized(order)
+        return fits
+
+    def _lacks_margin(self, size: float, price: float, fee: float) -> bool:
+        # As an order fills, its margin is checked with the mark there is then (R20, R39).
+        cash = self.money.cash(self._state.mark_at(price))
+        left = cash - self.money.opening_cost(size, price) - fee
+        return left < -MARGIN_TOLERANCE * abs(cash)
 
     @staticmethod
     def _left(order: Order, posted: Posted) -> Posted:

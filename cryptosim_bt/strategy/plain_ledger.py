@@ -98,7 +98,8 @@ class PlainLedger(BookRecord):
     def _check_broker(self) -> None:
         """Refuse a run whose strategy changes the money that the configuration gives."""
         broker = self._broker
-        known = (broker.p.cash, broker.getcommissioninfo(broker.traded_data), broker.p.fill_rules)
+        scheme = bt.BrokerBase.getcommissioninfo(broker, broker.traded_data)
+        known = (broker.p.cash, scheme, broker.p.fill_rules)
         names = ("broker.setcash", "broker.setcommission", "broker.set_slippage_perc")
         keys = ("backtest.initial_balance", "backtest.fees", "backtest.fill.slippage")
         for was, now, name, key in zip(self._configured, known, names, keys, strict=True):
@@ -117,7 +118,7 @@ class PlainLedger(BookRecord):
         if number is None:
             number = self._begin_life(order)
         life = self.order_lives[number]
-        life.contracts = float(abs(order.created.size))
+        life.contracts = self._contracts(order.created.size)
         done, kind = self._executions[order.ref], ORDER_TYPES.get(order.exectype)
         for bit in islice(order.executed.exbits, done, None):
             self._executions[order.ref] += 1
@@ -223,11 +224,14 @@ class PlainLedger(BookRecord):
                     side=side,  # type: ignore[arg-type]  # long or short, as above
                     group=0,
                     price=bit.price,
-                    contracts=float(abs(size)),
+                    contracts=self._contracts(size),
                     fee=fee,
                     liquidity=order.info.liquidity,
                     realized_pnl=pnl,
                 )
+
+    def _contracts(self, size: float) -> float:
+        return float(self._broker.unit.contracts(abs(size)))
 
     # ------------------------------------------------------------------ fills
     def _note_fill(self, life: OrderLife, execution: Execution, reason: str) -> None:

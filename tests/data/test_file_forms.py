@@ -360,7 +360,7 @@ def a_locked_archive(folder: Path) -> Path:
         (a_locked_archive, "cannot be read .*password"),
         (lambda folder: written(folder, {"bars.xlsx": "x"})[0], "save its sheet as CSV"),
     ],
-    ids=str,
+    ids=lambda value: value.__name__ if callable(value) else value,
 )
 def test_what_is_no_file_of_bars_is_refused_in_one_short_sentence(
     tmp_path: Path, make: Callable[[Path], Path], message: str
