@@ -25,6 +25,7 @@ from cryptosim_bt.reports.plotting.show_or_save import (
     show_plot,
     within,
 )
+from cryptosim_bt.results.run_directory import note_files
 
 if TYPE_CHECKING:
     from cryptosim_bt.config.settings import Settings
@@ -146,7 +147,9 @@ def plot_result(
     if output is None and has_display():
         show_plot(result, style)
     else:
-        click.echo(save_plot(result, (output or default).absolute(), style))
+        path = save_plot(result, (output or default).absolute(), style)
+        note_files(default.parent, [path] if output is None else [])
+        click.echo(path)
 
 
 def _check_not_another_file(path: Path, is_page: Callable[[Path], bool]) -> None:

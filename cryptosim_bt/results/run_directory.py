@@ -368,6 +368,12 @@ def write_manifest(folder: Path, paths: Iterable[Path]) -> None:
     part.replace(folder / MANIFEST)
 
 
+def note_files(folder: Path, paths: Iterable[Path]) -> None:
+    """List files that were made of a finished run as its own, where the run tells its files."""
+    if read_manifest(folder) is not None:
+        write_manifest(folder, paths)
+
+
 def _files(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.rglob("*")) if path.is_file())
 

@@ -59,14 +59,15 @@ def bars_sheet(result: Result, facts: RunFacts, words: Words) -> Sheet:
 
 def _indicators(result: Result, taken: set[str], words: Words) -> Iterator[Column]:
     """Yield the indicators' columns, numbered where a heading of theirs is taken already."""
-    for name in result.indicators:
+    for name in (*result.indicators, *result.texts):
         number, free = 1, name
         while words.heading(free) in taken:
             number += 1
             free = f"{name}_#{number}"
         taken.add(words.heading(free))
         over_price = result.panels.get(name, "price") == "price"
-        yield Column(free, "average" if over_price else "number", result.bars[name])
+        kind: Kind = "average" if over_price else "number"
+        yield Column(free, "text" if name in result.texts else kind, result.bars[name])
 
 
 def drawdown(result: Result, facts: RunFacts) -> pd.Series:
