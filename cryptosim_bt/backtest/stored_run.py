@@ -20,7 +20,8 @@ from cryptosim_bt.plugins.registry import Kind, Registry, discover
 from cryptosim_bt.results import metrics
 from cryptosim_bt.results.performance import FigureInputs
 from cryptosim_bt.results.result import Result
-from cryptosim_bt.results.run_directory import check_not_open, finished, note_files
+from cryptosim_bt.results.run_directory import finished
+from cryptosim_bt.results.run_files import check_not_open, check_whole, note_files
 
 Progress = Callable[[int, int], None]
 
@@ -38,6 +39,14 @@ class StoredRun:
     def name(self) -> str:
         """The folder's name."""
         return self.directory.name
+
+    def check_whole(self) -> None:
+        """Raise `OutputError` where one of its tables was cut."""
+        names = {"bars": "bars_traded", "fills": "fills", "trades": "trades"}
+        check_whole(self.directory, {
+            table: (len(getattr(self.result, table)), self.result.summary.get(count) or 0)
+            for table, count in names.items()
+        })  # fmt: skip
 
     def settings(self) -> Settings:
         """Return the run's settings, from its config.yaml.
@@ -108,6 +117,7 @@ def rebuild_reports(
         If a file cannot be replaced.
     """
     check_not_open(run.directory)
+    run.check_whole()
     analyzers = configured_analyzers(run)
     found = disagreement(run.result)
     if found is not None:

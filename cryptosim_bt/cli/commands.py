@@ -38,7 +38,8 @@ from cryptosim_bt.config.document import yaml_text
 from cryptosim_bt.config.settings import Settings
 from cryptosim_bt.errors import InputError, PluginError, PluginFailed, ReportFailed
 from cryptosim_bt.plugins.registry import Kind, discover, plugins_for
-from cryptosim_bt.results.run_directory import RunDirectory, default_target, disk_is_full
+from cryptosim_bt.results.run_directory import RunDirectory, default_target
+from cryptosim_bt.results.run_files import disk_is_full
 
 if TYPE_CHECKING:
     from cryptosim_bt.plugins.analyzer import ReportAnalyzer

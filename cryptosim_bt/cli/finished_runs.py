@@ -25,7 +25,7 @@ from cryptosim_bt.reports.plotting.show_or_save import (
     show_plot,
     within,
 )
-from cryptosim_bt.results.run_directory import note_files
+from cryptosim_bt.results.run_files import note_files
 
 if TYPE_CHECKING:
     from cryptosim_bt.config.settings import Settings
@@ -137,6 +137,7 @@ def plot(
 
     log_to_console(Console(stderr=True), "WARNING")
     run = read_run(run_dir)
+    run.check_whole()
     plot_result(within(run.result, start, end), run.directory / "plot.png", style, output)
 
 

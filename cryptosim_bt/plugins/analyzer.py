@@ -10,7 +10,7 @@ import backtrader as bt
 
 from cryptosim_bt.errors import CryptoSimError, ReportFailed
 from cryptosim_bt.plugins.failures import blamed, what_failed
-from cryptosim_bt.results.run_directory import disk_is_full
+from cryptosim_bt.results.run_files import disk_is_full
 
 if TYPE_CHECKING:
     from cryptosim_bt.results.result import Result
