@@ -12,7 +12,8 @@
     │   └── VenueError        the venue, or the way to it
     │       ├── VenueUnavailable  for now: asked again by itself, then said
     │       └── VenueRefused      for good: the question has to change
-    ├── PluginFailed          a strategy's own code raised an exception: exit code 1
+    ├── PluginFailed          a plugin's own code raised an exception: exit code 1
+    ├── ReportFailed          a report could not be made of a finished run: exit code 3
     └── BooksDisagree         the two books of R21 part: a defect of ours, exit code 1
 
 Every message says where, what was found, and what is allowed or what to do about it.
@@ -103,7 +104,14 @@ class VenueRefused(VenueError):
 
 
 class PluginFailed(CryptoSimError):
-    """A strategy's own code raised an exception. Fix it; the run's log has the traceback."""
+    """A plugin's own code raised an exception. Fix it; the run's log has the traceback."""
+
+
+class ReportFailed(CryptoSimError):
+    """An analyzer failed on a finished run, which is kept without its files. Fix it, and `report`.
+
+    May carry several sentences, one a line, one for each analyzer that failed.
+    """
 
 
 class BooksDisagree(CryptoSimError):

@@ -18,7 +18,13 @@ from cryptosim_bt.broker.commission import FuturesCommission
 from cryptosim_bt.data.timeframe import utc_index
 from cryptosim_bt.plugins.registry import is_plain
 from cryptosim_bt.results.performance import FigureInputs, performance
-from cryptosim_bt.results.result import COUNTS, FIRST_BAR_COLUMNS, LAST_BAR_COLUMNS, Result
+from cryptosim_bt.results.result import (
+    COUNTS,
+    FIRST_BAR_COLUMNS,
+    LAST_BAR_COLUMNS,
+    TEXT_PANEL,
+    Result,
+)
 from cryptosim_bt.strategy.plain_ledger import PlainOrderLife
 from cryptosim_bt.strategy.run_record import Fill, OrderLife, record_of
 
@@ -36,6 +42,7 @@ def gather(prepared: Prepared, strategy: bt.Strategy) -> Result:
     rows, counted = strategy.analyzers.bar_recorder.rows, counts(prepared, strategy)
     indicators = [(column, panel.name, values) for panel in prepared.panels
                   for column, values in panel.columns.items()]  # fmt: skip
+    indicators += [(column, TEXT_PANEL, values) for column, values in prepared.texts.items()]
     indicators = indicators or _own_indicators(strategy)
     window = slice(prepared.warmup, prepared.warmup + len(rows))
     said = prepared.parts.results(strategy, window)
@@ -87,8 +94,9 @@ def _bars_table(
     table = pd.DataFrame({"time": window.index})
     for column in ("open", "high", "low", "close", "volume"):
         table[column] = window[column].to_numpy()
-    for column, _, values in indicators:
-        table[column] = np.array(values[first : first + len(rows)], dtype=np.float64)
+    for column, panel, values in indicators:
+        kind = object if panel == TEXT_PANEL else np.float64
+        table[column] = np.array(values[first : first + len(rows)], dtype=kind)
     return pd.concat([table, rows.table()], axis=1)
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import backtrader as bt
 import numpy as np
@@ -21,6 +20,7 @@ from cryptosim_bt.accounting.maintenance_tiers import (
     read_tiers,
 )
 from cryptosim_bt.backtest.matching_data import data_request, matching_bars
+from cryptosim_bt.backtest.signal_table import signal_table, warmup_bars
 from cryptosim_bt.backtest.strategy_mode import check_mode
 from cryptosim_bt.config.keys import VENUE_TIERS
 from cryptosim_bt.config.settings import Settings, data_directory
@@ -36,21 +36,16 @@ from cryptosim_bt.data.funding import (
 )
 from cryptosim_bt.data.store import Store
 from cryptosim_bt.data.store.records import kept_maintenance
-from cryptosim_bt.data.timeframe import iso_utc, milliseconds
-from cryptosim_bt.errors import PluginError
+from cryptosim_bt.data.timeframe import milliseconds
+from cryptosim_bt.errors import ConfigError, PluginError
 from cryptosim_bt.exchange.matching_bars import MatchingArrays, MatchingBars
 from cryptosim_bt.plugins.analyzer import ReportAnalyzer
 from cryptosim_bt.plugins.backtrader_parts import BacktraderParts, find_parts
 from cryptosim_bt.plugins.failures import failures_of
 from cryptosim_bt.plugins.parameters import checked_parameters
 from cryptosim_bt.plugins.registry import Kind, Registry, is_plain
-from cryptosim_bt.results.result import FIRST_BAR_COLUMNS, LAST_BAR_COLUMNS
-from cryptosim_bt.strategy.indicators import IndicatorPanel, panels_of
-from cryptosim_bt.strategy.signal_strategy import SIGNALS, SignalStrategy
+from cryptosim_bt.strategy.indicators import IndicatorPanel
 from cryptosim_bt.strategy.volatility import average_true_range
-
-# Columns of a strategy's table that are not drawn: what it was given, and what it answers.
-_NO_INDICATORS = ("open", "high", "low", "close", "volume", "signal")
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +116,7 @@ class Prepared:
     analyzers: Mapping[str, type[ReportAnalyzer]]
     feed: type[Feed] | None = None
     parts: BacktraderParts = field(default_factory=BacktraderParts)
+    texts: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @cached_property
     def simulation(self) -> SimulationSettings:
@@ -192,9 +188,10 @@ def prepare(
     """
     keys = settings.keys
     plugins = resolve_plugins(settings, registry, analyzers)
-    feed = plugins.feed()
     request = data_request(settings, keys.data.timeframe, warmup_of(settings, plugins))
-    table, source = feed.load_and_describe(request)
+    with failures_of({f"feed {keys.data.source}": plugins.feed}):
+        feed = plugins.feed()
+        table, source = feed.load_and_describe(request)
     bars, warmup = select_window(
         table,
         start=settings.start,
@@ -207,7 +204,10 @@ def prepare(
     logger.info("%d bars from %s, %d of them before the window", len(bars), source.source, warmup)
     matching = matching_bars(settings, registry, bars.iloc[warmup:])
     funding = keys.backtest.funding
-    rates = feed.funding(request) if funding.rate is None and funding.path is None else None
+    rates = None
+    if funding.rate is None and funding.path is None:
+        with failures_of({f"feed {keys.data.source}": plugins.feed}):
+            rates = feed.funding(request)
     return prepare_bars(settings, plugins, bars, warmup, source, matching, rates)
 
 
@@ -228,7 +228,7 @@ def prepare_bars(
     """
     keys = settings.keys
     funding, funding_series = _funding(settings, bars.index[-1], rates)
-    signals, panels = _signals(plugins.strategy, plugins.params, bars, keys.strategy.name)
+    table = signal_table(plugins.strategy, plugins.params, bars, keys.strategy.name)
     matching_ms = milliseconds(keys.data.fill_timeframe or keys.data.timeframe)
     timeout_ms = keys.trading.order_cancel_timeout * 1000
     if matching_ms > timeout_ms and not is_plain(plugins.strategy):
@@ -244,12 +244,13 @@ def prepare_bars(
         bars=bars,
         warmup=warmup,
         source=source,
-        signals=signals,
-        panels=panels,
+        signals=table.signals,
+        panels=table.panels,
+        texts=table.texts,
         funding=funding,
         funding_series=funding_series,
         matching=matching,
-        tiers=_tiers(settings),
+        tiers=_checked_tiers(settings),
         analyzers=plugins.analyzers,
         feed=plugins.feed,
         parts=plugins.parts,
@@ -260,7 +261,7 @@ def warmup_of(settings: Settings, plugins: ResolvedPlugins) -> int:
     """Return how many bars before the window a run needs (R3; a plain strategy: R50)."""
     if is_plain(plugins.strategy):
         return settings.keys.strategy.warmup
-    needed: int = plugins.strategy.warmup(plugins.params)
+    needed = warmup_bars(plugins.strategy, plugins.params, settings.keys.strategy.name)
     return max(needed, _atr_warmup(settings))
 
 
@@ -287,42 +288,10 @@ def _strategy(
                 f"{settings.place('strategy', name)}: was {block!r}; allowed: parameters below it"
             )
     place = settings.place("strategy", section.block)
-    return plugin.cls, checked_parameters(
-        plugin, section.parameters, place, partial(settings.place, "strategy", section.block)
-    )
-
-
-def _signals(
-    strategy: type[bt.Strategy], params: SimpleNamespace, bars: pd.DataFrame, name: str
-) -> tuple[list[int] | None, tuple[IndicatorPanel, ...]]:
-    """Compute a strategy's table once over all bars; (None, ()) for one that has none."""
-    inherited: Any = SignalStrategy.generate_signals
-    if is_plain(strategy) or strategy.generate_signals.__func__ is inherited.__func__:
-        return None, ()
-    with failures_of(strategy, name):
-        table = strategy.generate_signals(bars, params)
-    if not isinstance(table, pd.DataFrame) or "signal" not in table or len(table) != len(bars):
-        raise PluginError(
-            f"strategy {name!r}: generate_signals() must return a DataFrame with a 'signal' "
-            f"column and one row for each of the {len(bars)} bars"
+    with failures_of({f"strategy {section.name}": plugin.cls}):
+        return plugin.cls, checked_parameters(
+            plugin, section.parameters, place, partial(settings.place, "strategy", section.block)
         )
-    signal = table["signal"].to_numpy(np.float64)
-    wrong = ~np.isin(signal, sorted(SIGNALS))
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise PluginError(
-            f"strategy {name!r}: signal at {iso_utc(bars.index[row])} was {signal[row]}; allowed: "
-            f"1, -1, 2, -2, 0 ({int(wrong.sum())} such bars)"
-        )
-    own = [column for column in table.columns if column not in _NO_INDICATORS]
-    for column in own:
-        if column in (*FIRST_BAR_COLUMNS, *LAST_BAR_COLUMNS) or own.count(column) > 1:
-            raise PluginError(
-                f"strategy {name!r}: generate_signals() gives a column {column!r}, which stands "
-                "in its table twice or is one of bars.csv itself; give it a name of its own"
-            )
-    columns = {column: table[column].to_numpy(np.float64) for column in own}
-    return signal.astype(int).tolist(), panels_of(columns, strategy.plot_panels)
 
 
 def _funding(
@@ -350,6 +319,19 @@ def _funding(
 
 def _dated(schedule: FundingSchedule) -> list[tuple[int, float]]:
     return list(zip(schedule.times_ms.tolist(), schedule.rates.tolist(), strict=True))
+
+
+def _checked_tiers(settings: Settings) -> MaintenanceTiers:
+    """Return the margin tiers; the leverage must leave room above the first one's rate."""
+    tiers, leverage = _tiers(settings), settings.keys.trading.leverage
+    rate = tiers.tiers[0].rate
+    if leverage * rate >= 1.0:
+        raise ConfigError(
+            f"{settings.place('trading', 'leverage')}: was {leverage:g}; allowed: below "
+            f"{1.0 / rate:g}, since the initial margin, 1/leverage of the notional, must exceed "
+            f"the maintenance margin of {rate:g} of it (its first tier), as on every venue"
+        )
+    return tiers
 
 
 def _tiers(settings: Settings) -> MaintenanceTiers:

@@ -8,6 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import backtrader as bt
+import numpy as np
+
 from cryptosim_bt.backtest.bar_recorder import BarRecorder, PlainBarRecorder
 from cryptosim_bt.backtest.gather import gather
 from cryptosim_bt.backtest.lean_loop import ArrayData, LeanCerebro
@@ -17,7 +20,8 @@ from cryptosim_bt.broker.commission import FuturesCommission
 from cryptosim_bt.broker.futures_broker import FuturesBroker
 from cryptosim_bt.config.settings import Settings
 from cryptosim_bt.config.simulation import SimulationSettings, Sizing
-from cryptosim_bt.data.timeframe import to_milliseconds
+from cryptosim_bt.data.bars import COLUMNS
+from cryptosim_bt.data.timeframe import iso_utc, to_milliseconds
 from cryptosim_bt.errors import PluginError
 from cryptosim_bt.exchange.fill_rules import EventOrder
 from cryptosim_bt.plugins.analyzer import ReportAnalyzer
@@ -148,7 +152,9 @@ def execute(
     A prepared run can be executed any number of times.
     """
     cerebro = cerebro_for(prepared, progress, event_order)
-    with failures_of(prepared.strategy, prepared.settings.keys.strategy.name):
+    plugins = {f"strategy {prepared.settings.keys.strategy.name}": prepared.strategy}
+    plugins |= {f"analyzer {name}": analyzer for name, analyzer in prepared.analyzers.items()}
+    with failures_of(plugins):
         strategies = cerebro.run()
     if not strategies:
         raise PluginError(
@@ -157,6 +163,7 @@ def execute(
             "run; change them"
         )
     strategy = strategies[0]
+    _check_prices(prepared, strategy)
     late = cerebro.broker.exchange.funding.late
     if late and event_order is None:
         logger.warning(
@@ -166,6 +173,20 @@ def execute(
         )
     analyzers = [getattr(strategy.analyzers, name) for name in prepared.analyzers]
     return gather(prepared, strategy), analyzers
+
+
+def _check_prices(prepared: Prepared, strategy: bt.Strategy) -> None:
+    """Raise PluginError where a strategy wrote into the prices that its orders are filled at."""
+    for column in COLUMNS:
+        given = prepared.bars[column].to_numpy(np.float64)
+        line = np.frombuffer(getattr(strategy.data.lines, column).array)[: len(given)]
+        wrong = np.flatnonzero((line != given) & ~(np.isnan(line) & np.isnan(given)))
+        if len(wrong):
+            raise PluginError(
+                f"strategy {prepared.settings.keys.strategy.name}: it changed the {column} at "
+                f"{iso_utc(prepared.bars.index[wrong[0]])}; prices are to be read only: keep what "
+                "is computed from them in an attribute or an indicator of its own"
+            )
 
 
 def cerebro_for(

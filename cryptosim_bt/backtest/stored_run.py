@@ -15,12 +15,13 @@ from cryptosim_bt.backtest.needs import load_settings
 from cryptosim_bt.backtest.run import run_backtest
 from cryptosim_bt.config.settings import Settings
 from cryptosim_bt.errors import OutputError
-from cryptosim_bt.plugins.analyzer import ReportAnalyzer
+from cryptosim_bt.plugins.analyzer import ReportAnalyzer, write_report
 from cryptosim_bt.plugins.registry import Kind, Registry, discover
 from cryptosim_bt.results import metrics
 from cryptosim_bt.results.performance import FigureInputs
 from cryptosim_bt.results.result import Result
-from cryptosim_bt.results.run_directory import check_not_open
+from cryptosim_bt.results.run_directory import finished
+from cryptosim_bt.results.run_files import check_not_open, check_whole, note_files
 
 Progress = Callable[[int, int], None]
 
@@ -38,6 +39,14 @@ class StoredRun:
     def name(self) -> str:
         """The folder's name."""
         return self.directory.name
+
+    def check_whole(self) -> None:
+        """Raise `OutputError` where one of its tables was cut."""
+        names = {"bars": "bars_traded", "fills": "fills", "trades": "trades"}
+        check_whole(self.directory, {
+            table: (len(getattr(self.result, table)), self.result.summary.get(count) or 0)
+            for table, count in names.items()
+        })  # fmt: skip
 
     def settings(self) -> Settings:
         """Return the run's settings, from its config.yaml.
@@ -67,7 +76,7 @@ def read_run(directory: Path) -> StoredRun:
     """
     if not directory.is_dir():
         raise OutputError(f"{directory}: there is no such folder; name a folder that `run` wrote")
-    folder = directory.resolve()
+    folder = finished(directory.resolve())
     return StoredRun(folder, Result.read(folder))
 
 
@@ -102,10 +111,13 @@ def rebuild_reports(
     ------
     PluginError
         If an analyzer is not there any more.
+    ReportFailed
+        If one cannot be made.
     OutputError
         If a file cannot be replaced.
     """
     check_not_open(run.directory)
+    run.check_whole()
     analyzers = configured_analyzers(run)
     found = disagreement(run.result)
     if found is not None:
@@ -118,8 +130,10 @@ def rebuild_reports(
         staging.mkdir()
         for name, analyzer in analyzers.items():
             analyzer.progress = progress_of(name)
-            analyzer.write(run.result, staging)
-        return _put_in_place(staging, run.directory)
+            write_report(name, analyzer, run.result, staging)
+        placed = _put_in_place(staging, run.directory)
+        note_files(run.directory, placed)
+        return placed
     except OSError as error:
         raise OutputError(
             f"{run.directory}: reports cannot be written: {error.strerror or error}; close the "

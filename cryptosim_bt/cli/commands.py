@@ -1,7 +1,7 @@
 """The commands.
 
-Exit codes: 0 done, 2 wrong input (a sentence), 1 an unexpected failure; 128 and the signal's number
-where one ended it.
+Exit codes: 0 done; 2 wrong input (a sentence); 3 the run is done and kept, a report failed; 1 an
+unexpected failure; 128 and the signal's number where one ended it.
 
 The table goes to stdout, everything else to stderr. What is computed is computed elsewhere.
 """
@@ -23,18 +23,26 @@ from rich.console import Console
 from cryptosim_bt._version import __version__
 from cryptosim_bt.backtest.needs import load_settings
 from cryptosim_bt.cli import data
-from cryptosim_bt.cli.console import plugin_table, progress_bar, summary_table, writing
+from cryptosim_bt.cli.console import (
+    ProgressCallback,
+    plugin_table,
+    progress_bar,
+    summary_table,
+    writing,
+)
 from cryptosim_bt.cli.finished_runs import add_report_commands, plot_result
 from cryptosim_bt.cli.logs import close_file, log_to_console, log_to_file
 from cryptosim_bt.cli.scaffold import write_config, write_strategy
 from cryptosim_bt.cli.signals import undisturbed
 from cryptosim_bt.config.document import yaml_text
 from cryptosim_bt.config.settings import Settings
-from cryptosim_bt.errors import InputError, PluginError, PluginFailed
+from cryptosim_bt.errors import InputError, PluginError, PluginFailed, ReportFailed
 from cryptosim_bt.plugins.registry import Kind, discover, plugins_for
-from cryptosim_bt.results.run_directory import RunDirectory, default_target, disk_is_full
+from cryptosim_bt.results.run_directory import RunDirectory, default_target
+from cryptosim_bt.results.run_files import disk_is_full
 
 if TYPE_CHECKING:
+    from cryptosim_bt.plugins.analyzer import ReportAnalyzer
     from cryptosim_bt.results.result import Result
 
 logger = logging.getLogger(__name__)
@@ -82,7 +90,7 @@ def run(
     try:
         path = settings.keys.logging.file
         log = log_to_file(Path(path) if path else directory.staging / "run.log")
-        result = _run_into(settings, directory.staging, errors, ambiguity)
+        result, failed = _run_into(settings, directory.staging, errors, ambiguity)
         close_file(log)
         with undisturbed():
             directory.publish()
@@ -103,6 +111,9 @@ def run(
             directory.abandon()
     language = settings.keys.report.language
     Console().print(summary_table(result.summary, language, directory.target, result.backtrader))
+    if failed:
+        raise ReportFailed("\n".join([*failed, f"the run is kept in {directory.target}; fix the "
+                                      "cause, and `report` makes its reports again"]))
     if plot:
         plot_result(result, directory.target / "plot.png")
 
@@ -122,8 +133,8 @@ def _claimed(
 
 def _run_into(
     settings: Settings, directory: Path, errors: Console, ambiguity: bool
-) -> Result:
-    """Run and write everything into a folder; return the result."""
+) -> tuple[Result, list[str]]:
+    """Run and write everything into a folder; return the result, and what reports failed of."""
     # backtrader and pandas take their time to import: not before they are needed.
     from cryptosim_bt.backtest.run import run_backtest
 
@@ -134,10 +145,30 @@ def _run_into(
         (directory / "config.yaml").write_text(yaml_text(settings.resolved()), encoding="utf-8")
         result.write_summary(directory)
         names = dict.fromkeys(settings.keys.report.analyzers)
-        for name, analyzer in zip(names, analyzers, strict=True):
-            analyzer.progress = writing(progress, name)
-            analyzer.write(result, directory)
-    return result
+        reports = dict(zip(names, analyzers, strict=True))
+        return result, _write_reports(reports, result, directory, progress)
+
+
+def _write_reports(
+    reports: dict[str, ReportAnalyzer],
+    result: Result,
+    directory: Path,
+    progress: ProgressCallback | None,
+) -> list[str]:
+    """Write the tables, then all else; return a sentence for each report that failed."""
+    from cryptosim_bt.plugins.analyzer import write_report
+
+    failed = []
+    for name in sorted(reports, key=lambda name: name != "ledger"):
+        reports[name].progress = writing(progress, name)
+        try:
+            write_report(name, reports[name], result, directory)
+        except ReportFailed as error:
+            logger.error("report %s failed", name, exc_info=True, extra={"file_only": True})
+            failed.append(str(error))
+    if failed and "ledger" not in reports:
+        result.write_tables(directory)  # all other reports can be made of them again
+    return failed
 
 
 @commands.command("list")
@@ -212,9 +243,9 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except PluginFailed as error:
+    except (PluginFailed, ReportFailed) as error:
         click.echo(f"error: {error}", err=True)
-        sys.exit(1)
+        sys.exit(3 if isinstance(error, ReportFailed) else 1)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(1)

@@ -25,6 +25,7 @@ from cryptosim_bt.reports.plotting.show_or_save import (
     show_plot,
     within,
 )
+from cryptosim_bt.results.run_files import note_files
 
 if TYPE_CHECKING:
     from cryptosim_bt.config.settings import Settings
@@ -136,6 +137,7 @@ def plot(
 
     log_to_console(Console(stderr=True), "WARNING")
     run = read_run(run_dir)
+    run.check_whole()
     plot_result(within(run.result, start, end), run.directory / "plot.png", style, output)
 
 
@@ -146,7 +148,9 @@ def plot_result(
     if output is None and has_display():
         show_plot(result, style)
     else:
-        click.echo(save_plot(result, (output or default).absolute(), style))
+        path = save_plot(result, (output or default).absolute(), style)
+        note_files(default.parent, [path] if output is None else [])
+        click.echo(path)
 
 
 def _check_not_another_file(path: Path, is_page: Callable[[Path], bool]) -> None:

@@ -7,7 +7,7 @@ the same files. No backtrader here, and no files but the result's own.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,11 @@ BACKTRADER_FILE = "backtrader.json"
 
 # What the summary calls the mark where there is no series of it (R38).
 LAST_PRICE = "last price"
+
+# The panel of a strategy's columns that hold no numbers: they are not drawn.
+TEXT_PANEL = "(text)"
+# What is drawn is below this; letters of a greater number's label are too far off to be drawn.
+_DRAWN_BELOW = 1e15
 
 FIRST_BAR_COLUMNS = ("time", "open", "high", "low", "close", "volume")
 LAST_BAR_COLUMNS = (
@@ -142,9 +147,19 @@ class Result:
 
     @property
     def indicators(self) -> list[str]:
-        """Names of the strategy's indicator columns in ``bars``."""
-        fixed = {*FIRST_BAR_COLUMNS, *LAST_BAR_COLUMNS}
+        """Names of the strategy's columns of numbers in ``bars``."""
+        fixed = {*FIRST_BAR_COLUMNS, *LAST_BAR_COLUMNS, *self.texts}
         return [column for column in self.bars.columns if column not in fixed]
+
+    @property
+    def texts(self) -> list[str]:
+        """Names of the strategy's columns in ``bars`` that hold no numbers."""
+        return [column for column, panel in self.panels.items() if panel == TEXT_PANEL]
+
+    def drawn(self, column: str) -> np.ndarray:
+        """Return a column of ``bars`` as it is drawn: a gap (NaN) where a value has no place."""
+        values = self.bars[column].to_numpy(np.float64)
+        return np.where(np.abs(values) < _DRAWN_BELOW, values, np.nan)
 
     def write_tables(self, directory: Path) -> list[Path]:
         """Write each table to a CSV file of its name; return their paths.
@@ -185,7 +200,8 @@ class Result:
             tables = {}
             for name in TABLES:
                 file = f"{name}.csv"
-                tables[name] = _read_table(directory / file, name)
+                texts = [column for column, panel in panels.items() if panel == TEXT_PANEL]
+                tables[name] = _read_table(directory / file, name, texts)
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise OutputError(
@@ -219,8 +235,9 @@ def _read_summary(path: Path) -> dict[str, Any]:
     return dict(summary)
 
 
-def _read_table(path: Path, name: str) -> pd.DataFrame:
-    table: pd.DataFrame = pd.read_csv(path, dtype=_TEXTS.get(name), **EXACT_FLOATS)
+def _read_table(path: Path, name: str, texts: Sequence[str]) -> pd.DataFrame:
+    types = dict.fromkeys(texts, str) if name == "bars" else _TEXTS.get(name)
+    table: pd.DataFrame = pd.read_csv(path, dtype=types, **EXACT_FLOATS)
     _check_columns(table, name)
     for column in _TIMES[name]:
         try:

@@ -13,7 +13,6 @@ import contextlib
 import ctypes
 import errno
 import itertools
-import json
 import os
 import re
 import shutil
@@ -24,19 +23,21 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from cryptosim_bt.data.tabular import file_sha256
 from cryptosim_bt.errors import OutputError
+from cryptosim_bt.results.run_files import (
+    MANIFEST,
+    check_not_open,
+    digest,
+    read_manifest,
+    write_manifest,
+)
 
 if sys.platform != "win32":  # there, a claim is the folder made, and nothing else
     import fcntl
 
-MANIFEST = ".cryptosim-run"
 # A run in its own folder on its way into place; whoever finds it there goes on with it.
 _PUBLISHING = ".cryptosim-publishing"
 _STAGING = re.compile(r"\.(?P<name>.+)\.cryptosim-(?P<kind>made|kept)-[a-z0-9_]{8}")
-# What spreadsheet programs leave beside a workbook that they have open.
-_LOCK_PATTERNS = ("~$*.xlsx", ".~lock.*#")
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _AT_CWD, _EXCHANGE = -100, 2  # of renameat2(2)
 
 
@@ -143,12 +144,12 @@ class RunDirectory:
                 f"{self.target}: holds no run (no {MANIFEST} that lists its files), so --force "
                 "replaces nothing in it; name another folder with --output"
             )
-        for name, digest in own.items():
+        for name, wrote in own.items():
             path = self._real / name
-            if path.is_file() and (path.is_symlink() or file_sha256(path) != digest):
+            if path.is_file() and (path.is_symlink() or digest(path) != wrote):
                 raise OutputError(
-                    f"{self.target}: {name} was changed after its run, so --force does not replace "
-                    "it; move it away, or name another folder with --output"
+                    f"{self.target}: {name} was changed after its run, so --force does not "
+                    "replace it; move it away, or name another folder with --output"
                 )
 
     def _stage(self) -> Path:
@@ -346,49 +347,8 @@ def _alike(new: Path, given: Path) -> bool:
     return (a.st_uid, a.st_gid) == (b.st_uid, b.st_gid) and not special and not listed
 
 
-# ---------------------------------------------------------------------- what a run wrote
-def read_manifest(folder: Path) -> dict[str, str] | None:
-    """Return the SHA-256 of the files that a run wrote by their names, None if it tells none."""
-    try:
-        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
-    plain = isinstance(found, dict) and not any(
-        Path(name).is_absolute() or ".." in Path(name).parts for name in found
-    )
-    return found if plain else None
-
-
-def write_manifest(folder: Path, paths: Iterable[Path]) -> None:
-    """List files of a run in its folder as its own, besides those that are listed."""
-    files = {**(read_manifest(folder) or {})}
-    files |= {path.relative_to(folder).as_posix(): file_sha256(path) for path in paths}
-    part = folder / f"{MANIFEST}.part"
-    part.write_text(json.dumps({"files": files}, indent=1) + "\n", encoding="utf-8")
-    part.replace(folder / MANIFEST)
-
-
 def _files(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.rglob("*")) if path.is_file())
-
-
-def disk_is_full(error: BaseException | None) -> bool:
-    """Tell whether an exception comes of a disk without space, a quota or a size limit."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in _FULL:
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def check_not_open(folder: Path) -> None:
-    """Raise `OutputError` where a workbook in a folder is open in another program."""
-    for pattern in _LOCK_PATTERNS:
-        for lock in folder.glob(pattern):
-            raise OutputError(
-                f"{folder}: {lock.name} shows that a workbook in it is open in another program; "
-                "close it there, or name another folder"
-            )
 
 
 def default_target(output_dir: Path, strategy: str, now: datetime) -> Path:

@@ -8,7 +8,9 @@ All that it asks of a broker is `TradingBroker`.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -32,7 +34,7 @@ from cryptosim_bt.broker.commission import scheme_of
 from cryptosim_bt.broker.futures_trade import FuturesTrade
 from cryptosim_bt.broker.trading_broker import TradingBroker
 from cryptosim_bt.config.simulation import SimulationSettings
-from cryptosim_bt.errors import PluginError
+from cryptosim_bt.errors import PluginError, shown
 from cryptosim_bt.strategy.daily_loss import DailyLossLimit
 from cryptosim_bt.strategy.indicators import IndicatorPanel, panel_indicator
 from cryptosim_bt.strategy.run_record import BookRecord
@@ -185,7 +187,10 @@ class SignalStrategy(bt.Strategy):
         self._bar_ms = broker.now_ms
         equity = broker.equity()
         loss.check(self._bar_ms, equity)
-        signal = self._record.last_signal = self.signal()
+        signal = self.signal()
+        if signal.__class__ is not int or signal not in SIGNALS:
+            signal = self._checked(signal)
+        self._record.last_signal = signal
         if signal and broker.may_trade:
             self._act(signal, broker.last_price)
             equity = broker.equity()
@@ -205,29 +210,31 @@ class SignalStrategy(bt.Strategy):
         super()._addnotification(order, quicknotify=quicknotify)
 
     # ------------------------------------------------------------------ net-position calls
-    def close(self, data: Any = None, size: float | None = None, **options: Any) -> Any:
-        """Refuse: with long and short held at once there is no one position to close."""
+    def close(self, *_: Any, **__: Any) -> Any:
+        """Refuse: orders are made of signals, for long and short are held at once."""
+        code = sys._getframe(1)
         raise PluginError(
-            f"strategy {type(self).__name__}: close() sees only a net position; return the signal "
-            "2 (exit long) or -2 (exit short)"
+            f"strategy {type(self).__name__}: it gives orders by itself; let signal() return 1 or "
+            "-1 (enter long or short), 2 or -2 (exit long or short), or write a bt.Strategy; in "
+            f"{code.f_code.co_name} ({code.f_code.co_filename}:{code.f_lineno})"
         )
 
-    def order_target_size(self, *_: Any, **__: Any) -> Any:
-        """Refuse, like `close`."""
-        raise PluginError(
-            f"strategy {type(self).__name__}: order_target_...() sees only a net position; return "
-            "entry and exit signals"
-        )
-
-    order_target_value = order_target_percent = order_target_size
+    buy = sell = buy_bracket = sell_bracket = close
+    order_target_size = order_target_value = order_target_percent = close
 
     # ------------------------------------------------------------------ from signal to order
+    def _checked(self, signal: Any) -> int:
+        """Return a signal as a whole number of R5, such as one of numpy's."""
+        with contextlib.suppress(TypeError, ValueError):
+            if not isinstance(signal, str) and signal in SIGNALS:
+                return int(signal)
+        code = type(self).signal.__code__
+        raise PluginError(
+            f"strategy {type(self).__name__}: signal() returned {shown(signal)}; allowed: 1, -1, "
+            f"2, -2, 0 (no return at all is None); in {code.co_filename}:{code.co_firstlineno}"
+        )
+
     def _act(self, signal: int, close: float) -> None:
-        if signal not in SIGNALS:
-            raise PluginError(
-                f"strategy {type(self).__name__}: signal was {signal!r}; allowed: "
-                "1, -1, 2, -2, 0"
-            )
         if signal in (ENTER_LONG, ENTER_SHORT):
             self._enter("long" if signal == ENTER_LONG else "short", close)
         else:

@@ -259,6 +259,36 @@ def test_full_disk_is_one_sentence_and_nothing_is_left(folder: Path) -> None:
     assert everything(folder) == before
 
 
+def test_report_that_fails_leaves_the_run_and_ends_with_3(folder: Path) -> None:
+    (folder / "analyzers").mkdir()
+    for name, body in (("half", "(directory / 'half.txt').write_text('x'); return 1 / 0"),
+                       ("gone", "raise SystemExit")):  # fmt: skip
+        (folder / "analyzers" / f"{name}.py").write_text(
+            "from cryptosim_bt import ReportAnalyzer, register_analyzer\n"
+            f"@register_analyzer('{name}')\nclass Mine(ReportAnalyzer):\n    '''Fail.'''\n"
+            f"    def write(self, result, directory):\n        {body}\n"
+        )
+    analyzers = "report.analyzers=[half, gone, picture]"
+    done = run(folder, analyzers, code=3, options=("--output", "out"))
+    said = done.stderr.partition("error: ")[2].splitlines()
+    assert re.fullmatch(r"report half: ZeroDivisionError: .*; in write \(.*half\.py:6\)", said[0])
+    assert re.fullmatch(r"report gone: called sys\.exit; in write \(.*gone\.py:6\)", said[1])
+    assert said[2].startswith("the run is kept in ")
+    assert "total return" in done.stdout
+    files = {path.name for path in (folder / "out").iterdir()}
+    assert {"summary.json", "bars.csv", "fills.csv", "chart.png", "plot.png"} <= files
+    assert "half.txt" not in files
+    assert "Traceback" in (folder / "out" / "run.log").read_text()
+
+
+def test_backend_of_a_notebook_is_no_reason_to_fail(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MPLBACKEND", "module://none_such.backend_inline")
+    run(folder, "report.analyzers=[picture, charts]", options=("--output", "out"))
+    assert (folder / "out" / "plot.png").exists()
+
+
 def write_strategy(folder: Path, body: str) -> None:
     """Write strategies/mine.py, the strategy `mine` whose signal() has a body."""
     (folder / "strategies").mkdir()

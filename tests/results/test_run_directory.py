@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from cryptosim_bt.errors import OutputError
-from cryptosim_bt.results.run_directory import (
+from cryptosim_bt.results.run_directory import RunDirectory, finished
+from cryptosim_bt.results.run_files import (
     MANIFEST,
-    RunDirectory,
+    check_whole,
     disk_is_full,
-    finished,
     read_manifest,
     write_manifest,
 )
@@ -164,7 +164,7 @@ def test_file_of_the_user_in_the_way_is_kept_and_so_is_the_run(tmp_path: Path) -
 
 
 def test_manifest_that_leads_elsewhere_lists_nothing(tmp_path: Path) -> None:
-    (tmp_path / MANIFEST).write_text(json.dumps({"files": {"../precious": "0"}}))
+    (tmp_path / MANIFEST).write_text(json.dumps({"files": {"../precious": f"1 {0:064}"}}))
     assert read_manifest(tmp_path) is None
 
 
@@ -245,3 +245,24 @@ def test_full_disk_is_known_wherever_it_was_met() -> None:
     error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
     assert disk_is_full(error)
     assert not disk_is_full(OSError(errno.EACCES, "Permission denied"))
+
+
+# ---------------------------------------------------------------------- cut tables
+@pytest.mark.parametrize(
+    ("left", "listed", "why"),
+    [("a\n1\n2", True, "5 bytes of 6"), ("a\n1\n2", False, "ends within a row"),
+     ("a\n1\n", True, "4 bytes of 6"), ("a\n1\n", False, "1 rows of 2"),
+     ("a\n1\n3\n", True, None), ("a\n1\n2\n", False, None)],
+)  # fmt: skip
+def test_cut_table_is_named(tmp_path: Path, left: str, listed: bool, why: str | None) -> None:
+    path = tmp_path / "fills.csv"
+    path.write_text("a\n1\n2\n")
+    if listed:
+        write_manifest(tmp_path, [path])
+    path.write_text(left)
+    counts = {"fills": (left.count("\n") - 1 + (not left.endswith("\n")), 2)}
+    if why is None:
+        check_whole(tmp_path, counts)
+        return
+    with pytest.raises(OutputError, match=rf"fills\.csv was cut: .*{why}"):
+        check_whole(tmp_path, counts)

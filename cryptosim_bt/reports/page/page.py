@@ -151,7 +151,7 @@ def _pack_bars(result: Result, decimals: Mapping[str, int]) -> PackedTable:
     if volume is not None:
         table.add_numbers("volume", bars["volume"], volume["decimals"])
     for name in result.indicators:
-        values = bars[name].to_numpy(np.float64)
+        values = result.drawn(name)
         # An indicator may bear any name, that of a column of ours is taken.
         table.add_numbers(f"indicator:{name}", values, figures_decimals(values))
     for name in ("balance", "equity", "margin"):

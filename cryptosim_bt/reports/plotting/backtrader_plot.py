@@ -131,7 +131,9 @@ _OBSERVERS: dict[str, dict[str, dict[str, Any]]] = {
 
 def _replayed(result: Result, factor: int) -> pd.DataFrame:
     """Return the bars, every ``factor`` joined into one; figures are those of the last of them."""
-    bars = result.bars.assign(volume=0.0, **_marks(result))
+    bars = result.bars.drop(columns=result.texts).assign(volume=0.0, **_marks(result))
+    for name in result.indicators:
+        bars[name] = result.drawn(name)
     if factor > 1:
         how = dict.fromkeys(bars.columns, "last") | {
             "time": "first", "open": "first", "high": "max", "low": "min", "buy": "mean",
@@ -314,14 +316,19 @@ class HeadlessPlot(Plot):
                   for axes, tag in self._tags]  # fmt: skip
         below = -np.inf
         for height, axes, tag in sorted(places, key=lambda place: place[0]):
+            if not 0.0 <= height <= axes.figure.bbox.height:  # nor can letters be drawn far off
+                tag.set_visible(False)
+                continue
             below = max(height, below + _TAG_GAP)
             tag.set_y(axes.transData.inverted().transform((0.0, below))[1])
 
 
 def legible(value: float) -> str:
-    """Return a value with five figures and no exponent: 0.51234, 96,543, 1,234.5."""
+    """Return a value with five figures, and no exponent where it is readable: 0.51234, 96,543."""
     if value == 0:
         return "0"
+    if not 1e-9 < abs(value) < 1e15:
+        return f"{value:.5g}"
     decimals = max(0, 4 - int(np.floor(np.log10(abs(value)))))
     text = f"{value:,.{decimals}f}"
     return text.rstrip("0").rstrip(".") if decimals else text

@@ -256,7 +256,7 @@ def _draw_band(panel: Axes, scene: Scene) -> None:
 def _draw_line(
     panel: Axes, scene: Scene, column: str, label: str, colour: str, width: float = 1.3
 ) -> None:
-    values = scene.column(column)
+    values = scene.result.drawn(column)
     shown = thin(values)
     panel.plot(
         scene.days[shown], values[shown], color=colour, linewidth=width, label=label, zorder=2.0

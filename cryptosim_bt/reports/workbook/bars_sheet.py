@@ -64,13 +64,14 @@ def _indicators(
     result: Result, facts: RunFacts, taken: set[str], words: Words
 ) -> Iterator[Column]:
     """Yield the indicators' columns, numbered where a heading of theirs is taken already."""
-    for name, panel in facts.panels.items():
+    for name in (*result.indicators, *result.texts):
         number, free = 1, name
         while words.heading(free) in taken:
             number += 1
             free = f"{name}_#{number}"
         taken.add(words.heading(free))
-        yield Column(free, "average" if panel == "price" else "number", result.bars[name])
+        kind: Kind = "average" if facts.panels.get(name) == "price" else "number"
+        yield Column(free, "text" if name in result.texts else kind, result.bars[name])
 
 
 def drawdown(result: Result, facts: RunFacts) -> pd.Series:
