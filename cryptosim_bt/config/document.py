@@ -190,11 +190,12 @@ def _parsed(text: str, source: str) -> tuple[Any, dict[KeyPath, int]]:
 
 def _require_readable(node: Node | None, reader: YAML) -> None:
     """Refuse a scalar that is not what its tag says, or a number of thousands of digits."""
+    if not isinstance(node, ScalarNode):
+        return
     try:
-        if isinstance(node, ScalarNode):
-            reader.constructor.construct_object(node)
+        reader.constructor.construct_object(node)
     except (ValueError, KeyError) as error:
-        unread = f"{shown(node.value)} cannot be read as {node.tag.rpartition(':')[2]}"
+        unread = f"{shown(node.value)} cannot be read as {str(node.tag).rpartition(':')[2]}"
         raise MarkedYAMLError(problem=unread, problem_mark=node.start_mark) from error
 
 

@@ -121,7 +121,8 @@ def _cell(place: str, value: Any, style: int) -> str:
 class _Archive(zipfile.ZipFile):
     """A zip file whose parts have no date of their own: zip begins in 1980, clocks may not."""
 
-    def writestr(self, part: str | zipfile.ZipInfo, *args: Any, **kwargs: Any) -> None:
+    def writestr(self, zinfo_or_arcname: str | zipfile.ZipInfo, *args: Any, **kwargs: Any) -> None:
+        part = zinfo_or_arcname
         if isinstance(part, str):
             part = zipfile.ZipInfo(part)
             part.compress_type = self.compression
