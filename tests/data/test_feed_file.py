@@ -292,12 +292,3 @@ def test_file_feed_real_files_are_whole_and_sound(name, timeframe, count, first,
     assert bars.index[0] == pd.Timestamp(first, tz="UTC")
     assert bars.index[-1] == pd.Timestamp(last, tz="UTC")
     check_bars(bars, timeframe, name, "error")
-
-
-def test_file_feed_three_years_of_minutes_take_seconds_at_most():
-    path = DATA / "bitmex_XBTUSD_1m.parquet"
-    if not path.exists():
-        pytest.skip(f"no market data at {path}; set CRYPTOSIM_DATA to their folder")
-    began = time.perf_counter()
-    load(path)
-    assert time.perf_counter() - began < 5.0  # takes 0.2 s; a loop in Python, 10 s and more
