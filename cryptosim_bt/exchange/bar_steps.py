@@ -41,6 +41,9 @@ class BarSteps:
         state = self._state
         return state.matcher.reaches(order.limit, state.bar, is_buy=order.is_buy)
 
+    def _touches(self, price: float, order: Order) -> bool:
+        return self._state.matcher.touches(price, order.limit, is_buy=order.is_buy)
+
     def _made_now(self, order: Order) -> bool:
         return order.alive and order.made_ms == self._state.time_ms
 

@@ -10,7 +10,7 @@ from cryptosim_bt.exchange.ambiguity import ENTRY_AND_EXIT, Reached, liquidated_
 from cryptosim_bt.exchange.bar_steps import BarSteps
 from cryptosim_bt.exchange.exchange_state import CLOSE, ENTRIES, OPEN, WALKS
 from cryptosim_bt.exchange.order_book import Order
-from cryptosim_bt.exchange.walk import ENTRY, EXIT, LIQUIDATION, Limits, Met, Way
+from cryptosim_bt.exchange.walk import ENTRY, EXIT, LIQUIDATION, Limits, Met
 
 
 class BookSteps(BarSteps):
@@ -23,7 +23,7 @@ class BookSteps(BarSteps):
         state.step, state.stand = OPEN, state.bar.open
         self._dangers_at_open()
         for order in [*self._fillable(self._book.exits), *self._fillable(self._book.entries)]:
-            if order.alive and self._open_touches(order):
+            if order.alive and self._touches(state.bar.open, order):
                 self._fill_limit(order)
         self._dangers_at_open()
         state.step = WALKS
@@ -45,10 +45,6 @@ class BookSteps(BarSteps):
             if not stops:
                 return
             self._fill_tried(stops[0])
-
-    def _open_touches(self, order: Order) -> bool:
-        state = self._state
-        return state.matcher.touches(state.bar.open, order.limit, is_buy=order.is_buy)
 
     # ------------------------------------------------------------------ R43
     def note_ambiguity(self) -> None:
@@ -147,7 +143,7 @@ class BookSteps(BarSteps):
         """
         state = self._state
         for order in self._exits_made_since(WALKS):
-            if state.matcher.touches(state.bar.close, order.limit, is_buy=order.is_buy):
+            if self._touches(state.bar.close, order):
                 self._fill_tried(order)
         state.step = CLOSE
 
@@ -163,14 +159,11 @@ class BookSteps(BarSteps):
         """Follow the way that R42 assumes, every order as price meets it."""
         self._state.step = WALKS
         for stretch in self._stretches(self._fill_limit):
-            self._follow(stretch)
-
-    def _follow(self, stretch: Way) -> None:
-        stretch.follow(
-            self._stops,
-            lambda: Limits(EXIT, self._on_path(self._book.exits)),
-            lambda: Limits(ENTRY, self._on_path(self._book.entries)),
-        )
+            stretch.follow(
+                self._stops,
+                lambda: Limits(EXIT, self._on_path(self._book.exits)),
+                lambda: Limits(ENTRY, self._on_path(self._book.entries)),
+            )
 
     def _on_path(self, shelf: dict[int, Order]) -> list[Order]:
         """Return the limits of a shelf that take part in what is left of the path."""
@@ -201,8 +194,8 @@ class BookSteps(BarSteps):
             mine = self._made_now(order) and order.groups.get(entry.opens) == group
             if not (mine and order.made_in >= WALKS and self._reaches(order)):
                 continue
-            at_close = state.matcher.touches(close, order.limit, is_buy=order.is_buy)
-            if not at_close or state.matcher.rules.latency_ms or self._endangered(entry):
+            at_close = self._touches(close, order) and not state.matcher.rules.latency_ms
+            if not at_close or self._endangered(entry):
                 state.note_ambiguous(ENTRY_AND_EXIT)
 
     def _endangered(self, entry: Order) -> bool:

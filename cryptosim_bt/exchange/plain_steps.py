@@ -98,10 +98,7 @@ class PlainSteps(BarSteps):
 
     def exits_at_close(self) -> None:
         """Fill the limits that an entry of this bar has made, where its close touches them."""
-        state = self._state
-        self._fill_made(lambda order: state.matcher.touches(
-            state.bar.close, order.limit, is_buy=order.is_buy
-        ))  # fmt: skip
+        self._fill_made(lambda order: self._touches(self._state.bar.close, order))
 
     def _fill_made(self, chosen: Callable[[Order], bool]) -> None:
         if self._state.matcher.rules.latency_ms:

@@ -61,7 +61,7 @@ class Posting:
         order.go_on()
         order.filled_ms = match.bar.time_ms
         self._state.quiet = None  # a stop that was triggered trades in every bar from now on
-        quantity = self._state.matcher.quantity(order, match.bar)
+        quantity = self._state.matcher.quantity(order.contracts, match.bar)
         if quantity <= 0.0:
             return _NOTHING
         return self.post(order, quantity, match.price, match.liquidity, match.bar.time_ms)
