@@ -6,17 +6,17 @@
   const DAY = 86400;
   const SPANS = [["span_all", null], ["span_year", 365 * DAY], ["span_quarter", 91 * DAY],
     ["span_month", 30 * DAY], ["span_week", 7 * DAY], ["span_day", DAY]];
-  // What stands at the head: source, figure, form, word.
+  // What stands at the head: source, figure, form, its whole name.
   const HEADLINE = [
     ["summary", "total_return", "percent", "figure.total_return"],
-    ["performance", "holding.total_return", "percent", "headline.holding"],
-    ["performance", "holding.excess_return", "percent", "headline.excess"],
+    ["summary", "total_return_usd", "percent", "figure.total_return_usd"],
+    ["performance", "holding.total_return", "percent", "figure.buy_and_hold_return"],
+    ["performance", "holding.excess_return", "percent", "of.excess_return"],
     ["summary", "max_drawdown", "share", "figure.max_drawdown"],
     ["summary", "sharpe", "ratio", "figure.sharpe"],
-    ["performance", "exposure.average_gross", "ratio", "headline.exposure"],
+    ["performance", "exposure.average_gross", "ratio", "of.exposure.average_gross"],
     ["summary", "win_rate", "share", "figure.win_rate"],
     ["summary", "profit_factor", "ratio", "figure.profit_factor"],
-    ["summary", "trades", "count", "figure.trades"],
     ["summary", "final_equity", "money", "figure.final_equity"],
   ];
   const LISTS = ["trades", "sets", "orders", "funding"];
@@ -72,9 +72,12 @@
       const figures = at("figures");
       figures.replaceChildren();
       for (const [source, path, form, name] of HEADLINE) {
-        if (PageFigures.at(facts[source], path) === undefined) continue;
+        const value = PageFigures.at(facts[source], path);
+        // Only an account in coins has a return in the quote currency beside its own.
+        if (value === undefined || (path === "total_return_usd" && value === null)) continue;
         const box = element("div", "", figures);
-        element("dt", "", box).textContent = PageFigures.label(facts, name);
+        box.title = PageFigures.label(facts, name);
+        element("dt", "", box).textContent = PageFigures.label(facts, `headline.${path}`);
         PageFigures.writeInto(element("dd", "", box), facts, source, path, form);
       }
       const length = times[times.length - 1] - times[0];
@@ -111,7 +114,6 @@
       for (const name of Object.keys(this.tabs)) {
         at(`tab-${name}`).addEventListener("click", () => this.openTab(name));
       }
-      at("narrow").addEventListener("submit", (event) => event.preventDefault());
       at("filter").addEventListener("input", () => this.tabs[this.tab].narrow(at("filter").value));
       at("csv").addEventListener("click", () => this.save());
       at("list").addEventListener("scroll", () => this.tabs[this.tab].draw());

@@ -200,6 +200,8 @@ const PagePane = (() => {
     draw(u) {
       const scene = new Scene(u, this);
       const { ctx } = scene;
+      // A window may leave a pane no room at all.
+      if (scene.width <= 0 || scene.height <= 0) return;
       ctx.save();
       ctx.beginPath();
       ctx.rect(scene.left, scene.top, scene.width, scene.height);

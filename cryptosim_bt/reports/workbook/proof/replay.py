@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -140,7 +141,7 @@ def _mark_batches(
 ) -> None:
     dues, prices = result.funding["due"].tolist(), result.fills["price"].tolist()
     begins = True
-    for number, (event, after) in enumerate(zip(events, [*events[1:], None], strict=True)):
+    for number, (event, after) in enumerate(zip_longest(events, events[1:])):
         if event.is_funding:
             event.ends_due = after is None or not after.is_funding or (
                 dues[event.row] != dues[after.row]
