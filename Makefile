@@ -26,7 +26,7 @@ PROJECT := setup.cfg pyproject.toml cryptosim_bt/_version.py
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
 .DELETE_ON_ERROR:
-.PHONY: help run quick test test-reports test-store lint bench clean
+.PHONY: help run quick test test-reports test-store test-versions lint bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -35,6 +35,7 @@ help:
 	@echo "make test   lint, then all tests (PYTEST_ARGS='-k name' for some)"
 	@echo "make test-reports   tests of the reports that need Chromium and LibreOffice; fails without"
 	@echo "make test-store  hundreds of killed downloads (some minutes)"
+	@echo "make test-versions  all tests on the lowest and the newest Python and pandas found here"
 	@echo "make lint   ruff and mypy"
 	@echo "make bench  benchmarks"
 	@echo "make clean  remove what was built and the caches; .venv and logs/ stay"
@@ -86,6 +87,10 @@ test: lint
 test-store: $(TEST_STAMP)
 	$(PY) -m pytest -n 2 -m store tests/venue
 
+# In environments of their own; Pythons from 3.11 on are looked for on the path, with pyenv and uv.
+test-versions: $(TEST_STAMP)
+	$(PY) -m tests.versions $(PYTEST_SKIPS) $(PYTEST_ARGS) -m 'not ($(PYTEST_SLOW))'
+
 # Programs of the system are installed where that is ours to do: on Debian, as root.
 test-reports: $(TEST_STAMP)
 	@if ! { command -v chromium && command -v chromedriver; } >/dev/null && \
@@ -104,4 +109,4 @@ bench: $(TEST_STAMP)
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
-	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -path "./.venv*" -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

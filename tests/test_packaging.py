@@ -144,7 +144,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel from a copy: a build leaves build/ and egg-info in the source tree."""
     source = tmp_path_factory.mktemp("wheel") / "source"
     ignore = shutil.ignore_patterns(
-        ".git", ".venv", "venv", "build", "dist", "logs", "*.egg-info", "__pycache__", ".*_cache",
+        ".git", ".venv*", "venv", "build", "dist", "logs", "*.egg-info", "__pycache__", ".*_cache",
         ".hypothesis",
     )
     shutil.copytree(ROOT, source, ignore=ignore)

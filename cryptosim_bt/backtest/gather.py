@@ -147,11 +147,12 @@ def _is_text(type_: Any) -> bool:
 
 def _with_times(table: pd.DataFrame) -> pd.DataFrame:
     for name in [column for column in table.columns if column.endswith("_ms")]:
-        column = pd.to_datetime(table[name].astype("Int64"), unit="ms", utc=True)
-        table[name] = column.astype("datetime64[ms, UTC]")
+        given = table[name].astype("float64").fillna(_NOT_A_TIME)
+        table[name] = utc_index(given.to_numpy().astype(np.int64))
     return table.rename(columns=lambda name: name.removesuffix("_ms"))
 
 
+_NOT_A_TIME = float(np.iinfo(np.int64).min)
 _SET_COLUMNS = (
     "number", "side", "born_ms", "ended_ms", "entries", "members", "entered_contracts",
     "entry_average", "take_profit_price", "stop_loss_price", "exit_price", "exit_reason",

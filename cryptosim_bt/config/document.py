@@ -16,7 +16,7 @@ from ruamel.yaml.composer import MaxDepthExceededError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.resolver import VersionedResolver
 
-from cryptosim_bt.errors import ConfigError, shown
+from cryptosim_bt.errors import ConfigError, listed, shown
 
 KeyPath = tuple[str, ...]
 
@@ -89,8 +89,9 @@ class Document:
             return
         for assignment in overrides:
             name, equals, text = assignment.partition("=")
-            value, _ = _parsed(text, f"--set {assignment}")
-            self._put("--set", assignment, name if equals else "", value)
+            given = listed([assignment])  # cut
+            value, _ = _parsed(text, f"--set {given}")
+            self._put("--set", given, name if equals else "", value)
 
     def _put(self, by: str, given: str, name: str, value: Any) -> None:
         path = tuple(part.strip() for part in name.split("."))

@@ -21,6 +21,7 @@ from cryptosim_bt.accounting.instrument import (
     kind_of,
     known_instrument,
     known_symbols,
+    split_symbol,
     trade_type_of,
 )
 from cryptosim_bt.accounting.maintenance_tiers import BUILT_IN_TIERS, built_in_tiers
@@ -250,9 +251,19 @@ def _instrument(keys: Keys, document: Document, described: DescribedMarket | Non
     needed = ("contract_size", "lot", "tick", "maintenance_margin_rate")
     missing = [name for name in needed if getattr(given, name) is None]
     if known is None and missing:
+        base, quote, _ = split_symbol(symbol)
+        coin = quote if kind_of(symbol) == "inverse" else base
+        what = {
+            "contract_size": f"{coin} of a contract",
+            "lot": "step of an order in contracts",
+            "tick": "step of a price",
+            "maintenance_margin_rate": "of the first tier, 0.01 = 1 %",
+        }
         raise ConfigError(
             f"{document.place(('instrument',))}: {', '.join(missing)} missing, and {symbol} of "
-            f"{keys.exchange.name} is not built in; give them (built in: okx "
+            f"{keys.exchange.name} is not built in; write what the venue says of it: "
+            f"{', '.join(f'{name} ({what[name]})' for name in missing)}, and backtest.fees; or "
+            f"set data.source: ccxt, and the venue is asked (built in: okx "
             f"{', '.join(known_symbols())})"
         )
 

@@ -17,7 +17,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from cryptosim_bt.data.table_times import CLOCK_ALONE, DATE_ALONE
-from cryptosim_bt.errors import DataError, listed
+from cryptosim_bt.errors import DataError, listed, shown
 
 Names = tuple[str, ...]
 
@@ -162,8 +162,8 @@ def require_one_market(raw: pd.DataFrame, markets: set[str], name: str) -> None:
     markets |= {label for label in labels if not _is_number(label)}
     if len(markets) > 1:
         raise DataError(
-            f"{name}: {column!r} names several markets: {listed(sorted(markets))}; keep the rows "
-            "of one"
+            f"{name}: {shown(column)} names several markets: {listed(sorted(markets))}; keep the "
+            "rows of one"
         )
 
 

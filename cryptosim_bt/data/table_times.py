@@ -67,8 +67,8 @@ def read_times(column: pd.Series, name: str, zone: ZoneInfo | None) -> Times:
     if local.any() and not local.all():
         other = int((local != local[0]).argmax())
         raise DataError(
-            f"{name}: {column.name!r} has times with an offset and times without one, the first "
-            f"other in data row {other + 1}; write all of them alike"
+            f"{name}: {shown(column.name)} has times with an offset and times without one, the "
+            f"first other in data row {other + 1}; write all of them alike"
         )
     parsed = pd.to_datetime(pd.Series(texts), utc=True, format="ISO8601", errors="coerce")
     refuse_unreadable(column, parsed.isna(), _WANTED, name)
@@ -95,8 +95,8 @@ def refuse_unreadable(column: pd.Series, where: pd.Series, wanted: str, name: st
         is_empty = not isinstance(value, (list, dict)) and bool(pd.isna(value))
         found = "empty" if is_empty else shown(str(value))
         raise DataError(
-            f"{name}: {column.name!r} is {found} in data row {row + 1} ({int(where.sum())} such in "
-            f"all); needed: {wanted}"
+            f"{name}: {shown(column.name)} is {found} in data row {row + 1} ({int(where.sum())} such "
+            f"in all); needed: {wanted}"
         )
 
 

@@ -162,7 +162,9 @@ WRONG: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("trading.symbol=12", ("trading.symbol", "was 12", "text")),
     ("trading.position_size=0", ("trading.position_size", "was 0", "above 0")),
     ("exchange.trade_type=4", ("exchange.trade_type", "was 4", "1, 2 or 3")),
-    ("exchange.name=bybit", ("instrument: contract_size, lot", "missing", "BTC/USD:BTC of bybit")),
+    ("exchange.name=bybit", ("instrument: contract_size, lot", "missing", "BTC/USD:BTC of bybit",
+                             "contract_size (USD of a contract)", "tick (step of a price)",
+                             "backtest.fees", "source: ccxt")),
     ("data.timeframe=7m", ("data.timeframe", "'7m'", "'5m'")),
     ("data.gaps=ignore", ("data.gaps", "'ignore'", "'keep'")),
     ("data.source=file", ("data.path", "missing", "source: file")),
@@ -306,10 +308,14 @@ def test_what_is_no_file_of_settings_is_told_and_never_waited_for(tmp_path: Path
         ("trading={leverage: 2, leverage: 3}", "leverage stands twice"),
         ("trading=" + "[" * 400, "more than 32 levels"),
         ("trading.leverage=" + "9" * 5000, "cannot be read as int"),
+        ("x" * 5000, "allowed: key.path=value"),
+        ("trading.leverage.x" + "y" * 5000 + "=3", "holds 5, no keys"),
     ],
 )
 def test_wrong_assignment_is_told(assignment: str, part: str) -> None:
-    assert part in complaint(SHIPPED, assignment)
+    sentence = complaint(SHIPPED, assignment)
+    assert part in sentence
+    assert len(sentence) < 700
 
 
 @pytest.mark.parametrize(
