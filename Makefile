@@ -26,7 +26,7 @@ PROJECT := setup.cfg pyproject.toml cryptosim_bt/__init__.py
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
 .DELETE_ON_ERROR:
-.PHONY: help run quick test test-reports test-store lint bench clean
+.PHONY: help run quick test test-reports test-store lint bench backtrader-samples clean
 .DEFAULT_GOAL := help
 
 help:
@@ -37,6 +37,7 @@ help:
 	@echo "make test-store  hundreds of killed downloads (some minutes)"
 	@echo "make lint   ruff and mypy"
 	@echo "make bench  benchmarks"
+	@echo "make backtrader-samples FOLDER=...  docs/backtrader.md, from a checkout of backtrader"
 	@echo "make clean  remove what was built and the caches; .venv and logs/ stay"
 
 $(VENV)/bin/pip:
@@ -97,6 +98,12 @@ test-reports: $(TEST_STAMP)
 	CRYPTOSIM_REPORT_TESTS=required $(PY) -m pytest tests/reports/test_page.py \
 	    tests/reports/test_page_browser.py tests/reports/test_reports_agree.py \
 	    tests/reports/test_workbook.py tests/reports/test_workbook_proof.py
+
+# What becomes of backtrader's own samples, in a checkout of it: docs/backtrader.md.
+backtrader-samples: $(TEST_STAMP)
+	@test -d "$(FOLDER)/samples" || { echo "make backtrader-samples FOLDER=path/to/backtrader" \
+	    "(a checkout of github.com/mementum/backtrader)"; exit 1; } >&2
+	$(PY) -m tests.backtrader_samples "$(FOLDER)"
 
 bench: $(TEST_STAMP)
 	$(PY) -m benchmarks.run
