@@ -245,8 +245,10 @@ def _resolve_paths(document: Document, directory: Path) -> None:
 def _name_the_strategys_file(document: Document, directory: Path) -> None:
     """Let ``strategy.name: path/file.py:Class`` say ``file.Class``, and ``plugins`` the file."""
     strategy, plugins = document.values.get("strategy"), document.values.setdefault("plugins", [])
-    name = strategy.get("name") if isinstance(strategy, dict) else None
-    if not isinstance(name, str) or ".py:" not in name or not isinstance(plugins, list):
+    if not isinstance(strategy, dict) or not isinstance(plugins, list):
+        return
+    name = strategy.get("name")
+    if not isinstance(name, str) or ".py:" not in name:
         return
     base = Path.cwd() if ("strategy", "name") in document.overridden else directory
     file, _, own = name.rpartition(":")
