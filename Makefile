@@ -26,7 +26,7 @@ PROJECT := setup.cfg pyproject.toml cryptosim_bt/_version.py
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
 .DELETE_ON_ERROR:
-.PHONY: help run quick test test-reports test-store test-versions lint bench clean
+.PHONY: help run quick test test-reports test-store test-versions lint bench backtrader-samples clean
 .DEFAULT_GOAL := help
 
 help:
@@ -38,6 +38,7 @@ help:
 	@echo "make test-versions  all tests on the lowest and the newest Python and pandas found here"
 	@echo "make lint   ruff and mypy"
 	@echo "make bench  benchmarks"
+	@echo "make backtrader-samples FOLDER=...  docs/backtrader.md, from a checkout of backtrader"
 	@echo "make clean  remove what was built and the caches; .venv and logs/ stay"
 
 $(VENV)/bin/pip:
@@ -102,6 +103,12 @@ test-reports: $(TEST_STAMP)
 	CRYPTOSIM_REPORT_TESTS=required $(PY) -m pytest tests/reports/test_page.py \
 	    tests/reports/test_page_browser.py tests/reports/test_reports_agree.py \
 	    tests/reports/test_workbook.py tests/reports/test_workbook_proof.py
+
+# What becomes of backtrader's own samples, in a checkout of it: docs/backtrader.md.
+backtrader-samples: $(TEST_STAMP)
+	@test -d "$(FOLDER)/samples" || { echo "make backtrader-samples FOLDER=path/to/backtrader" \
+	    "(a checkout of github.com/mementum/backtrader)"; exit 1; } >&2
+	$(PY) -m tests.backtrader_samples "$(FOLDER)"
 
 bench: $(TEST_STAMP)
 	$(PY) -m benchmarks.run

@@ -182,7 +182,8 @@ class StockBrokerCalls:
         if coo:
             raise InputError(
                 "broker.set_coo: an order made with a bar's open in hand cannot fill at that "
-                "open; leave cheat_on_open off"
+                "open; leave cheat_on_open off, or give Cerebro broker_coo=False: orders of "
+                "next_open() then take part from the next bar"
             )
 
     def set_filler(self, filler: Any) -> None:

@@ -131,4 +131,4 @@ def _option_refusal(order: bt.Order, kind: OrderType) -> str | None:
 
 
 def _positive(value: Any) -> bool:
-    return isinstance(value, Real) and math.isfinite(value) and float(value) > 0.0
+    return isinstance(value, Real) and 0.0 < float(value) < math.inf

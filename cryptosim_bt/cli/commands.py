@@ -212,6 +212,15 @@ def new_strategy(name: str) -> None:
     click.echo(f"{path}\nrun it: python -m cryptosim_bt run CONFIG --set strategy.name={name}")
 
 
+@commands.command("import-strategy")
+@click.argument("file", type=click.Path(path_type=Path))
+def import_strategy(file: Path) -> None:
+    """Say what becomes of a file written for stock backtrader, before any run of it."""
+    from cryptosim_bt.plugins.foreign import read_foreign
+
+    click.echo(read_foreign(file).text())
+
+
 @commands.command("new-config")
 @click.argument("path", type=click.Path(path_type=Path), default="config.yaml")
 def new_config(path: Path) -> None:

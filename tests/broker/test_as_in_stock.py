@@ -6,6 +6,7 @@ Cerebro and BackBroker, with stock Cerebro and `FuturesBroker`, and with the lea
 
 from __future__ import annotations
 
+import re
 from numbers import Integral
 from typing import Any
 
@@ -17,6 +18,7 @@ from cryptosim_bt import FuturesBroker, FuturesCommission, LinearContract
 from cryptosim_bt.backtest.lean_loop import ArrayData, LeanCerebro
 from cryptosim_bt.errors import InputError
 from tests.broker import stock_strategies as stock
+from tests.helpers import ROOT
 from tests.plain_runs import FractionsOfCoins
 
 BARS = stock.random_bars(250, seed=4)
@@ -466,3 +468,70 @@ def test_scheme_shows_what_scripts_read_of_one():
     assert scheme.getoperationcost(10, 100.0) == pytest.approx(2.0)
     with pytest.raises(InputError, match=r"commission was 0\.001; give the rates"):
         FuturesCommission(commission=0.001)
+
+
+# ---------------------------------------------------------------------- what differs
+def test_fractions_leave_no_dust():
+    class Fractions(Seen):
+        def next(self):
+            if len(self) in (2, 3):
+                self.buy(size=0.1 * (len(self) - 1))
+            if len(self) == 4:
+                self.sell(size=0.3)
+            if len(self) == 6:
+                self.see(self.position.size)
+
+    assert seen_by(Fractions)[-1][1] == pytest.approx(0.0, abs=1e-15)
+    assert seen_by(Fractions)[-1][1] != 0.0  # 0.1 + 0.2 is more than 0.3
+    assert seen_by(Fractions, broker=FuturesBroker())[-1] == (6, 0.0)
+
+
+class HearsStates(Seen):
+    """Keeps the states of its orders by their number, from the first on."""
+
+    def notify_order(self, order):
+        self.first = getattr(self, "first", order.ref)
+        self.see(order.ref - self.first, order.getstatusname())
+
+
+def test_children_of_a_bracket_need_no_margin():
+    # Money for 1.5 of the coins: a short of one, as a child, costs nothing; here the stop is one.
+    class Bracket(HearsStates):
+        def next(self):
+            if len(self) == 2:
+                self.sell_bracket(
+                    size=1, exectype=bt.Order.Market, stopprice=500.0, limitprice=1.0
+                )
+
+    refused = ("Margin", "Rejected")
+    ours = seen_by(Bracket, broker=FuturesBroker(), cash=150.0)
+    assert not [row for row in ours if row[2] in refused]
+    assert [row for row in seen_by(Bracket, cash=150.0) if row[2] in refused]
+
+
+def test_children_end_with_a_parent_that_its_rivals_end():
+    class Rivals(HearsStates):
+        def next(self):
+            if len(self) == 2:
+                first = self.buy(size=1, exectype=bt.Order.Limit, price=self.data.close[0] * 2)
+                parent = self.buy(
+                    size=1, exectype=bt.Order.Limit, price=1.0, oco=first, transmit=False
+                )
+                self.sell(size=1, exectype=bt.Order.Limit, price=900.0, parent=parent)
+
+    ours = seen_by(Rivals, broker=FuturesBroker())
+    assert {row[1] for row in ours if row[2] == "Canceled"} == {1, 2}
+    assert {row[1] for row in seen_by(Rivals) if row[2] == "Canceled"} == {1}
+
+
+def test_every_difference_that_is_told_has_its_test():
+    text = (ROOT / "docs" / "order-types.md").read_text(encoding="utf-8")
+    told = text.partition("## Where it differs from backtrader's broker")[2]
+    rows = [line.split(" | ") for line in told.splitlines() if line.startswith("| ")][1:]
+    tests = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/*/test_*.py"))
+    assert len(rows) >= 20
+    for row in rows:
+        names = re.findall(r"`(test_\w+)`", row[-1])
+        assert names, row
+        for name in names:
+            assert f"def {name}(" in tests, name

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import logging
 import os
-import time
 from pathlib import Path
 
 import pandas as pd
