@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -21,7 +21,10 @@ from rich.text import Text
 
 from cryptosim_bt.plugins.parameters import parameters
 from cryptosim_bt.plugins.registry import Kind, Registry
-from cryptosim_bt.reports.words import Words
+from cryptosim_bt.reports.words import Words, strategy_text
+
+if TYPE_CHECKING:
+    from cryptosim_bt.results.result import Result
 
 
 class ProgressCallback(Protocol):
@@ -58,12 +61,13 @@ def writing(progress: ProgressCallback | None, name: str) -> Callable[[int, int]
     return lambda done, total: progress(done, total, what)
 
 
-def summary_table(summary: Mapping[str, Any], language: str, directory: Path | None) -> Table:
+def summary_table(result: Result, directory: Path | None) -> Table:
     """Return the short table of a finished run."""
-    words = Words(language)
+    summary, words = result.summary, Words(result.settings["report"]["language"])
     table = Table(show_header=False, title=f"CryptoSim · {summary['symbol']}", title_justify="left")
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
+    table.add_row(words("terminal.strategy"), Text(strategy_text(result.settings)))
     for key, value in _rows(summary, words):
         table.add_row(words(f"terminal.{key}"), Text(value))
     if directory is not None:

@@ -17,7 +17,7 @@ import pandas as pd
 from cryptosim_bt.accounting.contracts import InverseContract, LinearContract
 from cryptosim_bt.accounting.instrument import Instrument, kind_of
 from cryptosim_bt.data.timeframe import milliseconds
-from cryptosim_bt.reports.words import Words
+from cryptosim_bt.reports.words import Words, strategy_text
 from cryptosim_bt.results.result import Result
 
 # A coin's smallest unit (satoshi); of dollars, what shows a fee of a small order.
@@ -72,9 +72,6 @@ class RunFacts:
         """Gather the facts of a run."""
         settings = result.settings
         instrument = instrument_of(settings)
-        name = settings["strategy"]["name"]
-        parameters = settings["strategy"].get(name) or {}
-        given = ", ".join(f"{key}={value}" for key, value in parameters.items())
         return cls(
             instrument=instrument,
             contract=instrument.contract(settings["backtest"]["linear_pnl"]),
@@ -83,7 +80,7 @@ class RunFacts:
             zone=ZoneInfo(settings["timezone"]),
             language=settings["report"]["language"],
             timeframe=settings["data"]["timeframe"],
-            strategy=f"{name} ({given})" if given else name,
+            strategy=strategy_text(settings),
             synthetic=bool(result.summary["data"]["synthetic"]),
             first_price=float(result.bars["open"].iloc[0]),
         )

@@ -19,7 +19,7 @@ import numpy as np
 from cryptosim_bt.accounting.instrument import kind_of
 from cryptosim_bt.data.timeframe import milliseconds
 from cryptosim_bt.reports.page.packed import PackedTable, decimals_of, figures_decimals
-from cryptosim_bt.reports.words import LANGUAGES, Words, texts_of
+from cryptosim_bt.reports.words import LANGUAGES, Words, strategy_text, texts_of
 from cryptosim_bt.results.performance import performance_of
 from cryptosim_bt.results.result import Result
 
@@ -106,9 +106,6 @@ def page_of(result: Result) -> str:
 def _facts(result: Result, decimals: Mapping[str, int]) -> dict[str, Any]:
     """Return what the page needs to know besides the tables."""
     settings, summary = result.settings, result.summary
-    name = settings["strategy"]["name"]
-    parameters = settings["strategy"].get(name) or {}
-    given = ", ".join(f"{key}={value}" for key, value in parameters.items())
     return {
         "language": settings["report"]["language"],
         "zone": settings["timezone"],
@@ -116,7 +113,7 @@ def _facts(result: Result, decimals: Mapping[str, int]) -> dict[str, Any]:
         "currency": summary["currency"],
         "timeframe": settings["data"]["timeframe"],
         "bar_seconds": milliseconds(settings["data"]["timeframe"]) / 1000,
-        "strategy": f"{name} ({given})" if given else name,
+        "strategy": strategy_text(settings),
         "initial_balance": settings["backtest"]["initial_balance"],
         "synthetic": bool(summary["data"]["synthetic"]),
         "decimals": dict(decimals),
