@@ -95,8 +95,8 @@ def refuse_unreadable(column: pd.Series, where: pd.Series, wanted: str, name: st
         is_empty = not isinstance(value, (list, dict)) and bool(pd.isna(value))
         found = "empty" if is_empty else shown(str(value))
         raise DataError(
-            f"{name}: {shown(column.name)} is {found} in data row {row + 1} ({int(where.sum())} such "
-            f"in all); needed: {wanted}"
+            f"{name}: {shown(column.name)} is {found} in data row {row + 1} ({int(where.sum())} "
+            f"such in all); needed: {wanted}"
         )
 
 
