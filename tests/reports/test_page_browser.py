@@ -585,6 +585,29 @@ def test_log_axis_with_an_indicator_that_is_zero_at_times(browser: Any, tmp_path
     assert problems(browser) == []
 
 
+@pytest.mark.parametrize(("ratio", "log"), [(4.5, False), (50.0, True)])
+def test_price_that_became_many_times_itself_has_a_log_axis(
+    browser: Any, tmp_path: Path, ratio: float, log: bool
+) -> None:
+    result = page_result()
+    bars = result.bars
+    for name in ("open", "high", "low", "close"):
+        bars[name] = 1000.0 * np.geomspace(1.0, ratio, len(bars))
+    open_page(browser, write_page(result, tmp_path / "report.html"))
+    assert browser.execute_script("return cryptosim.charts.log") == log
+    assert shown_as_pressed(browser, "log") == log
+    labels = browser.execute_script(AXES)["price"]
+    if log:
+        assert labels == ["1,000", "2,000", "5,000", "10,000", "20,000", "50,000"]
+    click(browser, "#log")
+    assert browser.execute_script("return cryptosim.charts.log") != log
+
+
+def shown_as_pressed(browser: Any, switch: str) -> bool:
+    pressed = browser.find_element("id", switch).get_attribute("aria-pressed")
+    return bool(pressed == "true")
+
+
 def test_small_prices_have_the_decimals_of_their_tick(browser: Any, tmp_path: Path) -> None:
     result = page_result()
     for name in ("open", "high", "low", "close", "sma_24", "long_average"):

@@ -291,8 +291,8 @@ def test_indicator_with_a_heading_of_the_sheet_gets_a_number(coin: Result, langu
     price = coin.bars["close"]
     named = coin.bars.assign(drawdown=price, 거래ID=price, fill_price=price, Sma=price, sma=price)
     result = replace(coin, bars=named)
-    words = RunFacts.of(coin).words(language)
-    for sheet in sheets_of(result, RunFacts.of(coin), words):
+    words = RunFacts.of(result).words(language)
+    for sheet in sheets_of(result, RunFacts.of(result), words):
         headings = [words.heading(each.name) for each in sheet.columns]
         assert len(set(headings)) == len(headings)
         if sheet.name == "bars":

@@ -32,10 +32,6 @@ _LEAST_FULL, _MOST_FULL = 0.1, 0.5
 _BINS = 60
 
 
-# Label, value at the start, value at each bar.
-Line = tuple[str, float, Array]
-
-
 def draw_charts(result: Result, directory: Path, korean: str | None = None) -> list[Path]:
     """Draw all charts into a directory, which is made; return their paths."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -49,16 +45,6 @@ def draw_charts(result: Result, directory: Path, korean: str | None = None) -> l
         for name, draw in charts.items():
             draw(scene).savefig(directory / name, dpi=_DPI)
     return [directory / name for name in charts]
-
-
-def _paths(scene: Scene) -> list[Line]:
-    """Return the account, a coin's account in quote currency too, and the coin."""
-    initial, first = scene.facts.initial_balance, float(scene.result.bars["open"].iloc[0])
-    equity, close = scene.column("equity"), scene.column("close")
-    found = [(scene.words("picture.account"), initial, equity)]
-    if scene.facts.instrument.kind == "inverse":
-        found.append((scene.words("picture.in_quote"), initial * first, equity * close))
-    return [*found, (scene.words("picture.held"), first, close)]
 
 
 def _figure(scene: Scene, height: float, title: str) -> Figure:
@@ -81,7 +67,7 @@ def _plain(axes: Axes) -> None:
 # ---------------------------------------------------------------------- monthly returns
 def _monthly_returns(scene: Scene) -> Figure:
     """Draw a table of years and months for the account, in quote currency too for a coin's."""
-    paths = _paths(scene)[:-1]
+    paths = scene.paths()[:-1]
     times, zone = scene.result.bars["time"], scene.facts.zone
     tables = [
         (label, _year_table(monthly_returns(times, zone, initial, path)))
@@ -138,7 +124,7 @@ def _underwater(scene: Scene) -> Figure:
     looks: list[dict[str, Any]] = [{"color": LOSS, "linewidth": 1.2},
                                    {"color": LONG, "linewidth": 1.0}]  # fmt: skip
     coin = {"color": _GREY, "linewidth": 0.9, "linestyle": "--"}
-    paths = _paths(scene)
+    paths = scene.paths()
     for number, (label, initial, path) in enumerate(paths):
         fall = -drawdowns(initial, path)
         shown = thin(fall)

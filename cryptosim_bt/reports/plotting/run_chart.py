@@ -19,7 +19,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import (
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    PercentFormatter,
+    StrMethodFormatter,
+)
 from matplotlib.transforms import ScaledTranslation
 
 from cryptosim_bt.accounting.arithmetic import sum_floats
@@ -28,6 +34,7 @@ from cryptosim_bt.reports.plotting.fonts import lettering
 from cryptosim_bt.reports.plotting.time_ticks import round_times, tick_labels
 from cryptosim_bt.reports.run_facts import RunFacts
 from cryptosim_bt.reports.words import Words
+from cryptosim_bt.results.account_figures import drawdowns
 from cryptosim_bt.results.result import Result
 
 Array = npt.NDArray[np.float64]
@@ -38,8 +45,12 @@ _LINES = ("#C71585", "#008B8B", "#8B6914", "#4B0082", "#2E8B57", "#B22222")
 
 # Inches. The panels' heights; above each stands its legend, so that nothing covers a line.
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM, _LEGEND = 18.0, 0.95, 0.95, 0.85, 0.65, 0.34
-_PRICE, _OWN, _CONTRACTS, _ACCOUNT, _SETS = 5.2, 1.3, 1.5, 2.2, 0.9
+_PRICE, _OWN, _CONTRACTS, _ACCOUNT, _GROWTH, _DRAWDOWN, _SETS = 5.2, 1.3, 1.5, 2.0, 1.8, 1.3, 0.9
 _DPI = 100
+# An axis whose highest value is so many times its lowest is logarithmic.
+_LOG = 5.0
+# An indicator widens the price's axis by this share of the candles' range at most, either way.
+_NEAR = 0.5
 # More bars than this are no candles but a band from low to high.
 _CANDLES = 1_500
 # What a line of the picture can show: two points a pixel.
@@ -49,6 +60,15 @@ _POINTS = 4_000
 _SPOTS, _MARKS, _SMALLEST = (1_200, 400), 400, 0.04
 # Entries stand so many of their widths beside the price: off an exit's mark that is on it.
 _BESIDE = 1.4
+
+
+# Label, value at the start, value at each bar.
+Line = tuple[str, float, Array]
+# The account's own line, that of a coin's account in quote currency, the coin's.
+_ACCOUNT_LOOKS: list[dict[str, Any]] = [
+    {"color": "#12355B", "linewidth": 1.4}, {"color": LONG, "linewidth": 1.0},
+    {"color": _GREY, "linewidth": 1.0, "linestyle": "--"},
+]
 
 
 @dataclass(frozen=True)
@@ -97,6 +117,15 @@ class Scene:
         """Return a column of the bars."""
         return self.result.bars[name].to_numpy(np.float64)
 
+    def paths(self) -> list[Line]:
+        """Return the account, a coin's account in quote currency too, and the coin."""
+        initial, first = self.facts.initial_balance, float(self.result.bars["open"].iloc[0])
+        equity, close = self.column("equity"), self.column("close")
+        found = [(self.words("picture.account"), initial, equity)]
+        if self.facts.instrument.kind == "inverse":
+            found.append((self.words("picture.in_quote"), initial * first, equity * close))
+        return [*found, (self.words("picture.held"), first, close)]
+
     def badge(self, figure: Figure, right: float, below: float, size: int) -> None:
         """Say at a place of the top, in shares and inches, that prices are made up."""
         if self.facts.synthetic:
@@ -115,7 +144,7 @@ def draw_chart(result: Result, path: Path, korean: str | None = None) -> Path:
         own.setdefault(panel_name, []).append(name)
     over = own.pop("price", [])
     sets = [] if result.settings["trading"]["position_mode"] == "net" else [_SETS]
-    heights = [_PRICE, *[_OWN] * len(own), _CONTRACTS, _ACCOUNT, *sets]
+    heights = [_PRICE, *[_OWN] * len(own), _CONTRACTS, _ACCOUNT, _GROWTH, _DRAWDOWN, *sets]
     with lettering(scene.font):
         figure, panels = _layout(heights)
         _write_title(figure, scene)
@@ -124,9 +153,11 @@ def draw_chart(result: Result, path: Path, korean: str | None = None) -> Path:
             _draw_indicators(panel, columns, scene)
             if len(columns) > 1:
                 panel.set_ylabel(name if len(name) <= 14 else f"{name[:13]}…", fontsize=11)
-        contracts, account, *rest = panels[1 + len(own) :]
+        contracts, account, growth, fall, *rest = panels[1 + len(own) :]
         _draw_sides(contracts, scene, "contracts")
         _draw_account(account, scene)
+        _draw_growth(growth, scene)
+        _draw_drawdown(fall, scene)
         for panel in rest:
             _draw_sides(panel, scene, "sets")
             most = max(result.bars["long_sets"].max(), result.bars["short_sets"].max(), 1)
@@ -218,13 +249,39 @@ def _draw_price(panel: Axes, scene: Scene, indicators: list[str]) -> None:
     _draw_set_ends(panel, scene)
     quote = scene.facts.instrument.symbol.partition(":")[0].partition("/")[2]
     panel.set_ylabel(f"{words('picture.price')} ({quote})", fontsize=11)
+    lines = [(np.nanmin(each), np.nanmax(each)) for each in map(scene.column, indicators)
+             if np.isfinite(each).any()]  # fmt: skip
+    low, high = float(scene.column("low").min()), float(scene.column("high").max())
+    _fit(panel, low, high, 0.04, lines)
     panel.yaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
-    panel.margins(y=0.04)
     if scene.facts.synthetic:
         panel.text(
             0.5, 0.5, words("picture.synthetic"), transform=panel.transAxes, fontsize=48,
             color=LOSS, alpha=0.09, rotation=12, ha="center", va="center", zorder=0,
         )  # fmt: skip
+
+
+def _fit(
+    panel: Axes, low: float, high: float, room: float, near: Sequence[tuple[float, float]] = ()
+) -> float:
+    """Set an axis, logarithmic where it reaches far, and return where it begins.
+
+    ``near``: ranges of lines that may widen the axis, but not flatten what it is for.
+    """
+    is_log = 0 < low < high / _LOG
+    turn, back = (np.log, np.exp) if is_log else (float, float)
+    if is_log:
+        panel.set_yscale("log")
+        panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        panel.yaxis.set_minor_formatter(NullFormatter())
+    bottom, top = turn(low), turn(high)
+    reach = _NEAR * (top - bottom)
+    lowest = min([bottom, *(turn(max(each, low * 1e-9) if is_log else each) for each, _ in near)])
+    highest = max([top, *(turn(max(each, low)) for _, each in near)])
+    bottom, top = max(lowest, bottom - reach), min(highest, top + reach)
+    beside = room * (top - bottom) or 0.01 * abs(top) or 1.0
+    panel.set_ylim(back(bottom - beside), back(top + beside))
+    return float(back(bottom - beside))
 
 
 def _draw_candles(panel: Axes, scene: Scene) -> None:
@@ -371,24 +428,47 @@ def _draw_account(panel: Axes, scene: Scene) -> None:
     words, start = scene.words, scene.facts.initial_balance
     balance, equity = scene.column("balance"), scene.column("equity")
     low, high = min(balance.min(), equity.min(), start), max(balance.max(), equity.max(), start)
-    room = 0.06 * (high - low) or 0.01 * high
-    _draw_steps(panel, scene, balance, words("picture.balance"), low - room, color="#BFD4EA")
+    bottom = _fit(panel, float(low), float(high), 0.06)
+    _draw_steps(panel, scene, balance, words("picture.balance"), bottom, color="#BFD4EA")
     _draw_line(panel, scene, "equity", words("picture.equity"), "#12355B", width=1.4)
     panel.axhline(start, color="#404040", linewidth=1.1, linestyle="--",
                   label=words("picture.initial"))  # fmt: skip
-    panel.set_ylim(low - room, high + room)
     panel.set_ylabel(scene.facts.instrument.currency, fontsize=11)
     panel.yaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
 
-    def to_percent(amounts: Any) -> Any:
-        return (amounts / start - 1) * 100
 
-    def to_amount(percents: Any) -> Any:
-        return (percents / 100 + 1) * start
+def _draw_growth(panel: Axes, scene: Scene) -> None:
+    """Draw what the account and the coin held became of their start, as returns."""
+    shares = [values / initial for _, initial, values in scene.paths()]
+    for (label, _, _), share, look in zip(scene.paths(), shares, _looks(scene), strict=True):
+        shown = thin(share)
+        panel.plot(scene.days[shown], share[shown], label=label, **look)
+    low, high = (float(edge(edge(share) for share in shares)) for edge in (min, max))
+    _fit(panel, min(low, 1.0), max(high, 1.0), 0.06)
+    panel.axhline(1.0, color=_GREY, linewidth=0.8)
+    panel.set_ylabel(scene.words("picture.total_return"), fontsize=11)
+    panel.yaxis.set_major_formatter(
+        lambda share, _: f"{(share - 1) * 100:+,.6g}%" if abs(share - 1) > 1e-12 else "0%"
+    )
 
-    returns = panel.secondary_yaxis("right", functions=(to_percent, to_amount))
-    returns.yaxis.set_major_formatter(lambda value, _: f"{value:+,.10g}%" if value else "0%")
-    returns.tick_params(labelsize=10)
+
+def _draw_drawdown(panel: Axes, scene: Scene) -> None:
+    """Draw how far the account is below its peak, and the coin below its own."""
+    paths, looks = scene.paths(), _looks(scene)
+    for place in (0, -1):
+        label, initial, values = paths[place]
+        fall = -drawdowns(initial, values)
+        shown = thin(fall)
+        panel.plot(scene.days[shown], fall[shown], label=label, **looks[place])
+        if not place:
+            panel.fill_between(scene.days[shown], fall[shown], color=LOSS, alpha=0.2, linewidth=0)
+    panel.set_ylim(top=0.0)
+    panel.set_ylabel(scene.words("picture.fall"), fontsize=11)
+    panel.yaxis.set_major_formatter(PercentFormatter(1.0))
+
+
+def _looks(scene: Scene) -> list[dict[str, Any]]:
+    return [*_ACCOUNT_LOOKS[: len(scene.paths()) - 1], _ACCOUNT_LOOKS[-1]]
 
 
 def _days(local: pd.Series | npt.NDArray[np.datetime64]) -> Array:

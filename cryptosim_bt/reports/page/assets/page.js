@@ -32,6 +32,7 @@
       };
       for (const name of LISTS) this.tabs[name] = new PageTables.List(run, this.charts, name);
       this.tab = "trades";
+      at("log").setAttribute("aria-pressed", String(this.charts.log));
       this.connect();
       this.build();
     }

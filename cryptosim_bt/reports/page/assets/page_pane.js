@@ -111,7 +111,13 @@ const PagePane = (() => {
         space: (u, axis, low, high, height) =>
           Math.max(VALUE_SPACE_LEAST, Math.min(VALUE_SPACE, height / 3)),
         show: !this.bare,
-        values: (u, splits, axis, space, step) => splits.map((at) => this.axisText(at, step)),
+        values: (u, splits, axis, space, step) => {
+          // A logarithmic axis has no one step: its values are told apart by the least.
+          const gaps = splits.slice(1).map((at, i) => at - splits[i]);
+          const least = this.log && gaps.length ? Math.min(...gaps) : step;
+          return splits.map((at) => this.axisText(at, least));
+        },
+        ...(this.log && { splits: (u, axis, low, high) => logSplits(low, high), filter: (u, splits) => splits }),
       };
       return {
         width: Math.max(this.host.clientWidth, 60), height: Math.max(this.host.clientHeight, 30),
@@ -141,9 +147,7 @@ const PagePane = (() => {
       if (value === null) return "";
       if (this.compact) return compact.format(value);
       if (this.percent) [value, step] = [value * 100, step * 100];
-      // A logarithmic axis has values such as 0.002 and 0.003, and no one step.
-      const size = this.log ? Math.abs(value) : step;
-      const decimals = size > 0 ? Math.max(0, -Math.floor(Math.log10(size) + 1e-9)) : this.decimals;
+      const decimals = step > 0 ? Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) : this.decimals;
       return number(this.unsigned ? Math.abs(value) : value, Math.min(decimals, MOST_DECIMALS))
         + (this.percent ? "%" : "");
     }
@@ -239,6 +243,18 @@ const PagePane = (() => {
       this.plot.destroy();
       this.root.remove();
     }
+  }
+
+  /** Return round values of a logarithmic axis: 1, 2, 5 of each power of ten, or closer ones. */
+  function logSplits(low, high) {
+    const first = Math.floor(Math.log10(low)), last = Math.ceil(Math.log10(high));
+    const within = (values) => values.filter((value) => value >= low && value <= high);
+    const powers = Array.from({ length: last - first + 1 }, (_, i) => first + i);
+    const found = within(powers.flatMap((power) => [1, 2, 5].map((each) => Number(`${each}e${power}`))));
+    if (found.length >= 3) return found;
+    const rough = (high - low) / 4, size = 10 ** Math.floor(Math.log10(rough));
+    const step = [1, 2, 5, 10].find((each) => each * size >= rough) * size;
+    return within(Array.from({ length: 10 }, (_, i) => (Math.ceil(low / step) + i) * step));
   }
 
   function element(tag, name, parent) {

@@ -7,6 +7,8 @@ const PageCharts = (() => {
   const LINE_COLOURS = 6;
   const TIP_FILLS = 8;
   const ZOOM_STEP = 1.4;
+  // A price that is so many times the lowest one of the run asks for a logarithmic axis.
+  const LOG_RANGE = 5;
 
   class Charts {
     constructor(run) {
@@ -17,7 +19,10 @@ const PageCharts = (() => {
       // from balance and equity, funding is paid three times a day: who wants them switches them on.
       this.hidden = new Set(["margin", "funding_marks"]);
       this.hand = new PageHand.Hand(this);
-      this.log = false;
+      // Of years in which the price became many times what it was, a linear axis shows the last one.
+      const { low, high } = run.bars.values;
+      const [lowest, highest] = [low.reduce((a, b) => Math.min(a, b)), high.reduce((a, b) => Math.max(a, b))];
+      this.log = lowest > 0 && highest > LOG_RANGE * lowest;
       this.fitLiquidation = false;
       this.dates = new PageDates.Dates(run.facts.zone);
       this.onRange = () => {};
