@@ -121,6 +121,7 @@ def find_columns(raw: pd.DataFrame, layout: Layout, name: str, notes: list[str])
             if wanted == "volume" and _COIN_VOLUME.fullmatch(str(found[wanted])):
                 notes.append(f"volume from {found[wanted]!r}")
     named = [alias + zone for alias in _TIME_NAMES for zone in ("", *_ZONES) if alias or not zone]
+    named += _NAMES["closing"] if layout.are_bars else []
     times = tuple(_only(by_name[each], "time", name) for each in named if each in by_name)
     missing = [] if times else ["time"]
     missing += [wanted for wanted in layout.required if wanted not in found]

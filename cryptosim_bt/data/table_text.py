@@ -189,6 +189,9 @@ def _tables_in(value: Any, depth: int) -> Iterator[Any]:
     if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):
         yield [value["columns"], *value["data"]]  # as pandas splits a table
         return
+    if len(value) > 1 and all(_is_row(row) for row in value.values()):
+        yield [{"index": key, **row} for key, row in value.items()]
+        return
     columns = {key: each for key, each in value.items() if _is_column(each)}
     if len(columns) > 1 and len({len(each) for each in columns.values()}) == 1:
         yield {key: list(each.values()) if isinstance(each, dict) else each
@@ -196,6 +199,14 @@ def _tables_in(value: Any, depth: int) -> Iterator[Any]:
         return
     for each in value.values():
         yield from _tables_in(each, depth + 1)
+
+
+def _is_row(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and not all(key.isdigit() for key in value)
+        and not any(isinstance(cell, (list, dict)) for cell in value.values())
+    )
 
 
 def _is_column(value: Any) -> bool:

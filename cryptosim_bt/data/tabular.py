@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -50,6 +50,23 @@ _FARTHEST_ZONE_MS: Final = 14 * 60 * _MINUTE_MS
 _DATES: Final = ("date", "날짜", "일자")
 _CLOCKS: Final = ("time", "시간", "시각")
 
+
+
+class _Comma(NamedTuple):
+    """What a comma in a number may be: in words, a number that tells, every number's form."""
+
+    what: str
+    sure: str
+    every: str
+    dropped: str
+
+
+_COMMAS: Final = (
+    _Comma("thousands", r"-?\d{1,3}(?:,\d{3})+\.\d+|-?\d{1,3}(?:,\d{3}){2,}",
+           r"-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?", ","),
+    _Comma("decimal points", r"-?(?:\d{1,3}(?:\.\d{3})+,\d+|\d+,(?:\d\d?|\d{4,})|(?:0|\d{4,}),\d+)",
+           r"-?(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d+)?", "."),
+)  # fmt: skip
 _IntArray = npt.NDArray[np.int64]
 
 logger = logging.getLogger(__name__)
@@ -141,6 +158,7 @@ def _table_of(content: Content, reading: _Reading) -> pd.DataFrame:
     opens = times.milliseconds
     if reading.layout.are_bars:
         opens = _opening_times(raw, opens, name, reading)
+    raw = _without_commas(raw[[*columns.values.values()]], reading.notes)
     values = {ours: _read_numbers(raw[found], name, reading.notes)
               for ours, found in columns.values.items()}  # fmt: skip
     return pd.DataFrame(values, index=utc_index(opens))
@@ -287,6 +305,24 @@ def _are_closing_times(
 
 
 # ---------------------------------------------------------------------- numbers
+def _without_commas(table: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """Write numbers with commas as programs do, where some cell tells what a comma is."""
+    texts = table.select_dtypes(exclude=["number", "bool"]).apply(
+        lambda column: column.where(column.isna(), column.astype("str").str.strip())
+    )
+    cells = pd.Series([cell for name in texts for cell in texts[name].dropna()], dtype="object")
+    if not cells.str.contains(",").any():
+        return table
+    found = [each for each in _COMMAS if cells.str.fullmatch(each.sure).any()]
+    if len(found) != 1 or not cells.str.fullmatch(found[0].every).all():
+        return table
+    notes.append(f"commas in numbers read as {found[0].what}")
+    return table.assign(**{
+        name: texts[name].str.replace(found[0].dropped, "").str.replace(",", ".")
+        for name in texts
+    })  # fmt: skip
+
+
 def _read_numbers(column: pd.Series, name: str, notes: list[str]) -> npt.NDArray[np.float64]:
     numbers = pd.to_numeric(column, errors="coerce").astype("float64")
     text = column.astype("str").str.strip() if (numbers.isna() & column.notna()).any() else None
