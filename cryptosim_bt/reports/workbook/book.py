@@ -10,8 +10,11 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from openpyxl import Workbook
+from openpyxl.writer.excel import ExcelWriter
 
 from cryptosim_bt.reports.run_facts import RunFacts
 from cryptosim_bt.reports.workbook.charts import CHART_BARS, add_charts
@@ -87,9 +90,19 @@ def write_workbook(
         else:
             write_proof(proof, look, rows, proof_page)
         plain = Path(folder) / "book.xlsx"
-        look.book.save(plain)
+        ExcelWriter(look.book, _Undated(plain, "w", ZIP_DEFLATED, strict_timestamps=False)).save()
         splice(plain, rows.parts(), path)
     return path
+
+
+class _Undated(ZipFile):
+    """A zip file that can be written before 1980: a machine without a clock begins in 1970."""
+
+    def writestr(self, zinfo_or_arcname: Any, *data: Any, **options: Any) -> None:
+        """Write a part with the first date that a zip file knows."""
+        part = ZipInfo(zinfo_or_arcname)
+        part.compress_type = self.compression
+        super().writestr(part, *data, **options)
 
 
 def _proof(
