@@ -196,8 +196,8 @@ def first_difference(was: Path, now: Path, close: float = 0.0) -> Difference | N
                 return difference
     difference = _summary_difference(was / "summary.json", now / "summary.json", close)
     if difference is None and (was / "performance.json").exists():
-        name = "performance.json"
-        difference = _performance_difference(was / name, now / name, close)
+        file = "performance.json"
+        difference = _performance_difference(was / file, now / file, close)
     return difference
 
 

@@ -50,7 +50,7 @@ def blamed(
 ) -> tuple[str, traceback.FrameSummary | None]:
     """Return the last line of a plugin's file, or else of a library; None for our own."""
     own = {getattr(sys.modules.get(cls.__module__), "__file__", None): label
-           for label, cls in reversed(list(plugins.items()))}  # fmt: skip
+           for label, cls in reversed([*plugins.items()])}  # fmt: skip
     frames = traceback.extract_tb(error.__traceback__)
     for frame in reversed(frames):
         if frame.filename in own:
