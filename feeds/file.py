@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from cryptosim_bt.data.bars import COLUMNS
 from cryptosim_bt.data.feed import DataRequest, DataSource, Feed
-from cryptosim_bt.data.table_columns import BARS
+from cryptosim_bt.data.table_columns import BARS, plain
 from cryptosim_bt.data.tabular import file_sha256, read_table
 from cryptosim_bt.errors import DataError
 from cryptosim_bt.plugins.registry import register_feed
@@ -34,11 +35,13 @@ class FileFeed(Feed):
         """Return all bars of the files, ascending. Raise `DataError` where one cannot be read."""
         paths = _require_paths(request)
         layout = BARS.with_names("volume", f"volume {request.symbol.partition('/')[0]}")
+        own = {name: (plain(name),) for name in request.lines}
+        layout = replace(layout, optional={**layout.optional, **own})
         bars = read_table(paths, layout, request.zone, request.run_zone)
         if "volume" not in bars.columns:
             logger.warning("%s: no column for volume; read as 0", _name(paths))
             bars["volume"] = 0.0
-        return bars[list(COLUMNS)]
+        return bars[[*COLUMNS, *(name for name in request.lines if name in bars)]]
 
     def describe(self, request: DataRequest) -> DataSource:
         """Return the files' paths and their checksum."""

@@ -53,6 +53,8 @@ class DataRequest:
         ``data.directory``: where market data are kept.
     offline : bool
         ``data.offline``: nothing may be asked of a network.
+    lines : tuple of str
+        ``data.lines``: further columns that the table is asked for.
     price : str
         ``trade``, or ``mark`` for bars of the mark price.
     """
@@ -71,6 +73,7 @@ class DataRequest:
     paths: tuple[Path, ...] = ()
     zone: ZoneInfo | None = None
     run_zone: ZoneInfo | None = None
+    lines: tuple[str, ...] = ()
 
     @property
     def first(self) -> pd.Timestamp:
