@@ -29,7 +29,9 @@ class FileFeed(Feed):
     def load(self, request: DataRequest) -> pd.DataFrame:
         """Return all bars of the files, ascending. Raise `DataError` where one cannot be read."""
         paths = _require_paths(request)
-        return read_bars(paths, request.symbol, request.zone, request.run_zone)[list(COLUMNS)]
+        lines = request.lines
+        bars = read_bars(paths, request.symbol, request.zone, request.run_zone, lines)
+        return bars[[*COLUMNS, *(name for name in lines if name in bars)]]
 
     def describe(self, request: DataRequest) -> DataSource:
         """Return the files' paths and their checksum."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -39,9 +39,10 @@ class ArrayData(bt.feed.DataBase):
 
       - ``dataname``: the bar table (UTC open times; open, high, low, close, volume)
       - ``bar``: its timeframe, such as ``"1h"``
+      - ``further``: arrays of further lines by their names; see `data_of`
     """
 
-    params = (("bar", "1h"),)
+    params: Any = (("bar", "1h"), ("further", {}))
 
     def start(self) -> None:
         """Turn the table into one float array a line."""
@@ -56,6 +57,7 @@ class ArrayData(bt.feed.DataBase):
         self._row = 0
         self._columns = {name: bars[name].to_numpy(np.float64) for name in
                          ("open", "high", "low", "close", "volume")}  # fmt: skip
+        self._columns |= self.p.further
         self._columns["datetime"] = day_numbers(bars)
         self._columns["openinterest"] = np.zeros(len(bars))
 
@@ -79,6 +81,16 @@ class ArrayData(bt.feed.DataBase):
             getattr(self.lines, name)[0] = float(self._columns[name][self._row])
         self._row += 1
         return True
+
+
+def data_of(bars: pd.DataFrame, bar: str, further: Mapping[str, np.ndarray]) -> ArrayData:
+    """Return a bar table as a data, with a line for each further array."""
+    kind: Any = ArrayData
+    if further:
+        own = {"lines": tuple(further), "__module__": __name__}
+        kind = type(ArrayData)("ArrayDataWithLines", (ArrayData,), own)
+    made: ArrayData = kind(dataname=bars, bar=bar, further=dict(further))
+    return made
 
 
 class LeanCerebro(bt.Cerebro):
@@ -127,7 +139,7 @@ class LeanCerebro(bt.Cerebro):
             and not self._timerscheat
             and not self.p.cheat_on_open
             and not self.p.oldsync
-            and all(type(data) is ArrayData and data.buflen() == bars for data in self.datas)
+            and all(isinstance(data, ArrayData) and data.buflen() == bars for data in self.datas)
         )
 
     def _runnext(self, runstrats: list[bt.Strategy]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,7 +37,7 @@ from cryptosim_bt.data.funding import (
 from cryptosim_bt.data.store import Store
 from cryptosim_bt.data.store.records import kept_maintenance
 from cryptosim_bt.data.timeframe import milliseconds
-from cryptosim_bt.errors import ConfigError, PluginError
+from cryptosim_bt.errors import ConfigError, DataError, PluginError
 from cryptosim_bt.exchange.matching_bars import MatchingArrays, MatchingBars
 from cryptosim_bt.plugins.analyzer import ReportAnalyzer
 from cryptosim_bt.plugins.backtrader_parts import BacktraderParts, find_parts
@@ -117,6 +117,7 @@ class Prepared:
     feed: type[Feed] | None = None
     parts: BacktraderParts = field(default_factory=BacktraderParts)
     texts: Mapping[str, np.ndarray] = field(default_factory=dict)
+    lines: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @cached_property
     def simulation(self) -> SimulationSettings:
@@ -189,6 +190,7 @@ def prepare(
     keys = settings.keys
     plugins = resolve_plugins(settings, registry, analyzers)
     request = data_request(settings, keys.data.timeframe, warmup_of(settings, plugins))
+    request = replace(request, lines=_names_of_lines(settings))
     with failures_of({f"feed {keys.data.source}": plugins.feed}):
         feed = plugins.feed()
         table, source = feed.load_and_describe(request)
@@ -208,7 +210,29 @@ def prepare(
     if funding.rate is None and funding.path is None:
         with failures_of({f"feed {keys.data.source}": plugins.feed}):
             rates = feed.funding(request)
-    return prepare_bars(settings, plugins, bars, warmup, source, matching, rates)
+    prepared = prepare_bars(settings, plugins, bars, warmup, source, matching, rates)
+    return replace(prepared, lines=_lines(settings, table, bars))
+
+
+def _names_of_lines(settings: Settings) -> tuple[str, ...]:
+    place = settings.place("data", "lines")
+    for name in settings.keys.data.lines:
+        if not name.isidentifier() or name in ("datetime", "openinterest", *COLUMNS):
+            raise DataError(f"{place}: was {name!r}; allowed: names that no bar has, as in Python")
+    return tuple(dict.fromkeys(settings.keys.data.lines))
+
+
+def _lines(settings: Settings, table: pd.DataFrame, bars: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return the further columns of the data that a configuration names, one value a bar."""
+    found: dict[str, np.ndarray] = {}
+    for name in settings.keys.data.lines:
+        if name not in table.columns:
+            place = settings.place("data", "lines")
+            raise DataError(f"{place}: there is no column {name!r} in the data; leave it out")
+        values = pd.to_numeric(table[name], errors="coerce")
+        times = pd.DatetimeIndex(table.index).tz_convert("UTC").as_unit("ms")
+        found[name] = values.set_axis(times).reindex(bars.index).to_numpy(np.float64)
+    return found
 
 
 def prepare_bars(

@@ -13,7 +13,7 @@ import numpy as np
 
 from cryptosim_bt.backtest.bar_recorder import BarRecorder, PlainBarRecorder
 from cryptosim_bt.backtest.gather import gather
-from cryptosim_bt.backtest.lean_loop import ArrayData, LeanCerebro
+from cryptosim_bt.backtest.lean_loop import LeanCerebro, data_of
 from cryptosim_bt.backtest.needs import settings_for_run
 from cryptosim_bt.backtest.prepare import Prepared, prepare
 from cryptosim_bt.broker.commission import FuturesCommission
@@ -203,7 +203,7 @@ def cerebro_for(
     observed = plain or bool(parts.analyzers or parts.observers)
     cerebro = LeanCerebro(progress=report, warmup=prepared.warmup, stdstats=observed)
     settings = prepared.settings
-    data = ArrayData(dataname=prepared.bars, bar=settings.keys.data.timeframe)
+    data = data_of(prepared.bars, settings.keys.data.timeframe, prepared.lines)
     cerebro.adddata(data, name=settings.instrument.symbol)
     cerebro.broker = _broker(prepared, event_order)
     if plain:

@@ -58,6 +58,7 @@ class DataSection(_Section):
     offline: bool = False
     mark: bool = False
     volume_unit: Literal["contracts", "base", "quote"] | None = None
+    lines: list[str] = []
 
 
 class SizingSection(_Section):

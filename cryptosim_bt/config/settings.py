@@ -115,7 +115,7 @@ class Settings:
             str((self.directory / Path(path).expanduser()).resolve()) for path in self.keys.plugins
         ]
         for section, name, none in ((keys, "sizer", {}), (keys, "analyzers", {}),
-                                    (keys, "observers", {}),
+                                    (keys, "observers", {}), (keys["data"], "lines", []),
                                     (keys["trading"], "size_unit", "contracts")):  # fmt: skip
             if section[name] == none:
                 del section[name]

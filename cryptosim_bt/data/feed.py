@@ -45,6 +45,10 @@ class DataRequest:
         ``exchange.name``: whose bars they are; and what is asked in place of its own host, or None.
     directory, offline : pathlib.Path or None, bool
         ``data.directory``: where market data are kept; and whether no network may be asked.
+    lines : tuple of str
+        ``data.lines``: further columns that the table is asked for.
+    price : str
+        ``trade``, or ``mark`` for bars of the mark price.
     """
 
     symbol: str
@@ -61,6 +65,7 @@ class DataRequest:
     paths: tuple[Path, ...] = ()
     zone: ZoneInfo | None = None
     run_zone: ZoneInfo | None = None
+    lines: tuple[str, ...] = ()
 
     @property
     def first(self) -> pd.Timestamp:

@@ -6,7 +6,7 @@ By the names that exchanges and programs give them, or, where there are none, by
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -43,15 +43,18 @@ class Layout:
     orders : sequence of sequence of str
         Which columns follow the time in a file without a header: the usual order first, then those
         of single exchanges, which the prices tell. Further columns are ignored.
+    lines : sequence of str
+        Columns of the user's own among ``names``, not required either.
     """
 
     names: Mapping[str, list[str]]
     orders: list[list[str]]
+    lines: Sequence[str] = ()
 
     @property
     def required(self) -> list[str]:
         """Our names of the columns that every file has."""
-        return [name for name in self.names if name != "volume"]
+        return [name for name in self.names if name not in ("volume", *self.lines)]
 
     @property
     def are_bars(self) -> bool:
@@ -63,6 +66,11 @@ class Layout:
         return replace(
             self, names={**self.names, column: [*map(plain, names), *self.names[column]]}
         )
+
+    def with_lines(self, lines: Sequence[str]) -> Layout:
+        """Return a layout with columns of the user's own."""
+        own = {name: [plain(name)] for name in lines}
+        return replace(self, names={**self.names, **own}, lines=(*self.lines, *lines))
 
     def knows_header(self, cells: Iterable[str]) -> bool:
         """Tell whether cells name a time and every required column."""

@@ -134,11 +134,14 @@ def read_bars(
     symbol: str,
     zone: ZoneInfo | None = None,
     run_zone: ZoneInfo | None = None,
+    lines: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Read files of bars as `read_table` does; without volumes, they are 0, with a WARNING."""
-    bars = read_table(
-        paths, BARS.with_names("volume", f"volume {symbol.partition('/')[0]}"), zone, run_zone
-    )
+    """Read files of bars as `read_table` does; without volumes, they are 0, with a WARNING.
+
+    ``lines`` are further columns, read where the files have them.
+    """
+    layout = BARS.with_names("volume", f"volume {symbol.partition('/')[0]}").with_lines(lines)
+    bars = read_table(paths, layout, zone, run_zone)
     if "volume" not in bars.columns:
         name = "; ".join(map(str, [paths] if isinstance(paths, Path) else paths))
         logger.warning("%s: no column for volume; read as 0", name)

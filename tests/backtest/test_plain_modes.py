@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cryptosim_bt import load_settings, run_backtest
+from cryptosim_bt import InputError, load_settings, run_backtest
 from cryptosim_bt.backtest.prepare import prepare
 from cryptosim_bt.backtest.run import cerebro_for
 from cryptosim_bt.plugins.registry import Kind, plugins_for
@@ -352,3 +352,56 @@ def approximately(value):
     # Drawdowns are differences of figures near 1 000 000.
     is_float = isinstance(value, float)
     return pytest.approx(value, rel=1e-6, abs=1e-9, nan_ok=True) if is_float else value
+
+
+# ---------------------------------------------------------------------- further columns
+READS_LINES = """
+import backtrader as bt
+
+class ReadsLines(bt.Strategy):
+    def __init__(self):
+        self.mean = bt.ind.SMA(self.data.open_interest, period=3)
+        self.seen = []
+
+    def next(self):
+        mood = self.data.lines.Mood[0]
+        print(len(self), mood, self.data.open_interest[-1], self.mean[0])
+        if mood > 0.5 and not self.position:
+            self.buy()
+        elif mood < 0.5 and self.position:
+            self.close()
+"""
+
+
+def test_further_columns_of_the_data_are_lines(tmp_path, capsys):
+    bars = hourly(*[(100.0 + hour,) * 4 for hour in range(8)])
+    bars["Mood"] = [0.0, 0.0, 0.0, 1.0, 1.0, np.nan, 0.0, 0.0]
+    bars["open_interest"] = np.arange(8) * 10.0
+    path = write_run(tmp_path, bars, "ReadsLines", READS_LINES)
+    start = "backtest.trading_period.start_date=2024-01-01 03:00"
+    sets = ("data.lines=[Mood, open_interest]", "strategy.warmup=3", start)
+    result = run_config(path, *sets)
+    # From bar 4 on: its mood; the interest of the bar before; the mean of the last three.
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows[0] == ["4", "1.0", "20.0", "20.0"]
+    assert rows[2][1] == "nan"
+    assert rows[-1] == ["8", "0.0", "60.0", "60.0"]
+    assert result.fills["time"].dt.hour.tolist() == [4, 7]
+    settings = load_settings(path, sets)
+    prepared = prepare(settings, plugins_for(settings))
+    for lean in (True, False):
+        assert cerebro_for(prepared).run(runonce=lean)[0].broker.getvalue() == (
+            pytest.approx(result.summary["final_equity"])
+        )
+    assert settings.resolved()["data"]["lines"] == ["Mood", "open_interest"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [("[mood]", "no column 'mood' in the data"), ("[close]", "names that no bar has"),
+     ("[a b]", "names that no bar has"), ("mood", "allowed: a list")],
+)  # fmt: skip
+def test_line_that_the_data_lack_is_told(lines, words, tmp_path):
+    path = write_run(tmp_path, hourly(*[(100.0,) * 4] * 8), "Hedged", HEDGED)
+    with pytest.raises(InputError, match=rf"data\.lines: .*{words}"):
+        run_config(path, f"data.lines={lines}")
