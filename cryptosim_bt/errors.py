@@ -21,11 +21,18 @@ Every message says where, what was found, and what is allowed or what to do abou
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 # A file or a configuration may hold megabytes where a number belongs: no sentence needs them.
 _SHOWN_VALUE = 200
 _SHOWN_LINE = 1_500
+_CREDENTIALS = re.compile(r"://[^/\s'\"]*@")
+
+
+def masked(text: str) -> str:
+    """Return a text without the names and passwords of the URLs in it."""
+    return _CREDENTIALS.sub("://***@", text)
 
 
 def shown(value: object) -> str:
@@ -51,6 +58,9 @@ def _bounded(line: str) -> str:
 class CryptoSimError(Exception):
     """Root of all errors that CryptoSim raises on purpose. Stop the run."""
 
+    def __init__(self, message: str = "") -> None:
+        super().__init__(masked(message))
+
 
 class InputError(CryptoSimError):
     """The input is wrong and nothing was computed. Fix the input and run again.
@@ -59,7 +69,7 @@ class InputError(CryptoSimError):
     """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__("\n".join(map(_bounded, message.split("\n"))))
+        super().__init__("\n".join(map(_bounded, masked(message).split("\n"))))
 
 
 class ConfigError(InputError):

@@ -16,6 +16,7 @@ from cryptosim_bt.backtest.summary import counts, summarize
 from cryptosim_bt.broker.backtrader_time import float_ms
 from cryptosim_bt.broker.commission import FuturesCommission
 from cryptosim_bt.data.timeframe import utc_index
+from cryptosim_bt.plugins.parameters import resolved
 from cryptosim_bt.plugins.registry import is_plain
 from cryptosim_bt.results.performance import FigureInputs, performance
 from cryptosim_bt.results.result import (
@@ -47,7 +48,7 @@ def gather(prepared: Prepared, strategy: bt.Strategy) -> Result:
     window = slice(prepared.warmup, prepared.warmup + len(rows))
     said = prepared.parts.results(strategy, window)
     return Result.made_when_asked({
-        "settings": lambda _: prepared.settings.resolved(),
+        "settings": lambda _: resolved(prepared.settings, prepared.params),
         "summary": lambda run: summarize(prepared, counted, run.bars, run.trades),
         "backtrader": lambda _: said,
         "panels": lambda _: {column: panel for column, panel, _values in indicators},

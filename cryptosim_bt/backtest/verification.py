@@ -20,6 +20,7 @@ from cryptosim_bt._version import __version__
 from cryptosim_bt.backtest.stored_run import Progress, StoredRun, flat, run_again
 from cryptosim_bt.data.tabular import file_sha256
 from cryptosim_bt.errors import InputError, OutputError
+from cryptosim_bt.plugins.registry import Kind
 from cryptosim_bt.results.performance import write_performance
 from cryptosim_bt.results.result import TABLES, Result
 
@@ -81,6 +82,9 @@ def verify(run: StoredRun, progress: Progress | None = None) -> Verification:
     OutputError
         If its performance.json cannot be read.
     """
+    keys = run.result.settings
+    run.plugin(Kind.STRATEGY, keys["strategy"]["name"], "strategy.name")
+    run.plugin(Kind.FEED, keys["data"]["source"], "data.source")
     ambiguity = "ambiguity" in run.result.summary
     try:
         again = run_again(run.settings(), run.registry(), progress, ambiguity=ambiguity)

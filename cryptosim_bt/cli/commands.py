@@ -36,7 +36,7 @@ from cryptosim_bt.cli.scaffold import write_config, write_strategy
 from cryptosim_bt.cli.signals import undisturbed
 from cryptosim_bt.config.document import yaml_text
 from cryptosim_bt.config.settings import Settings
-from cryptosim_bt.errors import InputError, PluginError, PluginFailed, ReportFailed
+from cryptosim_bt.errors import InputError, PluginError, PluginFailed, ReportFailed, masked
 from cryptosim_bt.plugins.registry import Kind, discover, plugins_for
 from cryptosim_bt.results.run_directory import RunDirectory, default_target
 from cryptosim_bt.results.run_files import disk_is_full
@@ -109,8 +109,7 @@ def run(
             with suppress(OSError):  # of a log that is closed already, or of a full disk
                 close_file(log)
             directory.abandon()
-    language = settings.keys.report.language
-    Console().print(summary_table(result.summary, language, directory.target, result.backtrader))
+    Console().print(summary_table(result, directory.target))
     if failed:
         raise ReportFailed("\n".join([*failed, f"the run is kept in {directory.target}; fix the "
                                       "cause, and `report` makes its reports again"]))
@@ -142,7 +141,8 @@ def _run_into(
     registry = plugins_for(settings)
     with progress_bar(errors) as progress:
         result, analyzers = run_backtest(settings, registry, progress, ambiguity=ambiguity)
-        (directory / "config.yaml").write_text(yaml_text(settings.resolved()), encoding="utf-8")
+        text = yaml_text(dict(result.settings))
+        (directory / "config.yaml").write_text(text, encoding="utf-8")
         result.write_summary(directory)
         names = dict.fromkeys(settings.keys.report.analyzers)
         reports = dict(zip(names, analyzers, strict=True))
@@ -193,12 +193,13 @@ def list_plugins(kind: str | None, config: Path | None) -> None:
 def check(config: Path, overrides: Sequence[str]) -> None:
     """Validate a configuration and print it as resolved."""
     from cryptosim_bt.backtest.prepare import resolve_plugins
+    from cryptosim_bt.plugins.parameters import resolved
 
     settings = load_settings(config, overrides)
     log_to_console(Console(stderr=True), settings.keys.logging.level)
     _say_doubts(settings)
-    resolve_plugins(settings, plugins_for(settings))
-    click.echo(yaml_text(settings.resolved()), nl=False)
+    plugins = resolve_plugins(settings, plugins_for(settings))
+    click.echo(yaml_text(resolved(settings, plugins.params)), nl=False)
 
 
 @commands.command("new-strategy")
@@ -250,6 +251,6 @@ def main() -> None:
         click.echo("interrupted", err=True)
         sys.exit(1)
     except Exception as error:
-        click.echo(f"unexpected failure: {type(error).__name__}: {error}", err=True)
+        click.echo(masked(f"unexpected failure: {type(error).__name__}: {error}"), err=True)
         logging.getLogger("cryptosim_bt").debug("traceback", exc_info=True)
         sys.exit(1)

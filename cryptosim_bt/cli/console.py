@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -22,8 +21,11 @@ from rich.text import Text
 
 from cryptosim_bt.plugins.parameters import parameters
 from cryptosim_bt.plugins.registry import Kind, Registry
-from cryptosim_bt.reports.words import Words
+from cryptosim_bt.reports.words import Words, strategy_text
 from cryptosim_bt.results.result import BACKTRADER_FILE
+
+if TYPE_CHECKING:
+    from cryptosim_bt.results.result import Result
 
 
 class ProgressCallback(Protocol):
@@ -60,20 +62,16 @@ def writing(progress: ProgressCallback | None, name: str) -> Callable[[int, int]
     return lambda done, total: progress(done, total, what)
 
 
-def summary_table(
-    summary: Mapping[str, Any],
-    language: str,
-    directory: Path | None,
-    backtrader: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
-) -> Table:
-    """Return the short table of a finished run; ``backtrader`` are its analyses by kind, name."""
-    words = Words(language)
+def summary_table(result: Result, directory: Path | None) -> Table:
+    """Return the short table of a finished run."""
+    summary, words = result.summary, Words(result.settings["report"]["language"])
     table = Table(show_header=False, title=f"CryptoSim · {summary['symbol']}", title_justify="left")
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
+    table.add_row(words("terminal.strategy"), Text(strategy_text(result.settings)))
     for key, value in _rows(summary, words):
         table.add_row(words(f"terminal.{key}"), Text(value))
-    said = [name for named in backtrader.values() for name in named]
+    said = [name for named in result.backtrader.values() for name in named]
     if said:
         table.add_row("backtrader", Text(f"{', '.join(said)}: {BACKTRADER_FILE}"))
     if directory is not None:

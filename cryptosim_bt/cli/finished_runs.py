@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from cryptosim_bt.results.result import Result
 
 RUN = click.Path(path_type=Path)
+TRUST = click.option(
+    "--trust", is_flag=True, help="Run the code of the run's own plugin files: only if you know "
+    "where it comes from.",
+)  # fmt: skip
 
 
 def add_report_commands(group: click.Group) -> None:
@@ -42,13 +46,14 @@ def add_report_commands(group: click.Group) -> None:
 
 @click.command()
 @click.argument("run_dir", type=RUN)
-def report(run_dir: Path) -> None:
+@TRUST
+def report(run_dir: Path, trust: bool) -> None:
     """Build all reports of a finished run again, from its tables."""
     from cryptosim_bt.backtest.stored_run import read_run, rebuild_reports
 
     errors = Console(stderr=True)
     log_to_console(errors, "WARNING")
-    run = read_run(run_dir)
+    run = read_run(run_dir, trusted=trust)
     with progress_bar(errors) as progress:
         paths = rebuild_reports(run, lambda name: writing(progress, name))
     for path in paths:
@@ -64,7 +69,8 @@ def report(run_dir: Path) -> None:
     "--effects/--no-effects", default=True, show_default=True,
     help="Run A again with each difference alone, to tell what it does.",
 )  # fmt: skip
-def compare(run_a: Path, run_b: Path, html: Path | None, effects: bool) -> None:
+@TRUST
+def compare(run_a: Path, run_b: Path, html: Path | None, effects: bool, trust: bool) -> None:
     """Tell two finished runs apart: settings, where they first differ, what each difference did."""
     from cryptosim_bt.backtest import comparison
     from cryptosim_bt.backtest.stored_run import read_run, run_again
@@ -74,7 +80,7 @@ def compare(run_a: Path, run_b: Path, html: Path | None, effects: bool) -> None:
     log_to_console(errors, "ERROR")
     if html is not None:
         _check_not_another_file(html, comparison_page.is_page)
-    a, b = read_run(run_a), read_run(run_b)
+    a, b = read_run(run_a, trusted=trust), read_run(run_b)
     registry = a.registry()
     with progress_bar(errors) as progress:
 
@@ -93,7 +99,8 @@ def compare(run_a: Path, run_b: Path, html: Path | None, effects: bool) -> None:
 
 @click.command()
 @click.argument("run_dir", type=RUN)
-def verify(run_dir: Path) -> None:
+@TRUST
+def verify(run_dir: Path, trust: bool) -> None:
     """Run a finished run again; say identical, or name the first difference (exit code 1).
 
     Compared are config.yaml, every table (CSV), summary.json and, if it is there,
@@ -105,7 +112,7 @@ def verify(run_dir: Path) -> None:
 
     errors = Console(stderr=True)
     log_to_console(errors, "ERROR")
-    run = read_run(run_dir)
+    run = read_run(run_dir, trusted=trust)
     began = datetime.now(UTC)
     with progress_bar(errors) as progress:
         outcome = verification.verify(run, progress)

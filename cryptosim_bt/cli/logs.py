@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.logging import RichHandler
 
-from cryptosim_bt.errors import OutputError
+from cryptosim_bt.errors import OutputError, masked
 
 ROOT = "cryptosim_bt"
 
@@ -46,12 +46,21 @@ def log_to_console(console: Console, level: str) -> None:
     shown: logging.Handler
     if console.is_terminal:
         shown = RichHandler(console=console, show_path=False, show_time=False)
+        shown.setFormatter(_Masked("%(message)s"))
     else:
         shown = logging.StreamHandler(sys.stderr)
-        shown.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+        shown.setFormatter(_Masked("%(levelname)s %(message)s"))
     shown.addFilter(_OncePerKind())
     shown.addFilter(_not_for_the_file_only)
     logger.addHandler(shown)
+
+
+class _Masked(logging.Formatter):
+    """Write no password of a URL, in a message or in a traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a message."""
+        return masked(super().format(record))
 
 
 class _FileHandler(logging.FileHandler):
@@ -81,7 +90,7 @@ def log_to_file(path: Path) -> logging.Handler:
         handler = _FileHandler(path, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"logging.file: {path}: cannot be written: {error.strerror}") from error
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    handler.setFormatter(_Masked("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.getLogger(ROOT).addHandler(handler)
     return handler
 

@@ -36,7 +36,7 @@ from cryptosim_bt.config.document import Document, Overrides, read_document
 from cryptosim_bt.config.keys import VENUE_TIERS, Keys
 from cryptosim_bt.config.sentences import sentences
 from cryptosim_bt.data.timeframe import milliseconds, utc_time
-from cryptosim_bt.errors import ConfigError
+from cryptosim_bt.errors import ConfigError, masked
 
 DescribedMarket = Callable[[Keys, Instrument | None], Instrument | None]
 """Called with the keys and the built-in instrument; returns the one that the venue described."""
@@ -97,7 +97,7 @@ class Settings:
         """Return all keys with their values as resolved, in the order of the file.
 
         Loading the result again gives the same settings: paths are absolute, the instrument and
-        the fees are written out.
+        the fees are written out. A password in a URL is not among them.
         """
         keys = self.keys.model_dump()
         keys["exchange"]["trade_type"] = trade_type_of(self.keys.trading.symbol)
@@ -118,7 +118,7 @@ class Settings:
                                     (keys["trading"], "size_unit", "contracts")):  # fmt: skip
             if section[name] == none:
                 del section[name]
-        return _without_nones(keys, keep=("max_concurrent_positions", "daily_loss_limit_pct"))
+        return _shown(keys, keep=("max_concurrent_positions", "daily_loss_limit_pct"))
 
 
 def data_directory(directory: str | None) -> Path:
@@ -288,11 +288,12 @@ def _fees(keys: Keys, instrument: Instrument, document: Document) -> tuple[float
     return maker, taker
 
 
-def _without_nones(values: dict[str, Any], keep: Sequence[str]) -> dict[str, Any]:
+def _shown(values: dict[str, Any], keep: Sequence[str]) -> dict[str, Any]:
+    """Return values without those that are None, and texts without the passwords of URLs."""
     kept: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict):
-            kept[key] = _without_nones(value, keep)
+            kept[key] = _shown(value, keep)
         elif value is not None or key in keep:
-            kept[key] = value
+            kept[key] = masked(value) if isinstance(value, str) else value
     return kept

@@ -18,7 +18,7 @@ import pandas as pd
 from cryptosim_bt.accounting.contracts import InverseContract, LinearContract
 from cryptosim_bt.accounting.instrument import Instrument, kind_of
 from cryptosim_bt.data.timeframe import milliseconds
-from cryptosim_bt.reports.words import Words
+from cryptosim_bt.reports.words import Words, strategy_text
 from cryptosim_bt.results.metrics import Array
 from cryptosim_bt.results.result import Result
 
@@ -77,9 +77,6 @@ class RunFacts:
         """Gather the facts of a run."""
         settings = result.settings
         instrument = instrument_of(settings)
-        name = settings["strategy"]["name"]
-        parameters = settings["strategy"].get(name) or {}
-        given = ", ".join(f"{key}={value}" for key, value in parameters.items())
         return cls(
             instrument=instrument,
             contract=instrument.contract(settings["backtest"]["linear_pnl"]),
@@ -88,7 +85,7 @@ class RunFacts:
             zone=ZoneInfo(settings["timezone"]),
             language=settings["report"]["language"],
             timeframe=settings["data"]["timeframe"],
-            strategy=f"{name} ({given})" if given else name,
+            strategy=strategy_text(settings),
             synthetic=bool(result.summary["data"]["synthetic"]),
             first_price=float(result.bars["open"].iloc[0]),
             panels={name: _panel(result, name) for name in result.indicators},
