@@ -36,7 +36,14 @@ from cryptosim_bt.cli.scaffold import write_config, write_strategy
 from cryptosim_bt.cli.signals import undisturbed
 from cryptosim_bt.config.document import yaml_text
 from cryptosim_bt.config.settings import Settings
-from cryptosim_bt.errors import InputError, PluginError, PluginFailed, ReportFailed, masked
+from cryptosim_bt.errors import (
+    ConfigError,
+    InputError,
+    PluginError,
+    PluginFailed,
+    ReportFailed,
+    masked,
+)
 from cryptosim_bt.plugins.registry import Kind, discover, plugins_for
 from cryptosim_bt.reports.words import Words
 from cryptosim_bt.results.run_directory import RunDirectory, default_target
@@ -88,6 +95,7 @@ def run(
     log_to_console(errors, settings.keys.logging.level, settings.zone)
     directory = _claimed(settings, config, output, force=force)
     log: logging.Handler = logging.NullHandler()
+    kept = False
     try:
         path = settings.keys.logging.file
         log = log_to_file(Path(path) if path else directory.staging / "run.log")
@@ -95,6 +103,7 @@ def run(
         close_file(log)
         with undisturbed():
             directory.publish()
+            kept = True
     except InputError as error:
         logger.debug("wrong input", exc_info=True)
         error.args = (in_zone(str(error), settings.zone),)
@@ -105,12 +114,13 @@ def run(
         mark = {"file_only": isinstance(error, PluginFailed)}
         logger.critical("unexpected failure", exc_info=True, extra=mark)
         click.echo(f"the log is kept in {directory.keep_failed()}", err=True)
+        kept = True
         raise
     finally:
         say_repeats()
         with undisturbed():
             with suppress(OSError):  # of a log that is closed already, or of a full disk
-                close_file(log)
+                close_file(log, discard=not kept)
             directory.abandon()
     click.echo(f"{Words(settings.keys.report.language)('terminal.files')}: {directory.target}")
     if failed:
@@ -130,6 +140,12 @@ def _claimed(
     name = settings.keys.strategy.name
     named = default_target(Path(settings.keys.report.output_dir).expanduser(), name, now)
     inputs = [config, *read_by(settings)]
+    log = settings.keys.logging.file
+    if log is not None and Path(log).resolve() in [path.resolve() for path in inputs]:
+        raise ConfigError(
+            f"{settings.place('logging', 'file')}: was {log!r}, which this run reads; allowed: a "
+            "file of its own"
+        )
     return RunDirectory(output or named, force=force, numbered=output is None, inputs=inputs)
 
 

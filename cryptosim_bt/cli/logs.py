@@ -6,6 +6,8 @@ import logging
 import re
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -111,6 +113,7 @@ class _FileHandler(logging.FileHandler):
     """Say what a full disk does to the log once, when it is closed, and not at every message."""
 
     failure: OSError | None = None
+    made: Sequence[Path] = ()
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Keep the first failure to write; logging would print a traceback for each."""
@@ -130,8 +133,10 @@ def log_to_file(path: Path) -> logging.Handler:
         If the file cannot be written.
     """
     try:
+        made = [each for each in (path, *path.absolute().parents) if not each.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = _FileHandler(path, encoding="utf-8")
+        handler.made = made
     except OSError as error:
         raise OutputError(f"logging.file: {path}: cannot be written: {error.strerror}") from error
     handler.setFormatter(_Masked("%(asctime)s %(levelname)s %(name)s %(message)s"))
@@ -139,9 +144,16 @@ def log_to_file(path: Path) -> logging.Handler:
     return handler
 
 
-def close_file(handler: logging.Handler) -> None:
-    """Stop logging to a file; raise the OSError that kept a message from being written."""
+def close_file(handler: logging.Handler, *, discard: bool = False) -> None:
+    """Stop logging to a file; raise the OSError that kept a message from being written.
+
+    With ``discard`` a file that was made for the log is removed, and so are its folders.
+    """
     logging.getLogger(ROOT).removeHandler(handler)
     handler.close()
+    if discard and isinstance(handler, _FileHandler):
+        for path in handler.made:
+            with suppress(OSError):  # others have files there
+                path.rmdir() if path.is_dir() else path.unlink()
     if isinstance(handler, _FileHandler) and handler.failure is not None:
         raise handler.failure

@@ -343,8 +343,10 @@ def _alike(new: Path, given: Path) -> bool:
     """Tell whether a new folder has the owner of a given one, which has nothing special."""
     a, b = new.stat(), given.stat()
     special = b.st_mode & (stat.S_ISGID | stat.S_ISVTX)
-    listed = os.listxattr(given) if hasattr(os, "listxattr") else []
-    return (a.st_uid, a.st_gid) == (b.st_uid, b.st_gid) and not special and not listed
+    lists = False
+    with contextlib.suppress(AttributeError, OSError):  # this system, or file system, has none
+        lists = any(name.startswith("system.posix_acl") for name in os.listxattr(given))
+    return (a.st_uid, a.st_gid) == (b.st_uid, b.st_gid) and not special and not lists
 
 
 def _files(folder: Path) -> Iterator[Path]:

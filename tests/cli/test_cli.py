@@ -186,6 +186,16 @@ def test_wrong_input_ends_with_2_a_sentence_and_no_files(folder: Path, case: str
     assert everything(folder) == before
 
 
+def test_wrong_input_leaves_no_log_elsewhere_and_a_log_is_no_input(folder: Path) -> None:
+    before = everything(folder)
+    run(folder, "logging.file=deep/er/my.log", "data.path=none.csv", code=2)
+    bars = (folder / "bars.csv").read_bytes()
+    done = run(folder, "logging.file=bars.csv", code=2)
+    assert "logging.file: was 'bars.csv', which this run reads" in done.stderr
+    assert (folder / "bars.csv").read_bytes() == bars
+    assert everything(folder) == before
+
+
 def test_missing_config_is_told(tmp_path: Path) -> None:
     done = cryptosim(tmp_path, "run", "none.yaml", code=2)
     assert "none.yaml: there is no such file" in done.stderr

@@ -23,7 +23,7 @@ from cryptosim_bt.reports.run_facts import RunFacts, instrument_of
 from cryptosim_bt.reports.workbook.book import EXCEL_ROWS, write_workbook
 from cryptosim_bt.reports.workbook.proof.checks import HEADING_ROW
 from cryptosim_bt.reports.workbook.sheets import sheets_of
-from tests.report_runs import sample_settings
+from tests.report_runs import sample_result, sample_settings
 
 pytestmark = pytest.mark.usefixtures("quiet_framework")
 
@@ -114,6 +114,13 @@ def coin() -> Result:
 @pytest.fixture(scope="module")
 def book(coin: Result, tmp_path_factory: pytest.TempPathFactory) -> Cells:
     return cells(write_workbook(coin, tmp_path_factory.mktemp("book") / "report.xlsx"))
+
+
+def test_workbook_is_written_by_a_clock_before_1980(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "localtime", lambda *_: time.struct_time((1970, 1, 1, *[0] * 6)))
+    assert write_workbook(sample_result(), tmp_path / "report.xlsx").stat().st_size
 
 
 def test_workbook_has_the_sheets_in_both_languages(
