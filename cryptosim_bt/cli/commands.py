@@ -31,7 +31,7 @@ from cryptosim_bt.cli.console import (
     writing,
 )
 from cryptosim_bt.cli.finished_runs import add_report_commands, plot_result
-from cryptosim_bt.cli.logs import close_file, log_to_console, log_to_file
+from cryptosim_bt.cli.logs import close_file, in_zone, log_to_console, log_to_file, say_repeats
 from cryptosim_bt.cli.scaffold import write_config, write_strategy
 from cryptosim_bt.cli.signals import undisturbed
 from cryptosim_bt.config.document import yaml_text
@@ -45,6 +45,7 @@ from cryptosim_bt.errors import (
     masked,
 )
 from cryptosim_bt.plugins.registry import Kind, discover, plugins_for
+from cryptosim_bt.reports.words import Words
 from cryptosim_bt.results.run_directory import RunDirectory, default_target
 from cryptosim_bt.results.run_files import disk_is_full
 
@@ -91,7 +92,7 @@ def run(
     """Run a backtest and write its report."""
     settings = data.settings_for_run(config, overrides, offline=offline)
     errors = Console(stderr=True)
-    log_to_console(errors, settings.keys.logging.level)
+    log_to_console(errors, settings.keys.logging.level, settings.zone)
     directory = _claimed(settings, config, output, force=force)
     log: logging.Handler = logging.NullHandler()
     kept = False
@@ -103,8 +104,9 @@ def run(
         with undisturbed():
             directory.publish()
             kept = True
-    except InputError:
+    except InputError as error:
         logger.debug("wrong input", exc_info=True)
+        error.args = (in_zone(str(error), settings.zone),)
         raise
     except Exception as error:
         if disk_is_full(error):
@@ -115,11 +117,12 @@ def run(
         kept = True
         raise
     finally:
+        say_repeats()
         with undisturbed():
             with suppress(OSError):  # of a log that is closed already, or of a full disk
                 close_file(log, discard=not kept)
             directory.abandon()
-    Console().print(summary_table(result, directory.target))
+    click.echo(f"{Words(settings.keys.report.language)('terminal.files')}: {directory.target}")
     if failed:
         raise ReportFailed("\n".join([*failed, f"the run is kept in {directory.target}; fix the "
                                       "cause, and `report` makes its reports again"]))
@@ -157,6 +160,9 @@ def _run_into(
     registry = plugins_for(settings)
     with progress_bar(errors) as progress:
         result, analyzers = run_backtest(settings, registry, progress, ambiguity=ambiguity)
+    say_repeats()
+    Console().print(summary_table(result))  # before the reports: they take longer than the run
+    with progress_bar(errors) as progress:
         text = yaml_text(dict(result.settings))
         (directory / "config.yaml").write_text(text, encoding="utf-8")
         result.write_summary(directory)

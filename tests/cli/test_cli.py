@@ -85,6 +85,51 @@ def test_run_writes_its_files_and_shows_the_table(folder: Path) -> None:
     assert not list(folder.glob(".out*"))
 
 
+def test_figures_stand_before_the_reports_and_the_folder_on_a_line_of_its_own(
+    folder: Path,
+) -> None:
+    (folder / "analyzers").mkdir()
+    (folder / "analyzers" / "late.py").write_text(
+        "from cryptosim_bt import ReportAnalyzer, register_analyzer\n"
+        "@register_analyzer('late')\nclass Late(ReportAnalyzer):\n    '''Say so.'''\n"
+        "    def write(self, result, directory):\n        print('the report', flush=True)\n"
+    )
+    deep = Path("a_folder_with_a_long_name", "and_another_below_it", "and_the_run_at_last" * 3)
+    done = run(folder, "report.analyzers=[ledger, late]", options=("--output", deep))
+    said = done.stdout
+    assert said.index("max drawdown") < said.index("the report") < said.index("files: ")
+    assert said.splitlines()[-1] == f"files: {folder / deep}"
+
+
+def test_table_says_what_ran_in_the_time_zone_of_the_run(folder: Path) -> None:
+    seoul = ("timezone=Asia/Seoul", "backtest.trading_period.end_date=2025-01-02 05:00")
+    start = "backtest.trading_period.start_date=2025-01-01 {}:00"
+    done = run(folder, *seoul, start.format(19), "trading.leverage=7")
+    for row in (
+        r"strategy +│ simple_ma \(short_period=2, long_period=5",
+        r"period +│ 2025-01-01 19:00 – 2025-01-02 05:00 \(Asia/Seoul\)",
+        r"timeframe +│ 1h ",
+        r"leverage +│ 7× \(cross\)",
+        r"time in market; exposure mean / max +│ \d+\.\d\d%; \d+\.\d\d× / \d+\.\d\d×",
+    ):
+        assert re.search(row, done.stdout), row
+    # What is wrong is said in the zone of the dates that were given; the bars begin at 00:00Z.
+    done = run(folder, *seoul, start.format(10), code=2)
+    assert "begin at 2025-01-01T09:00:00+09:00" in done.stderr
+
+
+def test_warnings_of_a_kind_are_said_once_and_counted(folder: Path) -> None:
+    done = run(folder, "position_set.max_long_set=0", "position_set.max_short_set=0",
+               options=("--output", "out"))  # fmt: skip
+    (line,) = (line for line in done.stderr.splitlines() if "refused: sets_full" in line)
+    log = (folder / "out" / "run.log").read_text()
+    count = log.count("refused: sets_full")
+    assert count > 1
+    assert line.startswith("WARNING entry ")
+    assert line.endswith(f"({count} times; each in the log)")
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ INFO ", log)
+
+
 def test_config_of_a_run_runs_again_to_the_same_figures(folder: Path) -> None:
     run(folder, options=("--output", "first"))
     (folder / "elsewhere").mkdir()
