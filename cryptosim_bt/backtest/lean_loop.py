@@ -88,7 +88,8 @@ def data_of(bars: pd.DataFrame, bar: str, further: Mapping[str, np.ndarray]) -> 
     kind: Any = ArrayData
     if further:
         own = {"lines": tuple(further), "__module__": __name__}
-        kind = type(ArrayData)("ArrayDataWithLines", (ArrayData,), own)
+        meta: Any = type(ArrayData)
+        kind = meta("ArrayDataWithLines", (ArrayData,), own)
     made: ArrayData = kind(dataname=bars, bar=bar, further=dict(further))
     return made
 

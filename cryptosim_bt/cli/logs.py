@@ -97,7 +97,7 @@ def log_to_console(console: Console, level: str, zone: ZoneInfo | None = None) -
 class _Masked(logging.Formatter):
     """Write no password of a URL, in a message or in a traceback; times in a zone, else UTC."""
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
 
     def __init__(self, line: str, zone: ZoneInfo | None = None) -> None:
         super().__init__(line, "%Y-%m-%dT%H:%M:%SZ")
