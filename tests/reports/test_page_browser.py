@@ -335,18 +335,28 @@ def test_head_weighs_the_account_against_holding(
     assert {"total_return", "max_drawdown", "profit_factor"} <= set(found)
 
 
-def test_print_shows_charts_and_no_switches(shown: Any) -> None:
-    settle(shown)
-    shown.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    try:
-        settle(shown)
-        for selector in (".switches", "#navigator", "#narrow", "aside nav"):
-            assert not shown.find_element("css selector", selector).is_displayed()
-        plots = shown.find_elements("css selector", "#panes .plot")
-        assert [plot.is_displayed() for plot in plots] == [True] * len(PANES)
-        assert all(plot.size["height"] >= 100 for plot in plots)
-    finally:
-        shown.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+def test_print_shows_charts_and_every_row_and_no_switches(browser: Any, tmp_path: Path) -> None:
+    result = page_result(3_000, trades=120)
+    open_page(browser, write_page(result, tmp_path / "report.html"))
+    settle(browser)
+    browser.execute_script("window.dispatchEvent(new Event('beforeprint'))")
+    for selector in (".switches", "#navigator", "#narrow", "aside nav"):
+        assert not browser.find_element("css selector", selector).is_displayed()
+    assert len(browser.find_elements("css selector", "#list .row.body")) == 120
+    plots, chart = browser.execute_script(
+        "return [[...document.querySelectorAll('#panes .u-wrap')]"
+        ".map((each) => [each.clientWidth, each.clientHeight]),"
+        " document.getElementById('chart').getBoundingClientRect().height]"
+    )
+    # All charts as wide as the page, and together on one: 190 mm are 718 pixels.
+    assert len(plots) == len(PANES)
+    assert {width for width, _ in plots} == {1040}
+    assert min(height for _, height in plots) >= 54
+    assert chart < 718
+    browser.execute_script("window.dispatchEvent(new Event('afterprint'))")
+    settle(browser)
+    assert browser.find_element("css selector", ".switches").is_displayed()
+    assert len(browser.find_elements("css selector", "#list .row.body")) < 100
 
 
 def test_crosshair_reads_the_bar_in_every_pane(shown: Any) -> None:

@@ -137,7 +137,17 @@
           aside.style.width = `${Math.max(240, width + down.clientX - event.clientX)}px`;
         });
       });
+      for (const [name, printing] of [["beforeprint", true], ["afterprint", false]]) {
+        window.addEventListener(name, () => this.print(printing));
+      }
       document.addEventListener("keydown", (event) => this.key(event));
+    }
+
+    /** Lay the page out for paper, or for the screen again. */
+    print(printing) {
+      document.body.classList.toggle("printing", printing);
+      this.charts.resize();
+      this.tabs[this.tab].draw(true);
     }
 
     toggle(id, act) {

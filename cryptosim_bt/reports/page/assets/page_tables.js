@@ -5,6 +5,8 @@ const PageTables = (() => {
   const { label } = PageFigures;
   const { word } = PageWords;
   const ROW = 24, HEAD = 28, SPARE = 6;
+  // Rows of a list that are printed: a hundred pages.
+  const MOST_PRINTED = 3500;
   // Widths by kind of column, and of some by their name.
   const WIDTHS = { time: "112px", text: "64px", word: "64px", count: "60px", contracts: "74px",
     price: "84px", money: "104px", rate: "76px" };
@@ -174,8 +176,9 @@ const PageTables = (() => {
     /** Make the rows that are seen; those that are there already stay, unless `again`. */
     draw(again = false) {
       if (!this.order.length) return;
-      const first = Math.max(0, Math.floor((this.parent.scrollTop - HEAD) / ROW) - SPARE);
-      const count = Math.ceil(this.parent.clientHeight / ROW) + 2 * SPARE;
+      const all = document.body.classList.contains("printing");
+      const first = all ? 0 : Math.max(0, Math.floor((this.parent.scrollTop - HEAD) / ROW) - SPARE);
+      const count = all ? MOST_PRINTED : Math.ceil(this.parent.clientHeight / ROW) + 2 * SPARE;
       if (!again && first === this.first && count === this.count) return;
       Object.assign(this, { first, count });
       const rows = [];
