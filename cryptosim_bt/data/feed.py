@@ -124,7 +124,6 @@ class Feed(ABC):
         """Return the funding rates of ``start <= time < end``, or None: by default there are none.
 
         Asked where the configuration gives neither ``backtest.funding.rate`` nor ``path``. In the
-        form of `cryptosim_bt.data.funding.read_funding_file`; an empty series says that the venue
-        has none of that time.
+        form of `read_funding_file`; an empty series: the venue has none of that time.
         """
         return None

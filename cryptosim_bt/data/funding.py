@@ -156,22 +156,9 @@ def series_funding(
     that lie whole usual steps behind the rate before the hole; before the first rate, whole usual
     steps in front of it.
 
-    Parameters
-    ----------
-    series : pandas.Series
-        Rates by time, as `read_funding_file` returns them.
-    start, end : pandas.Timestamp
-        The window in which bars are simulated, with a time zone.
-    missing : {"error", "zero", "last"}
-        "zero" (nobody pays) errs for whoever would have paid; "last" repeats the rate before the
-        hole, also one from before the window. Both say so in a WARNING.
-    source : str
-        What the series is called in messages, such as the name of its file.
-
-    Raises
-    ------
-    DataError
-        If rates are missing and `missing` is "error", or is "last" and there is no rate before.
+    With ``missing="zero"`` nobody pays, which errs for whoever would have; "last" repeats the rate
+    before the hole, also one from before the window; both say so in a WARNING. `DataError` if rates
+    are missing and `missing` is "error", or is "last" and there is no rate before.
     """
     start_ms, end_ms = to_milliseconds(start), to_milliseconds(end)
     expected = _expected_times(times_of(series), start_ms, end_ms)
@@ -210,12 +197,7 @@ def venue_funding(
     """Cut the funding times of a window out of what a venue gave, which may be nothing.
 
     A venue keeps its rates for some months only, so of an older window it has none: no funding time
-    is known then either, and only ``missing: zero`` lets such a run go on.
-
-    Raises
-    ------
-    DataError
-        If rates are missing and `missing` does not allow it.
+    is known then either, and only ``missing: zero`` lets such a run go on; else a `DataError`.
     """
     if len(series) >= 2:
         return series_funding(series, start, end, missing, source)

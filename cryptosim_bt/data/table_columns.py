@@ -107,10 +107,7 @@ def zone_of(name: str) -> str | None:
 def find_columns(raw: pd.DataFrame, layout: Layout, name: str, notes: list[str]) -> Columns:
     """Return where a file has its times and values.
 
-    Raises
-    ------
-    DataError
-        If a required column is missing, or several may be meant.
+    `DataError` if a required column is missing, or several may be meant.
     """
     by_name: dict[str, list[str]] = {}
     for column in raw.columns:
@@ -182,10 +179,7 @@ def named_without_header(
 ) -> pd.DataFrame:
     """Name the columns of a table that has no names: by their usual order, or as prices tell.
 
-    Raises
-    ------
-    DataError
-        If the prices allow two readings.
+    `DataError` if the prices allow two readings.
     """
     has_clock = raw.shape[1] > 2 and _is_date_and_clock(str(raw.iat[0, 0]), str(raw.iat[0, 1]))
     times = ["date", "time"] if has_clock else ["time"]

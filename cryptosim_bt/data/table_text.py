@@ -36,10 +36,7 @@ _DEEPEST: Final = 6
 def raw_table(content: Content, layout: Layout, notes: list[str]) -> pd.DataFrame:
     """Return a file's cells with the names of their columns; what was done to it is in `notes`.
 
-    Raises
-    ------
-    DataError
-        If the bytes are not what the file's ending says, or do not hold one table.
+    `DataError` if the bytes are not what the file's ending says, or do not hold one table.
     """
     name = content.name
     try:

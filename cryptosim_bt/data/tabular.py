@@ -51,7 +51,6 @@ _DATES: Final = ("date", "날짜", "일자")
 _CLOCKS: Final = ("time", "시간", "시각")
 
 
-
 class _Comma(NamedTuple):
     """What a comma in a number may be: in words, a number that tells, every number's form."""
 

@@ -18,22 +18,11 @@ import pandas as pd
 from cryptosim_bt.errors import DataError
 
 _MINUTE_MS: Final = 60_000
-_HOUR_MS: Final = 60 * _MINUTE_MS
-DAY_MS: Final = 24 * _HOUR_MS
+DAY_MS: Final = 1440 * _MINUTE_MS
 
-TIMEFRAMES: Final[dict[str, int]] = {
-    "1m": _MINUTE_MS,
-    "3m": 3 * _MINUTE_MS,
-    "5m": 5 * _MINUTE_MS,
-    "15m": 15 * _MINUTE_MS,
-    "30m": 30 * _MINUTE_MS,
-    "1h": _HOUR_MS,
-    "2h": 2 * _HOUR_MS,
-    "4h": 4 * _HOUR_MS,
-    "6h": 6 * _HOUR_MS,
-    "12h": 12 * _HOUR_MS,
-    "1d": DAY_MS,
-}
+_MINUTES: Final = {"1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "2h": 120,
+                   "4h": 240, "6h": 360, "12h": 720, "1d": 1440}  # fmt: skip
+TIMEFRAMES: Final = {name: minutes * _MINUTE_MS for name, minutes in _MINUTES.items()}
 """Length of every timeframe in milliseconds, shortest first."""
 
 _ISO: Final = re.compile(
@@ -60,7 +49,7 @@ def duration_text(length_ms: int) -> str:
     for name, timeframe_ms in TIMEFRAMES.items():
         if timeframe_ms == length_ms:
             return name
-    for unit, unit_ms in (("d", DAY_MS), ("h", _HOUR_MS), ("m", _MINUTE_MS), ("s", 1000)):
+    for unit, unit_ms in (("d", DAY_MS), ("h", 60 * _MINUTE_MS), ("m", _MINUTE_MS), ("s", 1000)):
         if length_ms % unit_ms == 0:
             return f"{length_ms // unit_ms}{unit}"
     return f"{length_ms}ms"

@@ -37,15 +37,9 @@ Conflict = Literal["keep", "replace", "refuse"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Series:
-    """One row of times: whose, of what, in which steps.
+    """One row of times: of a venue (ccxt's id), of a symbol (ccxt's unified one), in some steps.
 
-    Parameters
-    ----------
-    venue, symbol : str
-        A ccxt exchange id, and ccxt's unified symbol.
-    kind : str
-        A timeframe (bars of trades), a timeframe with ``-mark`` (of the mark price), or
-        ``funding``.
+    ``kind``: a timeframe (bars of trades), one with ``-mark`` (of the mark price), or ``funding``.
     """
 
     venue: str

@@ -48,13 +48,8 @@ def import_file(
 
     Bars are checked as those of a run are; times without an offset are in `zone`, None = UTC. Times
     between them that are missing stay unasked: a file does not say what the venue does not have.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read, is not of whole bars in UTC, or does not say what it holds.
-    StoreError
-        If rows are kept with other figures, and `conflict` is None.
+    `DataError` if the file cannot be read, is not of whole bars in UTC, or does not say what it
+    holds, `StoreError` if rows are kept with other figures and `conflict` is None.
     """
     match = _FREQTRADE_NAME.match(file.name)
     if match is not None:
@@ -91,14 +86,8 @@ def export_file(
     """Write rows of ``start <= time < end`` to a file; return how many.
 
     CSV with ISO-8601 times, Parquet with ms since 1970-01-01 UTC, or Feather with the columns of
-    freqtrade. All of them can be imported again, to the last bit.
-
-    Raises
-    ------
-    OutputError
-        If the file is there and `force` is not given, or its ending is not known.
-    DataError
-        If the store has no row of these times.
+    freqtrade. All of them can be imported again, to the last bit. `OutputError` if the file is
+    there without `force`, or its ending is not known, `DataError` without a row of these times.
     """
     if not file.name.endswith(_ENDINGS):
         raise OutputError(f"{file}: allowed endings: {', '.join(_ENDINGS)}")

@@ -12,6 +12,7 @@ import pandas as pd
 
 from cryptosim_bt.data.bars import value_faults
 from cryptosim_bt.data.store.files import locked, read_json, remove_leftovers
+from cryptosim_bt.data.store.parts import read_part
 from cryptosim_bt.data.store.series import Series, Store, period_name, within
 from cryptosim_bt.data.store.spans import Span, Spans, union
 from cryptosim_bt.data.timeframe import iso_utc
@@ -76,12 +77,8 @@ def _check_series(store: Store, series: Series, *, repair: bool) -> Iterator[Fin
 
 def _require_venue(series: Series, path: Path) -> None:
     """Check that every row names its venue."""
-    import pyarrow.parquet as pq
-
-    try:
-        venues = pq.read_table(path, columns=["venue"]).column("venue").unique().to_pylist()
-    except (OSError, ValueError, KeyError) as error:
-        raise StoreError(f"{path}: is damaged: {error}") from error
+    _, rows = read_part(path, ("time", "venue"))
+    venues = [str(venue) for venue in rows["venue"].unique()]
     if any(venue != series.venue for venue in venues):
         raise StoreError(f"{path}: holds rows of {venues}, not of {series.venue}")
 
