@@ -17,7 +17,8 @@ from rich.console import Console
 
 from cryptosim_bt.cli.console import progress_bar, writing
 from cryptosim_bt.cli.logs import log_to_console
-from cryptosim_bt.errors import OutputError
+from cryptosim_bt.errors import OutputError, PluginError
+from cryptosim_bt.plugins.registry import Kind
 from cryptosim_bt.reports.plotting.show_or_save import (
     STYLES,
     has_display,
@@ -82,6 +83,12 @@ def compare(run_a: Path, run_b: Path, html: Path | None, effects: bool, trust: b
         _check_not_another_file(html, comparison_page.is_page)
     a, b = read_run(run_a, trusted=trust), read_run(run_b)
     registry = a.registry()
+    if effects:
+        try:
+            a.plugin(Kind.STRATEGY, a.result.settings["strategy"]["name"], "strategy.name")
+        except PluginError as error:
+            click.echo(f"note: what each difference did is left out: {error}", err=True)
+            effects = False
     with progress_bar(errors) as progress:
 
         def again(settings: Settings) -> Result:

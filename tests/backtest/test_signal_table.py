@@ -28,7 +28,7 @@ def run(tmp_path: Path) -> Run:
 
     def run(body: str, *sets: str, base: str = "SignalStrategy", **changes: Any) -> Result:
         write_config(tmp_path, {"strategy": {"name": "mine"}, "plugins": {}, **changes})
-        text = (tmp_path / "config.yaml").read_text().replace("plugins: {}", "plugins: [mine.py]")
+        text = (tmp_path / "config.yaml").read_text().replace("plugins: {}", "plugins: [.]")
         text = text.replace("simple_ma:\n    short_period: 2\n    long_period: 5\n", "mine: {}\n")
         (tmp_path / "config.yaml").write_text(text)
         (tmp_path / "mine.py").write_text(
@@ -128,6 +128,41 @@ def test_slip_is_one_sentence_with_strategy_file_and_line(run: Run, slip: str) -
     assert re.search(sentence, said), said
     assert re.search(r"mine\.py:\d+\)?$", said), said
     assert "\n" not in said
+
+
+FEED = """
+from cryptosim_bt import Feed, ReportAnalyzer, register_analyzer, register_feed
+@register_feed("own")
+class Own(Feed):
+    '''Fail.'''
+    def load(self, request): return [][0]
+@register_analyzer("listener")
+class Listener(ReportAnalyzer):
+    '''Fail.'''
+    def next(self): {}["x"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("sets", "sentence"),
+    [("data.source=own", r"feed own: IndexError: .*; in load \(.*own\.py:\d+\)"),
+     ("report.analyzers=[listener]", r"analyzer listener: KeyError: 'x'; in next \(.*own\.py:.*")],
+)  # fmt: skip
+def test_failure_of_feed_and_analyzer_names_it(
+    run: Run, tmp_path: Path, sets: str, sentence: str
+) -> None:
+    (tmp_path / "own.py").write_text(FEED)
+    with pytest.raises(PluginFailed) as caught:
+        run(table(PLAIN), sets)
+    assert re.fullmatch(sentence, str(caught.value))
+
+
+def test_every_parameter_that_ran_is_told(run: Run) -> None:
+    params = "    params = (('a', 2), ('b', (1, 2)), ('c', None), ('d', len), ('e', np.int64(4)))\n"
+    settings = run(params + table(PLAIN), "strategy.mine.a=3").settings
+    assert settings["strategy"] == {"name": "mine", "mine": {"a": 3, "b": [1, 2], "e": 4}}
+    again = run(params + table(PLAIN), "strategy.mine.b=[1, 2]", "strategy.mine.e=4")
+    assert again.settings["strategy"]["mine"] == {"a": 2, "b": [1, 2], "e": 4}
 
 
 @pytest.mark.parametrize(("leverage", "allowed"), [(249, True), (250, False)])

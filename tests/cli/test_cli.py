@@ -404,6 +404,16 @@ def test_check_tells_what_run_would_tell(folder: Path) -> None:
     assert done.stdout == ""
 
 
+def test_password_of_a_url_is_never_shown(folder: Path) -> None:
+    url = "exchange.rest_url=http://me:hunter2@localhost:9"
+    run(folder, url, options=("--output", "out"))
+    done = cryptosim(folder, "check", "config.yaml", "--set", url)
+    files = [path.read_text() for path in (folder / "out").iterdir()]
+    files += [done.stdout, run(folder, url + "/x y", code=2).stderr]
+    assert all("hunter2" not in text for text in files)
+    assert sum("http://***@localhost:9" in text for text in files) == 4
+
+
 def test_list_names_every_plugin_with_its_parameters(folder: Path) -> None:
     done = cryptosim(folder, "list")
     for word in ("simple_ma", "short_period=24", "rsi_dip", "sample", "file", "ledger"):
