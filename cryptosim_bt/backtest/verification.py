@@ -30,7 +30,7 @@ _CHUNK = 100_000
 # How far numbers may be apart, as a fraction, where another Python or library has added them.
 _CLOSE = 1e-9
 # What a summary says of the making of a run, not of its result; its changes are notes.
-_MAKING = ("provenance", "version", "data")
+_MAKING = ("provenance", "version", "data", "note")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ import logging
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +34,7 @@ from cryptosim_bt.cli.console import (
 )
 from cryptosim_bt.cli.finished_runs import add_report_commands, plot_result
 from cryptosim_bt.cli.logs import close_file, in_zone, log_to_console, log_to_file, say_repeats
+from cryptosim_bt.cli.run_list import runs
 from cryptosim_bt.cli.scaffold import write_config, write_strategy
 from cryptosim_bt.cli.signals import undisturbed
 from cryptosim_bt.config.document import yaml_text
@@ -54,6 +57,9 @@ if TYPE_CHECKING:
     from cryptosim_bt.results.result import Result
 
 logger = logging.getLogger(__name__)
+
+QUICK = ("ledger", "performance")
+"""The reports of ``run --quick``; all others can be made of what these write."""
 
 SET_OPTION = click.option(
     "--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE",
@@ -78,6 +84,11 @@ data.register(commands)
     "--ambiguity", is_flag=True, help="Also run the other orders of events in a bar."
 )
 @click.option("--plot", is_flag=True, help="Show backtrader's own plot, or write it to plot.png.")
+@click.option(
+    "--quick", is_flag=True,
+    help="Write tables and figures alone; `report` makes workbook, pictures and page later.",
+)
+@click.option("--note", metavar="TEXT", help="Words of yours, kept in summary.json.")
 @SET_OPTION
 @data.OFFLINE
 def run(
@@ -86,6 +97,8 @@ def run(
     force: bool,
     ambiguity: bool,
     plot: bool,
+    quick: bool,
+    note: str | None,
     overrides: Sequence[str],
     offline: bool,
 ) -> None:
@@ -99,7 +112,8 @@ def run(
     try:
         path = settings.keys.logging.file
         log = log_to_file(Path(path) if path else directory.staging / "run.log")
-        result, failed = _run_into(settings, directory.staging, errors, ambiguity)
+        finish = partial(_run_into, settings, directory.staging, errors)
+        result, failed = finish(ambiguity=ambiguity, quick=quick, note=note)
         close_file(log)
         with undisturbed():
             directory.publish()
@@ -150,7 +164,13 @@ def _claimed(
 
 
 def _run_into(
-    settings: Settings, directory: Path, errors: Console, ambiguity: bool
+    settings: Settings,
+    directory: Path,
+    errors: Console,
+    *,
+    ambiguity: bool,
+    quick: bool,
+    note: str | None,
 ) -> tuple[Result, list[str]]:
     """Run and write everything into a folder; return the result, and what reports failed of."""
     # backtrader and pandas take their time to import: not before they are needed.
@@ -158,15 +178,19 @@ def _run_into(
 
     _say_doubts(settings)
     registry = plugins_for(settings)
+    names = list(dict.fromkeys(QUICK if quick else settings.keys.report.analyzers))
     with progress_bar(errors) as progress:
-        result, analyzers = run_backtest(settings, registry, progress, ambiguity=ambiguity)
+        result, analyzers = run_backtest(
+            settings, registry, progress, ambiguity=ambiguity, analyzers=names
+        )
+    if note:
+        result = replace(result, summary={**result.summary, "note": note})
     say_repeats()
     Console().print(summary_table(result))  # before the reports: they take longer than the run
     with progress_bar(errors) as progress:
         text = yaml_text(dict(result.settings))
         (directory / "config.yaml").write_text(text, encoding="utf-8")
         result.write_summary(directory)
-        names = dict.fromkeys(settings.keys.report.analyzers)
         reports = dict(zip(names, analyzers, strict=True))
         return result, _write_reports(reports, result, directory, progress)
 
@@ -257,6 +281,7 @@ def _say_doubts(settings: Settings) -> None:
 
 
 add_report_commands(commands)
+commands.add_command(runs)
 
 
 def main() -> None:

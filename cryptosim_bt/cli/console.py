@@ -80,6 +80,8 @@ def summary_table(result: Result) -> Table:
 
 def _head(result: Result, facts: RunFacts) -> Iterator[tuple[str, str]]:
     """Yield what ran: the strategy, on which bars, how heavily."""
+    if "note" in result.summary:
+        yield "note", result.summary["note"]
     yield "strategy", facts.strategy
     yield "period", facts.period(result)
     yield "timeframe", facts.timeframe

@@ -38,7 +38,7 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
           for figure in ("final_equity", "max_drawdown")),
     ),
     "run": (
-        "symbol", "strategy", "timeframe", "timezone", "start", "end", "bars_traded",
+        "note", "symbol", "strategy", "timeframe", "timezone", "start", "end", "bars_traded",
         "bars_loaded", "version",
     ),
     "data": ("data.source", "data.file", "data.sha256", "data.synthetic"),
