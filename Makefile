@@ -21,12 +21,12 @@ PY := $(VENV)/bin/python
 # Stamps: a second call installs nothing, and asks the network nothing.
 RUN_STAMP := $(VENV)/.installed-run
 TEST_STAMP := $(VENV)/.installed-test
-PROJECT := setup.cfg pyproject.toml cryptosim_bt/__init__.py
+PROJECT := setup.cfg pyproject.toml cryptosim_bt/_version.py
 # Build with the setuptools in .venv: pip would otherwise fetch one for every install.
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
 .DELETE_ON_ERROR:
-.PHONY: help run quick test test-reports test-store chaos lint bench clean
+.PHONY: help run quick test test-reports test-store chaos test-versions lint bench backtrader-samples clean
 .DEFAULT_GOAL := help
 
 help:
@@ -36,8 +36,10 @@ help:
 	@echo "make test-reports   tests of the reports that need Chromium and LibreOffice; fails without"
 	@echo "make test-store  hundreds of killed downloads (some minutes)"
 	@echo "make chaos  a thousand killed live runs at the exchange for tests (hours)"
+	@echo "make test-versions  all tests on the lowest and the newest Python and pandas found here"
 	@echo "make lint   ruff and mypy"
 	@echo "make bench  benchmarks"
+	@echo "make backtrader-samples FOLDER=...  docs/backtrader.md, from a checkout of backtrader"
 	@echo "make clean  remove what was built and the caches; .venv and logs/ stay"
 
 $(VENV)/bin/pip:
@@ -91,6 +93,10 @@ test-store: $(TEST_STAMP)
 chaos: $(TEST_STAMP)
 	$(PY) -m pytest -m chaos tests/live
 
+# In environments of their own; Pythons from 3.11 on are looked for on the path, with pyenv and uv.
+test-versions: $(TEST_STAMP)
+	$(PY) -m tests.versions $(PYTEST_SKIPS) $(PYTEST_ARGS) -m 'not ($(PYTEST_SLOW))'
+
 # Programs of the system are installed where that is ours to do: on Debian, as root.
 test-reports: $(TEST_STAMP)
 	@if ! { command -v chromium && command -v chromedriver; } >/dev/null && \
@@ -103,10 +109,16 @@ test-reports: $(TEST_STAMP)
 	    tests/reports/test_page_browser.py tests/reports/test_reports_agree.py \
 	    tests/reports/test_workbook.py tests/reports/test_workbook_proof.py
 
+# What becomes of backtrader's own samples, in a checkout of it: docs/backtrader.md.
+backtrader-samples: $(TEST_STAMP)
+	@test -d "$(FOLDER)/samples" || { echo "make backtrader-samples FOLDER=path/to/backtrader" \
+	    "(a checkout of github.com/mementum/backtrader)"; exit 1; } >&2
+	$(PY) -m tests.backtrader_samples "$(FOLDER)"
+
 bench: $(TEST_STAMP)
 	$(PY) -m benchmarks.run
 	$(PY) -m benchmarks.store
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
-	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -path "./.venv*" -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

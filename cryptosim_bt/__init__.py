@@ -27,6 +27,8 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cryptosim_bt._version import __version__
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
@@ -65,8 +67,6 @@ if TYPE_CHECKING:
     from cryptosim_bt.results.result import Result
     from cryptosim_bt.strategy.signal_strategy import SignalStrategy
     from cryptosim_bt.strategy.sizers import EntrySizer
-
-__version__ = "0.1.0"
 
 __all__ = [
     "SHIPPED_CONFIGS", "ArrayData", "ConfigError", "CryptoSimError", "DataError", "DataRequest",

@@ -12,7 +12,8 @@
     │   └── VenueError        the venue, or the way to it
     │       ├── VenueUnavailable  for now: asked again by itself, then said
     │       └── VenueRefused      for good: the question has to change
-    ├── PluginFailed          a strategy's own code raised an exception: exit code 1
+    ├── PluginFailed          a plugin's own code raised an exception: exit code 1
+    ├── ReportFailed          a report could not be made of a finished run: exit code 3
     └── BooksDisagree         the two books of R21 part: a defect of ours, exit code 1
 
 Every message says where, what was found, and what is allowed or what to do about it.
@@ -20,11 +21,18 @@ Every message says where, what was found, and what is allowed or what to do abou
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 # A file or a configuration may hold megabytes where a number belongs: no sentence needs them.
 _SHOWN_VALUE = 200
 _SHOWN_LINE = 1_500
+_CREDENTIALS = re.compile(r"://[^/\s'\"]*@")
+
+
+def masked(text: str) -> str:
+    """Return a text without the names and passwords of the URLs in it."""
+    return _CREDENTIALS.sub("://***@", text)
 
 
 def shown(value: object) -> str:
@@ -50,6 +58,9 @@ def _bounded(line: str) -> str:
 class CryptoSimError(Exception):
     """Root of all errors that CryptoSim raises on purpose. Stop the run."""
 
+    def __init__(self, message: str = "") -> None:
+        super().__init__(masked(message))
+
 
 class InputError(CryptoSimError):
     """The input is wrong and nothing was computed. Fix the input and run again.
@@ -58,7 +69,7 @@ class InputError(CryptoSimError):
     """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__("\n".join(map(_bounded, message.split("\n"))))
+        super().__init__("\n".join(map(_bounded, masked(message).split("\n"))))
 
 
 class ConfigError(InputError):
@@ -103,7 +114,14 @@ class VenueRefused(VenueError):
 
 
 class PluginFailed(CryptoSimError):
-    """A strategy's own code raised an exception. Fix it; the run's log has the traceback."""
+    """A plugin's own code raised an exception. Fix it; the run's log has the traceback."""
+
+
+class ReportFailed(CryptoSimError):
+    """An analyzer failed on a finished run, which is kept without its files. Fix it, and `report`.
+
+    May carry several sentences, one a line, one for each analyzer that failed.
+    """
 
 
 class BooksDisagree(CryptoSimError):

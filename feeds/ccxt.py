@@ -10,7 +10,7 @@ from cryptosim_bt.data.feed import DataRequest, DataSource, Feed
 from cryptosim_bt.data.fetch import DataAccess, SeriesSpan, require
 from cryptosim_bt.data.funding import to_full_minutes
 from cryptosim_bt.data.store import Series, Store
-from cryptosim_bt.data.timeframe import iso_utc, to_milliseconds, utc_index
+from cryptosim_bt.data.timeframe import iso_utc, times_of, to_milliseconds, utc_index
 from cryptosim_bt.errors import DataError
 from cryptosim_bt.plugins.registry import register_feed
 
@@ -42,7 +42,7 @@ class CcxtFeed(Feed):
     def load_and_describe(self, request: DataRequest) -> tuple[pd.DataFrame, DataSource]:
         """Return the bars with their checksum: times and figures, one after the other."""
         bars = self.load(request)
-        digest = hashlib.sha256(pd.DatetimeIndex(bars.index).asi8.tobytes())
+        digest = hashlib.sha256(times_of(bars).tobytes())
         digest.update(bars.to_numpy().tobytes())
         return bars, DataSource(source="ccxt", sha256=digest.hexdigest())
 
@@ -50,7 +50,7 @@ class CcxtFeed(Feed):
         series = Series.funding(request.exchange, request.symbol)
         need = SeriesSpan(series, to_milliseconds(request.start), to_milliseconds(request.end))
         rates = _rows(request, need)["funding_rate"]
-        times = to_full_minutes(pd.DatetimeIndex(rates.index).asi8)
+        times = to_full_minutes(times_of(rates))
         return rates.set_axis(utc_index(times), axis="index")
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import pandas as pd
 
 from cryptosim_bt.data.bars import COLUMNS
 from cryptosim_bt.data.feed import DataRequest, DataSource, Feed
-from cryptosim_bt.data.table_columns import BARS
-from cryptosim_bt.data.tabular import file_sha256, read_table
+from cryptosim_bt.data.tabular import file_sha256, read_bars
 from cryptosim_bt.errors import DataError
 from cryptosim_bt.plugins.registry import register_feed
-
-logger = logging.getLogger(__name__)
 
 
 @register_feed("file")
@@ -33,21 +29,15 @@ class FileFeed(Feed):
     def load(self, request: DataRequest) -> pd.DataFrame:
         """Return all bars of the files, ascending. Raise `DataError` where one cannot be read."""
         paths = _require_paths(request)
-        layout = BARS.with_names("volume", f"volume {request.symbol.partition('/')[0]}")
-        bars = read_table(paths, layout, request.zone, request.run_zone)
-        if "volume" not in bars.columns:
-            logger.warning("%s: no column for volume; read as 0", _name(paths))
-            bars["volume"] = 0.0
-        return bars[list(COLUMNS)]
+        lines = request.lines
+        bars = read_bars(paths, request.symbol, request.zone, request.run_zone, lines)
+        return bars[[*COLUMNS, *(name for name in lines if name in bars)]]
 
     def describe(self, request: DataRequest) -> DataSource:
         """Return the files' paths and their checksum."""
         paths = _require_paths(request)
-        return DataSource(source="file", file=_name(paths), sha256=file_sha256(*paths))
-
-
-def _name(paths: tuple[Path, ...]) -> str:
-    return "; ".join(map(str, paths))
+        name = "; ".join(map(str, paths))
+        return DataSource(source="file", file=name, sha256=file_sha256(*paths))
 
 
 def _require_paths(request: DataRequest) -> tuple[Path, ...]:

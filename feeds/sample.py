@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -24,30 +23,19 @@ _STEPS_PER_HOUR: Final = 12  # steps of five minutes, so that high and low come 
 _IntArray = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class _Spell:
-    """A stretch of the market: how long, to which price, how restless.
-
-    `restlessness` is the usual size of a five-minute step, in ticks.
-    """
-
-    days: int
-    target_price: int
-    restlessness: int
-
-
+# Stretches of the market: days, the price at their end, the usual five-minute step in ticks.
 # In January 2025 the mean of a month rises with dips (days 61-75), then falls with rallies.
 _SPELLS: Final = (
-    _Spell(18, 84_000, 850),
-    _Spell(8, 81_500, 1_300),
-    _Spell(20, 93_000, 800),
-    _Spell(6, 91_000, 450),
-    _Spell(9, 95_500, 900),
-    _Spell(13, 103_000, 1_000),
-    _Spell(6, 91_500, 1_700),
-    _Spell(12, 84_500, 1_400),
-    _Spell(12, 88_000, 650),
-    _Spell(16, 97_000, 900),
+    (18, 84_000, 850),
+    (8, 81_500, 1_300),
+    (20, 93_000, 800),
+    (6, 91_000, 450),
+    (9, 95_500, 900),
+    (13, 103_000, 1_000),
+    (6, 91_500, 1_700),
+    (12, 84_500, 1_400),
+    (12, 88_000, 650),
+    (16, 97_000, 900),
 )
 
 
@@ -111,14 +99,14 @@ def _walk(bits: np.random.PCG64) -> _IntArray:
     """
     ticks = [_FIRST_PRICE * _TICKS_PER_UNIT]
     level, stray, heat = ticks[0], 0, 1024
-    for spell in _SPELLS:
-        steps = spell.days * 24 * _STEPS_PER_HOUR
-        target = spell.target_price * _TICKS_PER_UNIT
+    for days, price, restlessness in _SPELLS:
+        steps = days * 24 * _STEPS_PER_HOUR
+        target = price * _TICKS_PER_UNIT
         shocks = _shocks(bits, steps)
         for step, shock in enumerate(shocks, start=1):
             heat = max(300, heat + (64 * abs(shock) // 1024 - 51) * heat // 1024)
             heat = min(heat, 3000)
-            stray += spell.restlessness * heat * shock // 2**20 - stray // 400
+            stray += restlessness * heat * shock // 2**20 - stray // 400
             ticks.append(level + (target - level) * step // steps + stray)
         level = target
     return np.array(ticks, dtype=np.int64)

@@ -171,12 +171,16 @@ def _settings(symbol: str, language: str, strategy: str) -> dict[str, Any]:
     return {
         "data": {"source": "sample", "timeframe": "1h", "volume_unit": None},
         "trading": {"symbol": symbol, "leverage": 5.0},
-        "instrument": {"contract_size": 100.0, "lot": 1.0, "tick": 0.1},
+        "instrument": {
+            "contract_size": 100.0, "lot": 1.0, "tick": 0.1, "min_contracts": 1.0,
+            "maintenance_margin_rate": 0.004, "liquidation_fee_rate": 0.004,
+        },
         "strategy": {"name": strategy, strategy: {"short_period": 24}},
-        "backtest": {"initial_balance": 0.5, "linear_pnl": "exchange"},
+        "backtest": {"initial_balance": 0.5, "linear_pnl": "exchange",
+                     "fees": {"maker": 0.0002, "taker": 0.0005}},
         "report": {"language": language},
         "timezone": "Asia/Seoul",
-    }
+    }  # fmt: skip
 
 
 def _summary(trades: pd.DataFrame, balance: Any, equity: Any, symbol: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def store(settings: Settings, directory: Path) -> Result:
     finally:
         quiet.setLevel(level)
     directory.mkdir(parents=True)
-    text = yaml_text(settings.resolved())
+    text = yaml_text(dict(result.settings))
     (directory / "config.yaml").write_text(text, encoding="utf-8")
     for analyzer in analyzers:
         analyzer.write(result, directory)

@@ -73,10 +73,10 @@ def test_config_folder_holds_yaml_only() -> None:
 
 
 def test_version_stands_in_one_place() -> None:
-    assert options()["metadata"]["version"] == "attr: cryptosim_bt.__version__"
+    assert options()["metadata"]["version"] == "attr: cryptosim_bt._version.__version__"
     literal = re.compile(rf"""["']{re.escape(cryptosim_bt.__version__)}["']""")
     holders = [path.name for path in modules(*CODE) if literal.search(path.read_text("utf-8"))]
-    assert holders == ["__init__.py"]
+    assert holders == ["_version.py"]
 
 
 def test_extra_test_brings_what_drives_the_browser() -> None:
@@ -144,7 +144,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel from a copy: a build leaves build/ and egg-info in the source tree."""
     source = tmp_path_factory.mktemp("wheel") / "source"
     ignore = shutil.ignore_patterns(
-        ".git", ".venv", "venv", "build", "dist", "logs", "*.egg-info", "__pycache__", ".*_cache",
+        ".git", ".venv*", "venv", "build", "dist", "logs", "*.egg-info", "__pycache__", ".*_cache",
         ".hypothesis",
     )
     shutil.copytree(ROOT, source, ignore=ignore)

@@ -1,1 +1,1 @@
-"""What is held and what it is worth: contract maths, instruments, tiers, both books. Pure."""
+"""What is held and what it is worth: arithmetic, the exchange's account, the strategy's book."""

@@ -31,17 +31,10 @@ class LiquidationUnit(NamedTuple):
 
 
 class Account:
-    """Money and legs of one market in hedge mode.
+    """Money, in settlement currency, and legs of one market in hedge mode.
 
-    Parameters
-    ----------
-    scheme
-        Fees, margin and PnL.
-    initial_balance
-        Settlement currency at the start.
-    margin_mode
-        ``"cross"``: the whole balance stands behind both legs. ``"isolated"``: each leg has a
-        margin of its own, entry notional / leverage, added per fill and released pro rata (R27).
+    ``margin_mode`` ``"cross"``: the whole balance stands behind both legs. ``"isolated"``: each leg
+    has a margin of its own, entry notional / leverage, added per fill and released pro rata (R27).
     """
 
     def __init__(
@@ -77,10 +70,7 @@ class Account:
     def close(self, side: Side, group: int, contracts: float, price: float, fee: float) -> float:
         """Take contracts off a leg and a group; return the realised PnL before the fee.
 
-        Raises
-        ------
-        ValueError
-            If the group holds fewer contracts than are closed.
+        ValueError if the group holds fewer contracts than are closed.
         """
         holding = self.groups.get(group)
         if holding is None or contracts > holding.contracts * (1.0 + 1e-9):
@@ -112,7 +102,7 @@ class Account:
         self._changed()
 
     def forgive(self, amount: float | None = None) -> float:
-        """Book a shortfall: an amount, or what a balance below zero lacks; return it (R23)."""
+        """Book a shortfall: an amount, or what a balance is below zero; return it (R23)."""
         forgiven = max(0.0, -self.balance) if amount is None else amount
         if forgiven:
             self.balance = 0.0 if amount is None else self.balance + amount
@@ -133,11 +123,6 @@ class Account:
             for leg in self.legs.values():
                 leg.margin *= max(0.0, self.balance) / needed
             self._changed()
-
-    def clear_dust(self) -> None:
-        """Set a balance to zero that a fee has taken whole, but for float dust."""
-        self.balance = 0.0
-        self._changed()
 
     def _pay_fee(self, fee: float) -> None:
         self.balance -= fee
@@ -192,9 +177,11 @@ class Account:
         """
         if self._units is None:
             self._units = [
-                LiquidationUnit(sides, self.scheme.liquidation_region(legs, margin, price))
-                for sides, legs, margin in self._margined()
-                if legs
+                LiquidationUnit(
+                    sides, self.scheme.liquidation_region(legs, self.backing(sides), price)
+                )
+                for sides in (((side,) for side in SIDES) if self.isolated else (SIDES,))
+                if (legs := [leg for leg in self.exposures() if leg.side in sides])
             ]
         return self._units
 
@@ -219,16 +206,8 @@ class Account:
             return self.balance
         return self.legs[sides[0]].margin + min(0.0, self.balance)
 
-    def _margined(self) -> list[tuple[tuple[Side, ...], list[Leg], float]]:
-        if not self.isolated:
-            return [(SIDES, self.exposures(), self.backing(SIDES))]
-        return [
-            ((side,), [leg for leg in self.exposures() if leg.side == side], self.backing((side,)))
-            for side in SIDES
-        ]
-
     def closing_order(self, sides: Sequence[Side] = SIDES) -> list[tuple[int, Holding]]:
-        """Return the groups in R23's order: longs first, sets by birth, then the Position."""
+        """Return the groups in R23's order: longs first, sets by age, then the Position."""
         return [
             (group, self.groups[group])
             for side in sides

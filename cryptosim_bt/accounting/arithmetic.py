@@ -21,6 +21,8 @@ INVERSE, LINEAR, FIRST_CRYPTOSIM = 0, 1, 2
 GRID_TOLERANCE = 1e-9
 # R8: prices are rounded to ten decimals so that no float dust decides a touch.
 _TEN_DECIMALS = 1e10
+# Below it a step of two digits, as 1.5e-10, has more than ten decimals.
+_NEEDS_MORE_DECIMALS = 1e-8
 # From here on, 2**19, doubles lie further apart than 1e-10: each is its own nearest ten decimals.
 _COARSER_THAN_TEN_DECIMALS = 524_288.0
 # A difference below this share of what it is a difference of is nothing but rounding.
@@ -238,7 +240,7 @@ def round10(value: float) -> float:
 
 def on_grid(value: float, step: float) -> float:
     """Return a multiple of ``step`` without float dust: ten decimals, or more for finer steps."""
-    if step >= 1.0 / _TEN_DECIMALS:
+    if step >= _NEEDS_MORE_DECIMALS:
         return round10(value)
     return round(value, math.ceil(-math.log10(step)) + 2)
 

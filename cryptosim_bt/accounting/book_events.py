@@ -1,4 +1,4 @@
-"""What a strategy's book is told, one event at a time, and what it answers.
+"""What happens to a strategy's book, one event at a time, and what it answers.
 
 The events of a run, kept in their order, are all that its book is made of: given to a new book
 they make the same book and the same answers. `to_record` and `from_record` turn events and

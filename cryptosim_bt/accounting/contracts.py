@@ -1,7 +1,7 @@
 """Contract arithmetic: what a position in a linear or an inverse perpetual is worth.
 
-Frozen objects around the functions of `arithmetic.py`, where the formulas stand: no state, no
-clock, no backtrader. Everything else in CryptoSim that needs money asks here.
+Frozen objects around the functions of `arithmetic.py`, where the formulas stand. Everything else in
+CryptoSim that needs money asks here.
 
 Conventions, the same in every method:
 
@@ -69,26 +69,12 @@ ALWAYS_LIQUIDATED = LiquidationRegion(math.inf, math.inf)
 
 
 def sign(side: Side) -> int:
-    """Return +1 for a long, -1 for a short.
-
-    Raises
-    ------
-    ValueError
-        If ``side`` is neither ``"long"`` nor ``"short"``.
-    """
+    """Return +1 for a long, -1 for a short; ValueError for anything else."""
     if side == "long":
         return 1
     if side == "short":
         return -1
     raise ValueError(f'side: was {side!r}; allowed: "long", "short"')
-
-
-def _only_price(region: LiquidationRegion) -> float | None:
-    """Return the boundary of a half-line, None when there is none or it covers every price."""
-    for boundary in region:
-        if math.isfinite(boundary) and boundary > 0:
-            return boundary
-    return None
 
 
 @dataclass(frozen=True)
@@ -106,27 +92,15 @@ class _Contract:
             raise ValueError(f"contract_size: was {self.contract_size!r}; allowed: above 0")
 
     def notional(self, contracts: float, price: float) -> float:
-        """Return the value of contracts at a price, in settlement currency, never negative.
-
-        Inverse: ``contracts * contract_size / price``, in the coin; linear:
-        ``contracts * contract_size * price``, in the quote currency.
-        """
+        """Return the value of contracts at a price, in settlement currency, never negative."""
         return arithmetic.notional(self.formula, contracts, self.contract_size, price)
 
     def pnl(self, side: Side, contracts: float, entry: float, exit: float) -> float:
-        """Return the profit (+) or loss (-) from ``entry`` to ``exit``, before fees (R20).
-
-        Inverse: ``s * V * (1/entry - 1/exit)``, a long gains at most ``V / entry`` and its loss has
-        no bound as the price goes to 0; linear: ``s * V * (exit - entry)``.
-        """
+        """Return the profit (+) or loss (-) from ``entry`` to ``exit``, before fees (R20)."""
         return arithmetic.pnl(self.formula, sign(side), contracts, self.contract_size, entry, exit)
 
     def average_entry(self, fills: Iterable[tuple[float, float]]) -> float | None:
-        """Return the average price of pairs (contracts, price); None without contracts (R19).
-
-        ``sum(n) / sum(n / price)`` inverse, the harmonic mean weighted by contracts;
-        ``sum(n * price) / sum(n)`` linear, the arithmetic one.
-        """
+        """Return the average price of pairs (contracts, price); None without contracts (R19)."""
         contracts = value = 0.0
         for count, price in fills:
             contracts += count
@@ -149,27 +123,17 @@ class _Contract:
     def maintenance_margin(
         self, contracts: float, price: float, rate: float, deduction: float = 0.0
     ) -> float:
-        """Return ``notional * rate - deduction``: what a leg needs to be kept (R23).
-
-        ``deduction`` is the maintenance amount of a tier (Binance's ``cum``), in settlement
-        currency; 0 for exchanges without one (OKX).
-        """
+        """Return ``notional * rate - deduction``, a tier's, in money: what keeps a leg (R23)."""
         return arithmetic.maintenance_margin(self.notional(contracts, price), rate, deduction)
 
     def funding_payment(self, side: Side, contracts: float, mark: float, rate: float) -> float:
-        """Return the cash flow of one funding time: + = received (R22).
-
-        ``-s * notional(mark) * rate``: with a positive rate longs pay shorts.
-        """
+        """Return the cash flow of one funding time, + = received (R22)."""
         return arithmetic.funding_payment(sign(side), self.notional(contracts, mark), rate)
 
     def return_on_margin(
         self, pnl: float, contracts: float, entry: float, leverage: float
     ) -> float | None:
-        """Return ``pnl / initial margin at entry`` as a fraction (OKX ``uplRatio``).
-
-        None without contracts.
-        """
+        """Return ``pnl / initial margin at entry`` (OKX ``uplRatio``); None without contracts."""
         margin = self.initial_margin(contracts, entry, leverage)
         return pnl / margin if margin else None
 
@@ -182,10 +146,10 @@ class _Contract:
         fees_paid: float,
         funding_paid: float,
     ) -> float | None:
-        """Return the exit price at which a leg ends with nothing won and nothing lost (OKX bePx).
+        """Return the exit price at which nothing is won or lost (OKX bePx); None without one.
 
-        PnL pays the fees and funding paid so far and the taker fee of closing. None where no such
-        price exists. The first CryptoSim had none, and no exchange shows one for its PnL.
+        PnL pays the fees and funding paid so far and the taker fee of closing. Not for the first
+        CryptoSim's PnL: NotImplementedError.
         """
         if self.formula == FIRST_CRYPTOSIM:
             raise NotImplementedError("linear_pnl: cryptosim has no break-even price")
@@ -203,18 +167,9 @@ class _Contract:
     ) -> LiquidationRegion:
         """Return the prices at which a cross-margin account is liquidated (R23).
 
-        Parameters
-        ----------
-        legs
-            (side, contracts, average entry) of each leg.
-        balance
-            Wallet balance without unrealised PnL.
-        rate
-            Maintenance margin rate, one for all legs or one a leg.
-        taker
-            Fee rate of closing.
-        deduction
-            Sum of the legs' tier deductions, in settlement currency.
+        ``balance`` is the wallet's, without unrealised PnL; ``rate`` the maintenance rate, one for
+        all legs or one a leg; ``taker`` the fee rate of closing; ``deduction`` the sum of the legs'
+        tier deductions, in settlement currency.
         """
         rates = [rate] * len(legs) if isinstance(rate, (int, float)) else rate
         terms, held = arithmetic.no_legs(self.formula, balance + deduction), False
@@ -241,14 +196,8 @@ class _Contract:
     ) -> float | None:
         """Return the price at which a single leg with ``margin`` behind it is liquidated.
 
-        It solves ``margin + pnl(P) = notional(P) * (rate + taker) - deduction``. ``margin`` is
-        the isolated margin, or in cross margin the balance without this leg's PnL.
-
-        Returns
-        -------
-        float or None
-            None where no positive price satisfies it (an inverse short at leverage 1, a leg
-            of zero contracts), or where the leg is liquidated at every price.
+        ``margin`` is the isolated one, or in cross margin the balance without this leg's PnL. None
+        where no positive price liquidates (an inverse short at leverage 1, no contracts), or all.
         """
         legs = [Leg(side, contracts, entry)]
         return self.cross_liquidation_price(legs, margin, rate, taker, deduction)
@@ -261,24 +210,15 @@ class _Contract:
         taker: float,
         deduction: float = 0.0,
     ) -> float | None:
-        """Return the one price at which a cross-margin account with both legs is liquidated.
-
-        It solves ``balance + sum of pnl(P) = sum of notional(P) * (rate + taker) - deduction``,
-        with the parameters of `liquidation_region`.
-        """
+        """Return the one boundary of `liquidation_region` that is a price, None if none is."""
         kept = [Leg(*leg) for leg in legs]
-        return _only_price(self.liquidation_region(kept, balance, rate, taker, deduction))
+        region = self.liquidation_region(kept, balance, rate, taker, deduction)
+        return next((price for price in region if 0.0 < price < math.inf), None)
 
 
 @dataclass(frozen=True)
 class InverseContract(_Contract):
-    """A coin-margined perpetual or future: quoted in USD, settled in the coin.
-
-    Parameters
-    ----------
-    contract_size
-        USD (quote currency) per contract; OKX BTC-USD-SWAP: 100.
-    """
+    """A coin-margined market: ``contract_size`` in quote currency (OKX BTC-USD-SWAP: 100)."""
 
     contract_size: float = 100.0
     formula = INVERSE
@@ -286,13 +226,7 @@ class InverseContract(_Contract):
 
 @dataclass(frozen=True)
 class LinearContract(_Contract):
-    """A USDT- or USDC-margined perpetual or future: quoted and settled in the same currency.
-
-    Parameters
-    ----------
-    contract_size
-        Coins per contract; OKX BTC-USDT-SWAP: 0.01.
-    """
+    """A market settled in its quote currency: ``contract_size`` in coins (BTC-USDT-SWAP: 0.01)."""
 
     contract_size: float = 0.01
     formula = LINEAR
@@ -313,13 +247,7 @@ class FirstCryptoSimContract(LinearContract):
 def weighted_average(
     contract: InverseContract | LinearContract, fills: Iterable[tuple[float, float]]
 ) -> float:
-    """Return `average_entry` of fills that hold contracts.
-
-    Raises
-    ------
-    ValueError
-        If they hold none: the caller took an empty leg for a full one.
-    """
+    """Return `average_entry` of fills that hold contracts; ValueError if they hold none."""
     average = contract.average_entry(fills)
     if average is None:
         raise ValueError("average entry of no contracts")

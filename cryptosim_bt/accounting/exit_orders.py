@@ -111,7 +111,7 @@ class ExitOrders:
         return order
 
     def cancel(self, group: Group, name: str, reason: str, commands: list[Command]) -> None:
-        """Cancel a group's order of a name (``take_profit`` ...), if it has one."""
+        """Cancel a group's order of a name in `EXIT_NAMES`, if it has one."""
         order: PlaceOrder | None = getattr(group, name)
         if order is not None:
             setattr(group, name, None)
@@ -126,13 +126,12 @@ class ExitOrders:
 
     def release(self, group: Group, number: int) -> str | None:
         """Take an order that is over off its group; return its name there, None if it had none."""
-        for name in EXIT_NAMES:
-            order: PlaceOrder | None = getattr(group, name)
-            if order is not None and order.number == number:
-                setattr(group, name, None)
-                return name
-        group.triggered = [order for order in group.triggered if order.number != number]
-        return None
+        name = _name_of(group, number)
+        if name is not None:
+            setattr(group, name, None)
+        else:
+            group.triggered = [order for order in group.triggered if order.number != number]
+        return name
 
     def set_off(self, group: Group, number: int) -> None:
         """Keep a stop that has become a market order apart from the group's stop (R37)."""
@@ -192,7 +191,10 @@ class ExitOrders:
             commands.append(ResizeOrder(group.signal_exit.number, group.contracts))
         elif self.rules.take_profit_pct is not None:
             self.cancel(group, "take_profit", "replaced: its group grew", commands)
-            price = self._take_profit_price(group, self.rules.take_profit_pct)
+            # R8: a take-profit never earns less than asked.
+            pct, up = self.rules.take_profit_pct, group.side == "long"
+            away = group.average * (1.0 + pct if up else 1.0 - pct)
+            price = self._instrument.on_tick(away, up=up)
             group.take_profit = self.place(Role.TAKE_PROFIT, group, price, commands)
         # A take-profit that comes back after a signal exit leaves the stop alone (R11).
         uncovered = _uncovered(group)
@@ -213,24 +215,20 @@ class ExitOrders:
         uncovered = _uncovered(group)
         if asked is not None and asked > 0.0 and uncovered:
             # R8: a stop is never tighter than asked.
-            to_tick = (
-                self._instrument.price_down if group.side == "long" else self._instrument.price_up
-            )
-            group.stop_loss = self.place(
-                Role.STOP_LOSS, group, to_tick(asked), commands, uncovered
-            )
+            price = self._instrument.on_tick(asked, up=group.side == "short")
+            group.stop_loss = self.place(Role.STOP_LOSS, group, price, commands, uncovered)
         self._note_prices(group)
 
     def anew(self, group: Group, number: int, commands: list[Command]) -> None:
         """Want an order anew whose contracts the venue has not changed, at the same price."""
-        for name in EXIT_NAMES:
-            order: PlaceOrder | None = getattr(group, name)
-            if order is not None and order.number == number:
-                self.cancel(group, name, "replaced: it was not resized", commands)
-                anew = self.place(
-                    order.role, group, order.price, commands, order.contracts, order.expires_ms
-                )
-                setattr(group, name, anew)
+        name = _name_of(group, number)
+        if name is not None:
+            order: PlaceOrder = getattr(group, name)
+            self.cancel(group, name, "replaced: it was not resized", commands)
+            anew = self.place(
+                order.role, group, order.price, commands, order.contracts, order.expires_ms
+            )
+            setattr(group, name, anew)
 
     @staticmethod
     def _note_prices(group: Group) -> None:
@@ -240,17 +238,17 @@ class ExitOrders:
             stops = [*group.triggered, *([group.stop_loss] if group.stop_loss else [])]
             group.stop_loss_price = stops[-1].price if stops else None
 
-    def _take_profit_price(self, group: Group, distance: float) -> float:
-        # R8: a take-profit never earns less than asked.
-        if group.side == "long":
-            return self._instrument.price_up(group.average * (1.0 + distance))
-        return self._instrument.price_down(group.average * (1.0 - distance))
-
     def _default_stop(self, group: Group) -> float | None:
         distance = self.rules.stop_loss_pct
         if distance is None:
             return None
         return group.average * (1.0 - distance if group.side == "long" else 1.0 + distance)
+
+
+def _name_of(group: Group, number: int) -> str | None:
+    """Return which of a group's orders has a number, None if none has."""
+    orders = ((name, getattr(group, name)) for name in EXIT_NAMES)
+    return next((name for name, order in orders if order and order.number == number), None)
 
 
 def _uncovered(group: Group) -> float:

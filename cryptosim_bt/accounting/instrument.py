@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cryptosim_bt.accounting import arithmetic
-from cryptosim_bt.accounting.arithmetic import INVERSE, LINEAR, ceil_to_step, floor_to_step
+from cryptosim_bt.accounting.arithmetic import INVERSE, LINEAR, ceil_to_step, floor_to_step, to_step
 from cryptosim_bt.accounting.contracts import (
     FirstCryptoSimContract,
     InverseContract,
@@ -92,6 +92,10 @@ class Instrument:
         if self.kind == "inverse":
             return (volume * price if unit == "base" else volume) / self.contract_size
         return (volume / price if unit == "quote" else volume) / self.contract_size
+
+    def on_tick(self, price: float, *, up: bool) -> float:
+        """Round a price up or down to the tick (R8)."""
+        return to_step(price, self.tick, up)
 
     def price_down(self, price: float) -> float:
         """Round a price down to the tick (R8)."""

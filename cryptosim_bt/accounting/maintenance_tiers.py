@@ -52,15 +52,7 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class MaintenanceTiers:
-    """The maintenance margin of a market (R31).
-
-    Parameters
-    ----------
-    basis
-        What the floors count.
-    tiers
-        By rising floor, the first from 0.
-    """
+    """The maintenance margin of a market (R31): ``tiers`` by rising floor, the first from 0."""
 
     basis: Basis
     tiers: tuple[Tier, ...]
@@ -122,21 +114,12 @@ def liquidation_region(
 
     ``margin + pnl(P) <= maintenance(P) + taker fee of closing``. With tiers by notional, closed
     form within the tiers of each price interval, solved again in the next interval where the
-    solution lies beyond this one (R32).
-
-    Parameters
-    ----------
-    margin
-        What stands behind the legs: the balance (cross) or the leg's margin (isolated).
-    price
-        Where the market is: a region that holds it means liquidation now.
+    solution lies beyond this one (R32). ``margin`` is what stands behind the legs: the balance
+    (cross) or the leg's own (isolated).
     """
     if tiers.basis == "contracts" or len(tiers.tiers) == 1:
         found = [tiers.tier_of(leg.contracts) for leg in legs]
-        deduction = sum_floats(tier.deduction for tier in found)
-        return contract.liquidation_region(
-            legs, margin, [tier.rate for tier in found], taker, deduction
-        )
+        return _region_of(contract, legs, margin, found, taker)
     edges = sorted({contract.price_at_notional(leg.contracts, tier.floor)
                     for leg in legs if leg.contracts for tier in tiers.tiers[1:]})  # fmt: skip
     edges = [0.0, *edges, math.inf]
@@ -145,6 +128,15 @@ def liquidation_region(
     if solve.region(here).contains(price):
         return ALWAYS_LIQUIDATED
     return LiquidationRegion(solve.below(here), solve.above(here))
+
+
+def _region_of(
+    contract: InverseContract | LinearContract, legs: Sequence[Leg], margin: float,
+    found: Sequence[Tier], taker: float,
+) -> LiquidationRegion:  # fmt: skip
+    """Return the region of legs of which each is in a tier of its own."""
+    rates, deduction = [tier.rate for tier in found], sum_floats(tier.deduction for tier in found)
+    return contract.liquidation_region(legs, margin, rates, taker, deduction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +157,7 @@ class _IntervalSolver:
         found = [
             self.tiers.tier_of(self.contract.notional(leg.contracts, inside)) for leg in self.legs
         ]
-        return self.contract.liquidation_region(
-            self.legs,
-            self.margin,
-            [tier.rate for tier in found],
-            self.taker,
-            sum_floats(tier.deduction for tier in found),
-        )
+        return _region_of(self.contract, self.legs, self.margin, found, self.taker)
 
     def below(self, interval: int) -> float:
         """Return the first price of liquidation at or below an interval, -inf if there is none."""
@@ -251,7 +237,7 @@ def _tiers_of(document: Any) -> MaintenanceTiers:
         raise ValueError(f"tiers was {shown(rows)}")
     tiers = [_tier_of(row, number) for number, row in enumerate(rows, 1)]
     if basis == "notional" and not any("deduction" in row for row in rows):
-        # With the checks of the class before deductions are reckoned from the rows.
+        # With the checks of the class before deductions are computed from the rows.
         steps = MaintenanceTiers(basis, tuple(tiers)).tiers
         return MaintenanceTiers.by_notional([(tier.floor, tier.rate) for tier in steps])
     return MaintenanceTiers(basis, tuple(tiers))

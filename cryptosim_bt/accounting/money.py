@@ -8,9 +8,10 @@ from typing import Protocol
 
 from cryptosim_bt.accounting.contracts import Leg, LiquidationRegion, Side
 from cryptosim_bt.accounting.orders import Liquidity
+from cryptosim_bt.accounting.position_sets import PositionMath
 
 
-class MoneyScheme(Protocol):
+class MoneyScheme(PositionMath, Protocol):
     """Fees, margin and PnL of one market. Money in settlement currency (`contracts.py`)."""
 
     @property
@@ -19,12 +20,6 @@ class MoneyScheme(Protocol):
 
     def notional(self, contracts: float, price: float) -> float:
         """Return the value of contracts at a price."""
-
-    def pnl(self, side: Side, contracts: float, entry: float, exit: float) -> float:
-        """Return profit (+) or loss (-) before fees."""
-
-    def average_entry(self, fills: Sequence[tuple[float, float]]) -> float:
-        """Return the average price of pairs (contracts, price), at least one of them."""
 
     def fee(self, contracts: float, price: float, liquidity: Liquidity) -> float:
         """Return the cost of a fill, negative for a rebate."""

@@ -61,6 +61,11 @@ class PlaceOrder:
     group: int = 0
     expires_ms: int | None = None
 
+    @property
+    def is_buy(self) -> bool:
+        """Whether it buys: entries of a long, exits of a short."""
+        return (self.side == "long") == (self.role is Role.ENTRY)
+
 
 @dataclass(frozen=True, slots=True)
 class CancelOrder:

@@ -2,7 +2,7 @@
 
 Events go in, wanted orders come out; no I/O, no clock, no backtrader. The same book runs in a
 backtest, on paper and live, so it takes partial fills, fills of orders that were cancelled
-meanwhile, the end of orders in any sequence, and what a venue tells twice.
+meanwhile, the end of orders in any sequence, and what a venue reports twice.
 """
 
 from __future__ import annotations
@@ -11,29 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from cryptosim_bt.accounting import book_events as events
 from cryptosim_bt.accounting.arithmetic import sum_floats
-from cryptosim_bt.accounting.book_events import (
-    NO_ANSWER,
-    REPEATED,
-    Answer,
-    BookedFill,
-    BookEvent,
-    Change,
-    ChangeRefused,
-    EntryWanted,
-    Forgiven,
-    Funded,
-    LegClosed,
-    OrderAccepted,
-    OrderEnded,
-    OrderRejected,
-    OrderResized,
-    SignalExitWanted,
-    StopGiven,
-    StopTriggered,
-)
+from cryptosim_bt.accounting.book_events import NO_ANSWER, REPEATED, Answer, BookedFill, BookEvent
 from cryptosim_bt.accounting.contracts import SIDES, Leg, Side
-from cryptosim_bt.accounting.exit_orders import BookRules, EndedOrders, ExitOrders
+from cryptosim_bt.accounting.exit_orders import EXIT_NAMES, BookRules, EndedOrders, ExitOrders
 from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.accounting.orders import (
     CONTRACT_TOLERANCE,
@@ -68,16 +50,8 @@ class _WorkingEntry:
 class PositionBook:
     """Both sides' Positions and sets, and the orders that they want.
 
-    Parameters
-    ----------
-    money
-        PnL and average entry of the market: its commission scheme, or a contract.
-    instrument
-        For prices on the tick.
-    rules
-        Set size, maximum of sets, take-profit and stop-loss.
-    initial_balance
-        Money at the start, in settlement currency.
+    ``money`` is PnL and average entry of the market, its commission scheme or a contract;
+    ``initial_balance`` is in settlement currency.
     """
 
     def __init__(
@@ -87,7 +61,8 @@ class PositionBook:
         rules: BookRules,
         initial_balance: float,
     ) -> None:
-        self._money = money
+        self.money = money
+        self.rules = rules
         self._orders = ExitOrders(instrument, rules)
         self.balance = initial_balance
         self.trades: list[Trade] = []
@@ -96,30 +71,22 @@ class PositionBook:
         self._tradeids = 0
         self._transactions = 0
         self._positions: dict[Side, Position] = {side: self._new_position(side) for side in SIDES}
-        # Kinds and ids of what moved money; a venue may tell it twice.
+        # Kinds and ids of what moved money; a venue may report it twice.
         self._applied: set[tuple[type, str]] = set()
         # What is held, as PnL sees it; forgotten at every change.
         self._exposures: list[Leg] | None = None
         self._entries: dict[int, _WorkingEntry] = {}
         self._ended_entries: EndedOrders[_WorkingEntry] = EndedOrders()
 
-    @property
-    def rules(self) -> BookRules:
-        """How the book cuts and protects its positions."""
-        return self._orders.rules
-
     # ------------------------------------------------------------------ what is held
     def position(self, side: Side) -> Position:
         """Return the open Position of a side (perhaps empty)."""
         return self._positions[side]
 
-    def open_sets(self, side: Side | None = None) -> list[PositionSet]:
-        """Return the open sets of a side, or of both, by birth."""
-        if side is not None:
-            return list(self._open_sets[side])
-        return sorted(
-            self._open_sets["long"] + self._open_sets["short"], key=lambda group: group.number
-        )
+    def open_sets(self, *sides: Side) -> list[PositionSet]:
+        """Return the open sets of a side, or of both, older first."""
+        found = [group for side in sides or SIDES for group in self._open_sets[side]]
+        return sorted(found, key=lambda group: group.number)
 
     def count_sets(self, side: Side) -> int:
         """Return the number of open sets of a side."""
@@ -130,7 +97,7 @@ class PositionBook:
         return len(self._open_sets[side]) >= self.rules.max_sets[side]
 
     def groups(self, side: Side) -> Iterator[Group]:
-        """Yield what a side holds: sets by birth, then the Position (R23's order)."""
+        """Yield what a side holds: sets by age, then the Position (R23's order)."""
         yield from self._open_sets[side]
         if self._positions[side].contracts:
             yield self._positions[side]
@@ -149,7 +116,7 @@ class PositionBook:
             ]
         pnl = 0.0
         for side, contracts, entry in self._exposures:
-            pnl += self._money.pnl(side, contracts, entry, price)
+            pnl += self.money.pnl(side, contracts, entry, price)
         return pnl
 
     def equity(self, price: float) -> float:
@@ -159,6 +126,11 @@ class PositionBook:
     def _group_of(self, tradeid: int, side: Side) -> Group | None:
         """Return the open group of a side that carries a tradeid, None if there is none."""
         return next((group for group in self.groups(side) if group.tradeid == tradeid), None)
+
+    def _group_by_order(self, number: int) -> Group | None:
+        """Return the open group that an exit order closes, None if there is none."""
+        order = self._orders.find(number)
+        return None if order is None else self._group_of(order.group, order.side)
 
     # ------------------------------------------------------------------ what happens
     def apply(self, event: BookEvent) -> Answer:
@@ -171,8 +143,10 @@ class PositionBook:
         """
         return self._DOORS[type(event)](self, event)
 
-    def _is_repeated(self, event: BookEvent, name: str) -> bool:
+    def _is_repeated(self, event: BookEvent, name: str | None) -> bool:
         """Tell whether an event with an id was applied before, and keep the id."""
+        if name is None:
+            return False
         key = (type(event), name)
         repeated = key in self._applied
         self._applied.add(key)
@@ -182,7 +156,7 @@ class PositionBook:
         # What the venue confirms was wanted before: it is for the record and the journal.
         return NO_ANSWER
 
-    def _entry_wanted(self, event: EntryWanted) -> Answer:
+    def _entry_wanted(self, event: events.EntryWanted) -> Answer:
         order = PlaceOrder(
             self._orders.next_number(), Role.ENTRY, event.side, event.contracts, event.price,
             expires_ms=event.expires_ms,
@@ -190,7 +164,7 @@ class PositionBook:
         self._entries[order.number] = _WorkingEntry(order)
         return Answer((order,))
 
-    def _signal_exit_wanted(self, event: SignalExitWanted) -> Answer:
+    def _signal_exit_wanted(self, event: events.SignalExitWanted) -> Answer:
         """Close a side's Position at a limit (R11).
 
         The exit takes the place of the take-profit; the stop stays; a newer exit replaces an
@@ -207,7 +181,7 @@ class PositionBook:
         )
         return Answer(commands)
 
-    def _stop_given(self, event: StopGiven) -> Answer:
+    def _stop_given(self, event: events.StopGiven) -> Answer:
         group = self._group_of(event.group, event.side)
         if group is None or not group.asks_stop:
             return NO_ANSWER
@@ -215,7 +189,7 @@ class PositionBook:
         self._orders.put_stop(group, event.price, commands)
         return Answer(commands)
 
-    def _order_ended(self, event: OrderEnded | OrderRejected) -> Answer:
+    def _order_ended(self, event: events.OrderEnded | events.OrderRejected) -> Answer:
         """Take in that an order is over.
 
         An entry with something filled counts from now on as a Transaction; a signal exit gives
@@ -235,30 +209,28 @@ class PositionBook:
             return NO_ANSWER
         return self._protected(group, [])
 
-    def _change_refused(self, event: ChangeRefused) -> Answer:
+    def _change_refused(self, event: events.ChangeRefused) -> Answer:
         """Replace an order that the venue has not resized, if it is still wanted.
 
-        One that was not cancelled stays known until its end is told: it may fill, and does no
+        One that was not cancelled stays known until its end is reported: it may fill, and does no
         harm until then that a fill in time would not have done.
         """
-        order = self._orders.find(event.number) if event.change is Change.RESIZE else None
-        group = None if order is None else self._group_of(order.group, order.side)
         commands: list[Command] = []
-        if group is not None:
+        group = self._group_by_order(event.number)
+        if event.change is events.Change.RESIZE and group is not None:
             self._orders.anew(group, event.number, commands)
         return Answer(commands)
 
-    def _stop_triggered(self, event: StopTriggered) -> Answer:
+    def _stop_triggered(self, event: events.StopTriggered) -> Answer:
         # R37: it goes on for what it was sent for; a group that grows gets a stop for the rest.
-        order = self._orders.find(event.number)
-        group = None if order is None else self._group_of(order.group, order.side)
+        group = self._group_by_order(event.number)
         if group is not None:
             self._orders.set_off(group, event.number)
         return NO_ANSWER
 
-    def _funded(self, event: Funded) -> Answer:
+    def _funded(self, event: events.Funded) -> Answer:
         # R22: shared by contracts (+ = received). Of an empty leg only the money is booked.
-        if event.payment_id is not None and self._is_repeated(event, event.payment_id):
+        if self._is_repeated(event, event.payment_id):
             return REPEATED
         side, payment = event.funding.side, event.funding.payment
         self.balance += payment
@@ -270,27 +242,29 @@ class PositionBook:
                 transaction.funding_paid -= payment * transaction.open_contracts / held
         return NO_ANSWER
 
-    def _forgiven(self, event: Forgiven) -> Answer:
-        if event.payment_id is not None and self._is_repeated(event, event.payment_id):
+    def _forgiven(self, event: events.Forgiven) -> Answer:
+        if self._is_repeated(event, event.payment_id):
             return REPEATED
         self.balance += event.amount  # R23
         return NO_ANSWER
 
     def _filled(self, fill: Execution) -> Answer:
-        if fill.fill_id is not None and self._is_repeated(fill, fill.fill_id):
+        if self._is_repeated(fill, fill.fill_id):
             return REPEATED
         self._exposures = None
         if fill.role is Role.ENTRY:
             return self._entered(fill)
-        group = self._closed_by(fill)
+        # What its order closes, or what it names.
+        group = (self._group_of(fill.group, fill.side) if fill.number is None
+                 else self._group_by_order(fill.number))  # fmt: skip
         if group is None:
             why = "its order is not the book's, or what it closes was closed before"
             return Answer((UnknownFill(fill, why),))
         return self._exited(group, fill)
 
-    def _leg_closed(self, event: LegClosed) -> Answer:
-        """Close contracts of a leg in R23's order: sets by birth, then the Position."""
-        if event.fill_id is not None and self._is_repeated(event, event.fill_id):
+    def _leg_closed(self, event: events.LegClosed) -> Answer:
+        """Close contracts of a leg in R23's order: sets by age, then the Position."""
+        if self._is_repeated(event, event.fill_id):
             return REPEATED
         self._exposures = None
         rest: Execution | None = Execution(
@@ -325,9 +299,9 @@ class PositionBook:
                 self._transactions, fill.side, number, entry_time_ms=fill.time_ms
             )
             position.transactions.append(transaction)
-        transaction.enter(self._money, fill)
+        transaction.enter(self.money, fill)
         self.balance -= fill.fee
-        position.average = position.open_average(self._money)
+        position.average = position.open_average(self.money)
         position.contracts += fill.contracts
         entry.filled += fill.contracts
         name = position.name
@@ -371,9 +345,8 @@ class PositionBook:
         self, position: Position, born_ms: int, commands: list[Command]
     ) -> PositionSet:
         side = position.side
-        self._orders.cancel(position, "take_profit", "the Position became a set", commands)
-        self._orders.cancel(position, "stop_loss", "the Position became a set", commands)
-        self._orders.cancel(position, "signal_exit", "the Position became a set", commands)
+        for name in EXIT_NAMES:
+            self._orders.cancel(position, name, "the Position became a set", commands)
         made = PositionSet.of(position, len(self.sets) + 1, born_ms)
         self.sets.append(made)
         self._open_sets[side].append(made)
@@ -385,7 +358,7 @@ class PositionBook:
         """Close contracts of a group; what the fill has beyond them is none of the book's."""
         fill, surplus = fill.split(group.contracts)
         whole = fill.contracts >= group.contracts * (1.0 - CONTRACT_TOLERANCE)
-        group_pnl = self._money.pnl(fill.side, fill.contracts, group.average, fill.price)
+        group_pnl = self.money.pnl(fill.side, fill.contracts, group.average, fill.price)
         self.balance += group_pnl - fill.fee
         self._close_transactions(group, fill, whole)
         if isinstance(group, PositionSet):
@@ -402,22 +375,18 @@ class PositionBook:
             commands.append(UnknownFill(surplus, f"more than {name} held"))
         return Answer(commands, (BookedFill(fill, name, group_pnl),))
 
-    def _closed_by(self, fill: Execution) -> Group | None:
-        """Return the group that a fill closes: its order's, or the one that the fill names."""
-        if fill.number is None:
-            return self._group_of(fill.group, fill.side)
-        order = self._orders.find(fill.number)
-        return None if order is None else self._group_of(order.group, order.side)
-
     def _close_transactions(self, group: Group, fill: Execution, whole: bool) -> None:
         """Take a fill's contracts from every Transaction of a group, pro rata (R36)."""
         for transaction in group.transactions:
             share = 1.0 if whole else fill.contracts / group.contracts
-            transaction.exit(self._money, fill, share)
+            transaction.exit(self.money, fill, share)
             if whole:
                 transaction.open_contracts = 0.0
-                number = len(self.trades) + 1
-                self.trades.append(transaction.trade(self._money, number, group.name, fill))
+                exits, number = transaction.exits, len(self.trades) + 1
+                price = fill.price if len(exits) == 1 else self.money.average_entry(exits)
+                self.trades.append(
+                    transaction.trade(number, group.name, fill, price, fill.role.value)
+                )
 
     def _end_group(self, group: Group, fill: Execution, commands: list[Command]) -> None:
         if fill.number is not None:
@@ -436,8 +405,17 @@ class PositionBook:
         return Position(side, self._tradeids)
 
     _DOORS: ClassVar[dict[type, Callable[[PositionBook, Any], Answer]]] = {
-        EntryWanted: _entry_wanted, SignalExitWanted: _signal_exit_wanted, StopGiven: _stop_given,
-        OrderAccepted: _nothing, OrderRejected: _order_ended, OrderEnded: _order_ended,
-        OrderResized: _nothing, ChangeRefused: _change_refused, StopTriggered: _stop_triggered,
-        Execution: _filled, LegClosed: _leg_closed, Funded: _funded, Forgiven: _forgiven,
-    }  # fmt: skip
+        events.EntryWanted: _entry_wanted,
+        events.SignalExitWanted: _signal_exit_wanted,
+        events.StopGiven: _stop_given,
+        events.OrderAccepted: _nothing,
+        events.OrderRejected: _order_ended,
+        events.OrderEnded: _order_ended,
+        events.OrderResized: _nothing,
+        events.ChangeRefused: _change_refused,
+        events.StopTriggered: _stop_triggered,
+        Execution: _filled,
+        events.LegClosed: _leg_closed,
+        events.Funded: _funded,
+        events.Forgiven: _forgiven,
+    }

@@ -69,7 +69,9 @@ class Transaction:
         self.exits.append((part, fill.price))
         self.open_contracts -= part
 
-    def trade(self, money: PositionMath, number: int, group: str, last: Execution) -> Trade:
+    def trade(
+        self, number: int, group: str, last: Execution, exit_price: float, reason: str
+    ) -> Trade:
         """Return the trade that it was, once its last fill has closed it."""
         return Trade(
             id=number,
@@ -78,12 +80,12 @@ class Transaction:
             entry_time_ms=self.entry_time_ms,
             exit_time_ms=last.time_ms,
             entry_price=self.entry_price,
-            exit_price=last.price if len(self.exits) == 1 else money.average_entry(self.exits),
+            exit_price=exit_price,
             gross_pnl=self.gross_pnl,
             fees=self.fees,
             funding_paid=self.funding_paid,
             net_pnl=self.gross_pnl - self.fees - self.funding_paid,
-            exit_reason=last.role.value,
+            exit_reason=reason,
             group=group,
             transaction=self.id,
         )

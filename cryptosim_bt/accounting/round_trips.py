@@ -13,43 +13,40 @@ from dataclasses import dataclass, field
 from cryptosim_bt.accounting.arithmetic import sum_floats
 from cryptosim_bt.accounting.book_events import BookedFill
 from cryptosim_bt.accounting.contracts import Side
-from cryptosim_bt.accounting.money import Holding, MoneyScheme
+from cryptosim_bt.accounting.money import MoneyScheme
 from cryptosim_bt.accounting.orders import Execution, Role
-from cryptosim_bt.accounting.position_sets import PositionSet, Trade
+from cryptosim_bt.accounting.position_sets import PositionSet, Trade, Transaction
 
 
 @dataclass(slots=True, eq=False)
-class RoundTrip:
-    """A leg from the fill that opens it on.
+class RoundTrip(Transaction):
+    """A leg from the fill that opens it on: all its entries, and so far its exits (`exit_price`).
 
-    ``holding`` is what is held now. ``entered`` and ``exited`` are the contracts of all entries and
-    exits so far, at the averages ``entry_price`` and ``exit_price``. Fees and ``funding_paid`` are
-    costs (+ = paid); ``gross_pnl`` is the sum over exits, each against the average held then.
+    ``exited`` are the contracts of those; ``gross_pnl`` is the sum over them, each against the
+    average held then.
     """
 
-    id: int
-    holding: Holding
-    entry_time_ms: int
-    entered: float = 0.0
-    entry_price: float = 0.0
     exited: float = 0.0
     exit_price: float = 0.0
-    gross_pnl: float = 0.0
-    fees: float = 0.0
-    funding_paid: float = 0.0
+
+    def leave(self, money: MoneyScheme, fill: Execution) -> float:
+        """Take in an exit; return its PnL before fees."""
+        pnl = money.pnl(fill.side, fill.contracts, self.open_price, fill.price)
+        self.gross_pnl += pnl
+        self.exit_price = fill.price if not self.exited else money.average_entry(
+            [(self.exited, self.exit_price), (fill.contracts, fill.price)]
+        )
+        self.exited += fill.contracts
+        self.fees += fill.fee
+        self.open_contracts -= fill.contracts
+        if self.open_contracts < 1e-9 * fill.contracts:
+            self.open_contracts = 0.0  # dust of float subtraction
+        return pnl
 
 
 @dataclass(slots=True, eq=False)
 class RoundTrips:
-    """Balance, open legs and closed trades, counted from fills, funding and forgiven sums.
-
-    Parameters
-    ----------
-    money
-        PnL and average entry of the market: its commission scheme.
-    balance
-        Money at the start, in settlement currency.
-    """
+    """Balance (settlement currency), open legs, closed trades: of fills, funding, paid-in sums."""
 
     money: MoneyScheme
     balance: float
@@ -73,32 +70,20 @@ class RoundTrips:
         trip = self._open.get(fill.side)
         if trip is None:
             self._begun += 1
-            trip = RoundTrip(self._begun, Holding(fill.side), fill.time_ms)
-            self._open[fill.side] = trip
-        trip.holding.add(self.money, fill.contracts, fill.price)
-        trip.entry_price = self._average(trip.entered, trip.entry_price, fill)
-        trip.entered += fill.contracts
-        trip.fees += fill.fee
+            trip = self._open[fill.side] = RoundTrip(self._begun, fill.side, 0, fill.time_ms)
+        trip.enter(self.money, fill)
         return trip.id
 
     def _exit(self, fill: Execution, reason: str) -> float:
         trip = self._open[fill.side]
-        pnl = self.money.pnl(fill.side, fill.contracts, trip.holding.average, fill.price)
+        pnl = trip.leave(self.money, fill)
         self.balance += pnl
-        trip.gross_pnl += pnl
-        trip.exit_price = self._average(trip.exited, trip.exit_price, fill)
-        trip.exited += fill.contracts
-        trip.fees += fill.fee
-        trip.holding.remove(fill.contracts)
-        if not trip.holding.contracts:
+        if not trip.open_contracts:
             del self._open[fill.side]
-            self.trades.append(_trade(trip, fill, reason))
+            self.trades.append(
+                trip.trade(trip.id, f"P-{fill.side}", fill, trip.exit_price, reason)
+            )
         return pnl
-
-    def _average(self, contracts: float, price: float, fill: Execution) -> float:
-        if not contracts:
-            return fill.price
-        return self.money.average_entry([(contracts, price), (fill.contracts, fill.price)])
 
     def fund(self, side: Side, payment: float) -> None:
         """Take in a leg's funding cash flow, + = received (R22)."""
@@ -113,12 +98,12 @@ class RoundTrips:
     def contracts(self, side: Side) -> float:
         """Return the contracts held on a side."""
         trip = self._open.get(side)
-        return 0.0 if trip is None else trip.holding.contracts
+        return 0.0 if trip is None else trip.open_contracts
 
     def equity(self, price: float) -> float:
         """Return balance plus the PnL of what is held at a price."""
         return self.balance + sum_floats(
-            self.money.pnl(side, trip.holding.contracts, trip.holding.average, price)
+            self.money.pnl(side, trip.open_contracts, trip.open_price, price)
             for side, trip in self._open.items()
         )
 
@@ -129,22 +114,3 @@ class RoundTrips:
     def count_sets(self, side: Side) -> int:
         """Return 0, likewise."""
         return 0
-
-
-def _trade(trip: RoundTrip, last: Execution, reason: str) -> Trade:
-    return Trade(
-        id=trip.id,
-        side=last.side,
-        contracts=trip.entered,
-        entry_time_ms=trip.entry_time_ms,
-        exit_time_ms=last.time_ms,
-        entry_price=trip.entry_price,
-        exit_price=trip.exit_price,
-        gross_pnl=trip.gross_pnl,
-        fees=trip.fees,
-        funding_paid=trip.funding_paid,
-        net_pnl=trip.gross_pnl - trip.fees - trip.funding_paid,
-        exit_reason=reason,
-        group=f"P-{last.side}",
-        transaction=trip.id,
-    )

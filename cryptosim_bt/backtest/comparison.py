@@ -118,6 +118,8 @@ def compare(a: StoredRun, b: StoredRun, run: Run | None = None) -> Comparison:
     run
         Runs settings; used to tell what each difference did alone. None: that is left out.
     """
+    for each in (a, b):
+        each.check_whole()
     settings = differing(a.result.settings, b.result.settings)
     return Comparison(
         a=a,

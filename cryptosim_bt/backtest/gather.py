@@ -16,9 +16,16 @@ from cryptosim_bt.backtest.summary import counts, summarize
 from cryptosim_bt.broker.backtrader_time import float_ms
 from cryptosim_bt.broker.commission import FuturesCommission
 from cryptosim_bt.data.timeframe import utc_index
+from cryptosim_bt.plugins.parameters import resolved
 from cryptosim_bt.plugins.registry import is_plain
 from cryptosim_bt.results.performance import FigureInputs, performance
-from cryptosim_bt.results.result import COUNTS, FIRST_BAR_COLUMNS, LAST_BAR_COLUMNS, Result
+from cryptosim_bt.results.result import (
+    COUNTS,
+    FIRST_BAR_COLUMNS,
+    LAST_BAR_COLUMNS,
+    TEXT_PANEL,
+    Result,
+)
 from cryptosim_bt.strategy.plain_ledger import PlainOrderLife
 from cryptosim_bt.strategy.run_record import Fill, OrderLife, record_of
 
@@ -36,10 +43,14 @@ def gather(prepared: Prepared, strategy: bt.Strategy) -> Result:
     rows, counted = strategy.analyzers.bar_recorder.rows, counts(prepared, strategy)
     indicators = [(column, panel.name, values) for panel in prepared.panels
                   for column, values in panel.columns.items()]  # fmt: skip
+    indicators += [(column, TEXT_PANEL, values) for column, values in prepared.texts.items()]
     indicators = indicators or _own_indicators(strategy)
+    window = slice(prepared.warmup, prepared.warmup + len(rows))
+    said = prepared.parts.results(strategy, window)
     return Result.made_when_asked({
-        "settings": lambda _: prepared.settings.resolved(),
+        "settings": lambda _: resolved(prepared.settings, prepared.params),
         "summary": lambda run: summarize(prepared, counted, run.bars, run.trades),
+        "backtrader": lambda _: said,
         "panels": lambda _: {column: panel for column, panel, _values in indicators},
         "bars": lambda _: _bars_table(prepared, rows, indicators),
         "fills": lambda _: _rows(Fill, fills, COUNTS["fills"]),
@@ -64,7 +75,7 @@ def performance_so_far(strategy: bt.Strategy) -> dict[str, Any]:
         bars[column] = np.array(getattr(strategy.data, column).array[rows], dtype=np.float64)
     days = np.array(strategy.data.datetime.array[rows], dtype=np.float64)
     bars["time"] = utc_index(np.rint(float_ms(days)).astype(np.int64))
-    scheme = strategy.broker.getcommissioninfo(strategy.data)
+    scheme = strategy.broker.account.scheme
     known = isinstance(scheme, FuturesCommission)
     market = FigureInputs(
         symbol=context.instrument.symbol,
@@ -84,8 +95,9 @@ def _bars_table(
     table = pd.DataFrame({"time": window.index})
     for column in ("open", "high", "low", "close", "volume"):
         table[column] = window[column].to_numpy()
-    for column, _, values in indicators:
-        table[column] = np.array(values[first : first + len(rows)], dtype=np.float64)
+    for column, panel, values in indicators:
+        kind = object if panel == TEXT_PANEL else np.float64
+        table[column] = np.array(values[first : first + len(rows)], dtype=kind)
     return pd.concat([table, rows.table()], axis=1)
 
 
@@ -136,11 +148,12 @@ def _is_text(type_: Any) -> bool:
 
 def _with_times(table: pd.DataFrame) -> pd.DataFrame:
     for name in [column for column in table.columns if column.endswith("_ms")]:
-        column = pd.to_datetime(table[name].astype("Int64"), unit="ms", utc=True)
-        table[name] = column.astype("datetime64[ms, UTC]")
+        given = table[name].astype("float64").fillna(_NOT_A_TIME)
+        table[name] = utc_index(given.to_numpy().astype(np.int64))
     return table.rename(columns=lambda name: name.removesuffix("_ms"))
 
 
+_NOT_A_TIME = float(np.iinfo(np.int64).min)
 _SET_COLUMNS = (
     "number", "side", "born_ms", "ended_ms", "entries", "members", "entered_contracts",
     "entry_average", "take_profit_price", "stop_loss_price", "exit_price", "exit_reason",

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import gc
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import backtrader as bt
@@ -19,6 +20,7 @@ import pandas as pd
 from cryptosim_bt.broker.backtrader_time import day_number
 from cryptosim_bt.broker.futures_broker import FuturesBroker
 from cryptosim_bt.data.timeframe import DAY_MS, milliseconds
+from cryptosim_bt.plugins.analyzer import ReportAnalyzer
 
 # The progress callback receives every so many bars.
 PROGRESS_STEP = 2_000
@@ -37,9 +39,10 @@ class ArrayData(bt.feed.DataBase):
 
       - ``dataname``: the bar table (UTC open times; open, high, low, close, volume)
       - ``bar``: its timeframe, such as ``"1h"``
+      - ``further``: arrays of further lines by their names; see `data_of`
     """
 
-    params = (("bar", "1h"),)
+    params: Any = (("bar", "1h"), ("further", {}))
 
     def start(self) -> None:
         """Turn the table into one float array a line."""
@@ -49,10 +52,12 @@ class ArrayData(bt.feed.DataBase):
         # Here and not in __init__: backtrader sets both from its own params after that.
         self._timeframe = bt.TimeFrame.Days if whole_days else bt.TimeFrame.Minutes
         self._compression = bar_ms // (DAY_MS if whole_days else 60_000)
+        self.p.timeframe, self.p.compression = self._timeframe, self._compression
         bars: pd.DataFrame = self.p.dataname
         self._row = 0
         self._columns = {name: bars[name].to_numpy(np.float64) for name in
                          ("open", "high", "low", "close", "volume")}  # fmt: skip
+        self._columns |= self.p.further
         self._columns["datetime"] = day_numbers(bars)
         self._columns["openinterest"] = np.zeros(len(bars))
 
@@ -78,6 +83,17 @@ class ArrayData(bt.feed.DataBase):
         return True
 
 
+def data_of(bars: pd.DataFrame, bar: str, further: Mapping[str, np.ndarray]) -> ArrayData:
+    """Return a bar table as a data, with a line for each further array."""
+    kind: Any = ArrayData
+    if further:
+        own = {"lines": tuple(further), "__module__": __name__}
+        meta: Any = type(ArrayData)
+        kind = meta("ArrayDataWithLines", (ArrayData,), own)
+    made: ArrayData = kind(dataname=bars, bar=bar, further=dict(further))
+    return made
+
+
 class LeanCerebro(bt.Cerebro):
     """Cerebro with the lean loop and a progress callback.
 
@@ -85,11 +101,21 @@ class LeanCerebro(bt.Cerebro):
     ----------
     progress
         Called with the number of bars done, every few thousand bars and at the end.
+    warmup
+        How many bars come before the trading window: backtrader's analyzers, which would count
+        each as a flat day, begin after them.
     """
 
-    def __init__(self, *, progress: Callable[[int], None] | None = None, **options: object) -> None:
+    def __init__(
+        self,
+        *,
+        progress: Callable[[int], None] | None = None,
+        warmup: int = 0,
+        **options: object,
+    ) -> None:
         super().__init__(**options)
         self._progress = progress
+        self._warmup = warmup
 
     _pretimers: list[Any]
 
@@ -114,10 +140,26 @@ class LeanCerebro(bt.Cerebro):
             and not self._timerscheat
             and not self.p.cheat_on_open
             and not self.p.oldsync
-            and all(type(data) is ArrayData and data.buflen() == bars for data in self.datas)
+            and all(isinstance(data, ArrayData) and data.buflen() == bars for data in self.datas)
         )
 
+    def _runnext(self, runstrats: list[bt.Strategy]) -> None:
+        self._hold_back(runstrats)
+        super()._runnext(runstrats)
+
+    def _hold_back(self, runstrats: list[bt.Strategy]) -> None:
+        """Let backtrader's analyzers see the trading window only; ours know it themselves."""
+        for analyzer in [each for strategy in runstrats for each in strategy.analyzers]:
+            if self._warmup and not isinstance(analyzer, ReportAnalyzer):
+                for name in ("_prenext", "_nextstart", "_next"):
+                    step = getattr(analyzer, name)
+                    setattr(analyzer, name, partial(_after, self._warmup, analyzer.strategy, step))
+                for each in (analyzer, *analyzer._children):
+                    if isinstance(each, bt.analyzers.AnnualReturn):  # it looks back at the end
+                        each.data = _Window(each.data, self._warmup)
+
     def _runonce(self, runstrats: list[bt.Strategy]) -> None:
+        self._hold_back(runstrats)
         if not self._is_plain(runstrats):
             super()._runonce(runstrats)
             return
@@ -141,6 +183,9 @@ class LeanCerebro(bt.Cerebro):
         lines = [line for owner in owners for line in _lines_of(owner)]
         lines.append(strategy.lines.datetime)
         self._moving = list({id(line): line for line in lines}.values())
+        # A strategy's own lines grow as it goes, empty, whatever `__init__` bound to them: so it
+        # is in backtrader's loop.
+        self._own = [line for line in strategy.lines.lines if line is not strategy.lines.datetime]
 
     def _loop(self, strategy: bt.Strategy) -> None:
         bars = self.datas[0].buflen()
@@ -154,9 +199,7 @@ class LeanCerebro(bt.Cerebro):
             self._broker.notify_all = bool(observers) or _overridden(strategy, "notify_order")
         for row in range(bars):
             count = row + 1
-            for line in self._moving:
-                line._idx = row
-                line.lencount = count
+            self._move_to(row)
             self._brokernotify()
             if self._event_stop:
                 return
@@ -173,6 +216,14 @@ class LeanCerebro(bt.Cerebro):
             if not count % PROGRESS_STEP:
                 self._report(count)
         self._report(bars)
+
+    def _move_to(self, row: int) -> None:
+        count = row + 1
+        for line in self._moving:
+            line._idx = row
+            line.lencount = count
+        for line in self._own:
+            line.forward()
 
     def _report(self, bars: int) -> None:
         if self._progress is not None:
@@ -192,6 +243,24 @@ class LeanCerebro(bt.Cerebro):
         else:
             strategy.prenext()
         strategy._next_analyzers(status, once=True)
+
+
+def _after(warmup: int, strategy: bt.Strategy, step: Callable[[], None]) -> None:
+    if len(strategy) > warmup:
+        step()
+
+
+class _Window:
+    """A data without the bars before the trading window."""
+
+    def __init__(self, data: bt.feed.DataBase, warmup: int) -> None:
+        self._data, self._warmup = data, warmup
+
+    def __len__(self) -> int:
+        return len(self._data) - self._warmup
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._data, name)
 
 
 def _overridden(strategy: bt.Strategy, *hooks: str) -> bool:

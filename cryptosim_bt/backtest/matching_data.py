@@ -6,7 +6,6 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -35,7 +34,7 @@ def data_request(settings: Settings, timeframe: str, warmup: int) -> DataRequest
         end=settings.end,
         warmup=warmup,
         **_where(keys.data.path),
-        zone=None if keys.data.timezone is None else ZoneInfo(keys.data.timezone),
+        zone=settings.data_zone,
         run_zone=settings.zone,
         exchange=keys.exchange.name,
         rest_url=keys.exchange.rest_url,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import backtrader as bt
 import numpy as np
@@ -21,6 +20,7 @@ from cryptosim_bt.accounting.maintenance_tiers import (
     read_tiers,
 )
 from cryptosim_bt.backtest.matching_data import data_request, matching_bars
+from cryptosim_bt.backtest.signal_table import signal_table, warmup_bars
 from cryptosim_bt.backtest.strategy_mode import check_mode
 from cryptosim_bt.config.keys import VENUE_TIERS
 from cryptosim_bt.config.settings import Settings, data_directory
@@ -36,20 +36,16 @@ from cryptosim_bt.data.funding import (
 )
 from cryptosim_bt.data.store import Store
 from cryptosim_bt.data.store.records import kept_maintenance
-from cryptosim_bt.data.timeframe import iso_utc, milliseconds
-from cryptosim_bt.errors import PluginError
+from cryptosim_bt.data.timeframe import milliseconds
+from cryptosim_bt.errors import ConfigError, DataError, PluginError
 from cryptosim_bt.exchange.matching_bars import MatchingArrays, MatchingBars
 from cryptosim_bt.plugins.analyzer import ReportAnalyzer
+from cryptosim_bt.plugins.backtrader_parts import BacktraderParts, find_parts
 from cryptosim_bt.plugins.failures import failures_of
 from cryptosim_bt.plugins.parameters import checked_parameters
 from cryptosim_bt.plugins.registry import Kind, Registry, is_plain
-from cryptosim_bt.results.result import FIRST_BAR_COLUMNS, LAST_BAR_COLUMNS
-from cryptosim_bt.strategy.indicators import IndicatorPanel, panels_of
-from cryptosim_bt.strategy.signal_strategy import SIGNALS, SignalStrategy
+from cryptosim_bt.strategy.indicators import IndicatorPanel
 from cryptosim_bt.strategy.volatility import average_true_range
-
-# Columns of a strategy's table that are not drawn: what it was given, and what it answers.
-_NO_INDICATORS = ("open", "high", "low", "close", "volume", "signal")
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +58,7 @@ class ResolvedPlugins:
     params: SimpleNamespace
     feed: type[Feed]
     analyzers: Mapping[str, type[ReportAnalyzer]]
+    parts: BacktraderParts = field(default_factory=BacktraderParts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,6 +115,9 @@ class Prepared:
     tiers: MaintenanceTiers
     analyzers: Mapping[str, type[ReportAnalyzer]]
     feed: type[Feed] | None = None
+    parts: BacktraderParts = field(default_factory=BacktraderParts)
+    texts: Mapping[str, np.ndarray] = field(default_factory=dict)
+    lines: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @cached_property
     def simulation(self) -> SimulationSettings:
@@ -176,7 +176,8 @@ def resolve_plugins(
     }
     source = settings.keys.data.source
     feed = registry.get(Kind.FEED, source, settings.place("data", "source")).cls
-    return ResolvedPlugins(strategy, params, feed, found)
+    parts = find_parts(settings.keys, strategy, settings.place)
+    return ResolvedPlugins(strategy, params, feed, found, parts)
 
 
 def prepare(
@@ -188,9 +189,11 @@ def prepare(
     """
     keys = settings.keys
     plugins = resolve_plugins(settings, registry, analyzers)
-    feed = plugins.feed()
     request = data_request(settings, keys.data.timeframe, warmup_of(settings, plugins))
-    table, source = feed.load_and_describe(request)
+    request = replace(request, lines=_names_of_lines(settings))
+    with failures_of({f"feed {keys.data.source}": plugins.feed}):
+        feed = plugins.feed()
+        table, source = feed.load_and_describe(request)
     bars, warmup = select_window(
         table,
         start=settings.start,
@@ -203,8 +206,33 @@ def prepare(
     logger.info("%d bars from %s, %d of them before the window", len(bars), source.source, warmup)
     matching = matching_bars(settings, registry, bars.iloc[warmup:])
     funding = keys.backtest.funding
-    rates = feed.funding(request) if funding.rate is None and funding.path is None else None
-    return prepare_bars(settings, plugins, bars, warmup, source, matching, rates)
+    rates = None
+    if funding.rate is None and funding.path is None:
+        with failures_of({f"feed {keys.data.source}": plugins.feed}):
+            rates = feed.funding(request)
+    prepared = prepare_bars(settings, plugins, bars, warmup, source, matching, rates)
+    return replace(prepared, lines=_lines(settings, table, bars))
+
+
+def _names_of_lines(settings: Settings) -> tuple[str, ...]:
+    place = settings.place("data", "lines")
+    for name in settings.keys.data.lines:
+        if not name.isidentifier() or name in ("datetime", "openinterest", *COLUMNS):
+            raise DataError(f"{place}: was {name!r}; allowed: names that no bar has, as in Python")
+    return tuple(dict.fromkeys(settings.keys.data.lines))
+
+
+def _lines(settings: Settings, table: pd.DataFrame, bars: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return the further columns of the data that a configuration names, one value a bar."""
+    found: dict[str, np.ndarray] = {}
+    for name in settings.keys.data.lines:
+        if name not in table.columns:
+            place = settings.place("data", "lines")
+            raise DataError(f"{place}: there is no column {name!r} in the data; leave it out")
+        values = pd.to_numeric(table[name], errors="coerce")
+        times = pd.DatetimeIndex(table.index).tz_convert("UTC").as_unit("ms")
+        found[name] = values.set_axis(times).reindex(bars.index).to_numpy(np.float64)
+    return found
 
 
 def prepare_bars(
@@ -224,7 +252,7 @@ def prepare_bars(
     """
     keys = settings.keys
     funding, funding_series = _funding(settings, bars.index[-1], rates)
-    signals, panels = signals_of(plugins.strategy, plugins.params, bars, keys.strategy.name)
+    table = signal_table(plugins.strategy, plugins.params, bars, keys.strategy.name)
     matching_ms = milliseconds(keys.data.fill_timeframe or keys.data.timeframe)
     timeout_ms = keys.trading.order_cancel_timeout * 1000
     if matching_ms > timeout_ms and not is_plain(plugins.strategy):
@@ -240,14 +268,16 @@ def prepare_bars(
         bars=bars,
         warmup=warmup,
         source=source,
-        signals=signals,
-        panels=panels,
+        signals=table.signals,
+        panels=table.panels,
+        texts=table.texts,
         funding=funding,
         funding_series=funding_series,
         matching=matching,
         tiers=tiers_of(settings),
         analyzers=plugins.analyzers,
         feed=plugins.feed,
+        parts=plugins.parts,
     )
 
 
@@ -255,7 +285,7 @@ def warmup_of(settings: Settings, plugins: ResolvedPlugins) -> int:
     """Return how many bars before the window a run needs (R3; a plain strategy: R50)."""
     if is_plain(plugins.strategy):
         return settings.keys.strategy.warmup
-    needed: int = plugins.strategy.warmup(plugins.params)
+    needed = warmup_bars(plugins.strategy, plugins.params, settings.keys.strategy.name)
     return max(needed, _atr_warmup(settings))
 
 
@@ -281,43 +311,11 @@ def _strategy(
             raise PluginError(
                 f"{settings.place('strategy', name)}: was {block!r}; allowed: parameters below it"
             )
-    place = settings.place("strategy", section.name)
-    return plugin.cls, checked_parameters(
-        plugin, section.parameters, place, partial(settings.place, "strategy", section.name)
-    )
-
-
-def signals_of(
-    strategy: type[bt.Strategy], params: SimpleNamespace, bars: pd.DataFrame, name: str
-) -> tuple[list[int] | None, tuple[IndicatorPanel, ...]]:
-    """Compute a strategy's table once over all bars; (None, ()) for one that has none."""
-    inherited: Any = SignalStrategy.generate_signals
-    if is_plain(strategy) or strategy.generate_signals.__func__ is inherited.__func__:
-        return None, ()
-    with failures_of(strategy, name):
-        table = strategy.generate_signals(bars, params)
-    if not isinstance(table, pd.DataFrame) or "signal" not in table or len(table) != len(bars):
-        raise PluginError(
-            f"strategy {name!r}: generate_signals() must return a DataFrame with a 'signal' "
-            f"column and one row for each of the {len(bars)} bars"
+    place = settings.place("strategy", section.block)
+    with failures_of({f"strategy {section.name}": plugin.cls}):
+        return plugin.cls, checked_parameters(
+            plugin, section.parameters, place, partial(settings.place, "strategy", section.block)
         )
-    signal = table["signal"].to_numpy(np.float64)
-    wrong = ~np.isin(signal, sorted(SIGNALS))
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise PluginError(
-            f"strategy {name!r}: signal at {iso_utc(bars.index[row])} was {signal[row]}; allowed: "
-            f"1, -1, 2, -2, 0 ({int(wrong.sum())} such bars)"
-        )
-    own = [column for column in table.columns if column not in _NO_INDICATORS]
-    for column in own:
-        if column in (*FIRST_BAR_COLUMNS, *LAST_BAR_COLUMNS) or own.count(column) > 1:
-            raise PluginError(
-                f"strategy {name!r}: generate_signals() gives a column {column!r}, which stands "
-                "in its table twice or is one of bars.csv itself; give it a name of its own"
-            )
-    columns = {column: table[column].to_numpy(np.float64) for column in own}
-    return signal.astype(int).tolist(), panels_of(columns, strategy.plot_panels)
 
 
 def _funding(
@@ -327,9 +325,8 @@ def _funding(
     funding = settings.keys.backtest.funding
     end = min(settings.end, last_open + pd.Timedelta(settings.timeframe_ms, unit="ms"))
     if funding.path is not None:
-        schedule = series_funding(
-            read_funding_file(Path(funding.path)), settings.start, end, funding.missing
-        )
+        series = read_funding_file(Path(funding.path), settings.data_zone, settings.zone)
+        schedule = series_funding(series, settings.start, end, funding.missing)
         return _dated(schedule), schedule
     if rates is not None:
         source = f"funding rates of {settings.keys.exchange.name} {settings.instrument.symbol}"
@@ -349,7 +346,19 @@ def _dated(schedule: FundingSchedule) -> list[tuple[int, float]]:
 
 
 def tiers_of(settings: Settings) -> MaintenanceTiers:
-    """Return the margin tiers that a configuration names."""
+    """Return the margin tiers; the leverage must leave room above the first one's rate."""
+    tiers, leverage = _tiers(settings), settings.keys.trading.leverage
+    rate = tiers.tiers[0].rate
+    if leverage * rate >= 1.0:
+        raise ConfigError(
+            f"{settings.place('trading', 'leverage')}: was {leverage:g}; allowed: below "
+            f"{1.0 / rate:g}, since the initial margin, 1/leverage of the notional, must exceed "
+            f"the maintenance margin of {rate:g} of it (its first tier), as on every venue"
+        )
+    return tiers
+
+
+def _tiers(settings: Settings) -> MaintenanceTiers:
     path: Path | str | None = settings.tiers
     if path == BUILT_IN_TIERS:
         path = built_in_tiers(settings.keys.exchange.name, settings.instrument)

@@ -8,14 +8,16 @@ import importlib.metadata
 import inspect
 import platform
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from cryptosim_bt.backtest.prepare import Prepared
 from cryptosim_bt.config.settings import Settings
 from cryptosim_bt.data.tabular import file_sha256
+
+if TYPE_CHECKING:
+    from cryptosim_bt.backtest.prepare import Prepared
 
 # What computes: a new version of one of these may change the last digit of a result.
 _LIBRARIES = ("backtrader", "numpy", "pandas", "pyarrow", "tzdata")
@@ -50,23 +52,34 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
 
 def input_files(settings: Settings) -> dict[str, list[Path]]:
     """Return the files beside ``data.path`` that a run reads, by their key."""
-    keys = settings.keys
-    given = {
-        "data.fill_path": keys.data.fill_path,
-        "data.mark_path": keys.data.mark_path,
-        "backtest.funding.path": keys.backtest.funding.path,
-        "instrument.tiers": keys.instrument.tiers,
-    }
-    files = {
-        key: [Path(each) for each in ([path] if isinstance(path, str) else path)]
-        for key, path in given.items()
-        if path is not None
-    }
+    files = {key: paths for key, paths in _given(settings).items() if key != "data.path"}
     return {
         key: paths
         for key, paths in files.items()
         if all(each.is_file() or (each.is_dir() and key != "instrument.tiers") for each in paths)
     }
+
+
+def _given(settings: Settings) -> dict[str, list[Path]]:
+    keys = settings.keys
+    given = {
+        "data.path": keys.data.path,
+        "data.fill_path": keys.data.fill_path,
+        "data.mark_path": keys.data.mark_path,
+        "backtest.funding.path": keys.backtest.funding.path,
+        "instrument.tiers": keys.instrument.tiers,
+    }
+    return {
+        key: [Path(each) for each in ([path] if isinstance(path, str) else path)]
+        for key, path in given.items()
+        if path is not None
+    }
+
+
+def read_by(settings: Settings) -> list[Path]:
+    """Return every file and folder that a run of a configuration reads, there or not."""
+    plugins = [settings.directory / Path(path).expanduser() for path in settings.keys.plugins]
+    return [*(path for paths in _given(settings).values() for path in paths), *plugins]
 
 
 def bars_sha256(bars: pd.DataFrame) -> str:

@@ -8,16 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import backtrader as bt
+import numpy as np
+
 from cryptosim_bt.backtest.bar_recorder import BarRecorder, PlainBarRecorder
 from cryptosim_bt.backtest.gather import gather
-from cryptosim_bt.backtest.lean_loop import ArrayData, LeanCerebro
+from cryptosim_bt.backtest.lean_loop import LeanCerebro, data_of
 from cryptosim_bt.backtest.needs import settings_for_run
 from cryptosim_bt.backtest.prepare import Prepared, prepare
 from cryptosim_bt.broker.commission import FuturesCommission
 from cryptosim_bt.broker.futures_broker import FuturesBroker
 from cryptosim_bt.config.settings import Settings
 from cryptosim_bt.config.simulation import SimulationSettings, Sizing
-from cryptosim_bt.data.timeframe import to_milliseconds
+from cryptosim_bt.data.bars import COLUMNS
+from cryptosim_bt.data.timeframe import iso_utc, to_milliseconds
+from cryptosim_bt.errors import PluginError
 from cryptosim_bt.exchange.fill_rules import EventOrder
 from cryptosim_bt.plugins.analyzer import ReportAnalyzer
 from cryptosim_bt.plugins.failures import failures_of
@@ -147,9 +152,19 @@ def execute(
     A prepared run can be executed any number of times.
     """
     cerebro = cerebro_for(prepared, progress, event_order)
-    with failures_of(prepared.strategy, prepared.settings.keys.strategy.name):
-        strategy = cerebro.run()[0]
-    late = cerebro.broker.exchange.late_funding
+    plugins = {f"strategy {prepared.settings.keys.strategy.name}": prepared.strategy}
+    plugins |= {f"analyzer {name}": analyzer for name, analyzer in prepared.analyzers.items()}
+    with failures_of(plugins):
+        strategies = cerebro.run()
+    if not strategies:
+        raise PluginError(
+            f"strategy {prepared.settings.keys.strategy.name}: its __init__ raised "
+            f"StrategySkipError: with the parameters {vars(prepared.params)} it does not want to "
+            "run; change them"
+        )
+    strategy = strategies[0]
+    _check_prices(prepared, strategy)
+    late = cerebro.broker.exchange.funding.late
     if late and event_order is None:
         logger.warning(
             "funding fell due in holes of the bars %d times while something was held; each was "
@@ -158,6 +173,20 @@ def execute(
         )
     analyzers = [getattr(strategy.analyzers, name) for name in prepared.analyzers]
     return gather(prepared, strategy), analyzers
+
+
+def _check_prices(prepared: Prepared, strategy: bt.Strategy) -> None:
+    """Raise PluginError where a strategy wrote into the prices that its orders are filled at."""
+    for column in COLUMNS:
+        given = prepared.bars[column].to_numpy(np.float64)
+        line = np.frombuffer(getattr(strategy.data.lines, column).array)[: len(given)]
+        wrong = np.flatnonzero((line != given) & ~(np.isnan(line) & np.isnan(given)))
+        if len(wrong):
+            raise PluginError(
+                f"strategy {prepared.settings.keys.strategy.name}: it changed the {column} at "
+                f"{iso_utc(prepared.bars.index[wrong[0]])}; prices are to be read only: keep what "
+                "is computed from them in an attribute or an indicator of its own"
+            )
 
 
 def cerebro_for(
@@ -169,12 +198,15 @@ def cerebro_for(
     total = len(prepared.bars)
     report = None if progress is None else lambda done: progress(done, total)
     # A plain strategy may look at backtrader's observers (``self.stats``), a signal's has none.
-    cerebro = LeanCerebro(progress=report, stdstats=is_plain(prepared.strategy))
+    plain = is_plain(prepared.strategy)
+    parts = prepared.parts
+    observed = plain or bool(parts.analyzers or parts.observers)
+    cerebro = LeanCerebro(progress=report, warmup=prepared.warmup, stdstats=observed)
     settings = prepared.settings
-    data = ArrayData(dataname=prepared.bars, bar=settings.keys.data.timeframe)
+    data = data_of(prepared.bars, settings.keys.data.timeframe, prepared.lines)
     cerebro.adddata(data, name=settings.instrument.symbol)
     cerebro.broker = _broker(prepared, event_order)
-    if is_plain(prepared.strategy):
+    if plain:
         # Sizes are its own: those of its orders, or of its sizer.
         PlainLedger(cerebro.broker, _plain_context(prepared))
         cerebro.addstrategy(prepared.strategy, **vars(prepared.params))
@@ -184,6 +216,7 @@ def cerebro_for(
         cerebro.addsizer(sizer, instrument=settings.instrument, **options)
         cerebro.addstrategy(prepared.strategy, context=_context(prepared), **vars(prepared.params))
         cerebro.addanalyzer(BarRecorder, _name="bar_recorder")
+    parts.add_to(cerebro)
     for name, analyzer in prepared.analyzers.items():
         cerebro.addanalyzer(analyzer, _name=name)
     return cerebro
@@ -199,6 +232,7 @@ def _broker(prepared: Prepared, event_order: EventOrder | None) -> FuturesBroker
         timeframe_ms=simulation.timeframe_ms,
         matching_bars=prepared.matching,
         matching_ms=simulation.matching_ms,
+        size_unit=prepared.settings.keys.trading.size_unit,
         has_mark=simulation.has_mark,
         margin_mode=simulation.margin_mode,
         venue_rules=simulation.venue_rules,

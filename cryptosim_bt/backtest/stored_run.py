@@ -14,13 +14,14 @@ from typing import Any
 from cryptosim_bt.backtest.needs import load_settings
 from cryptosim_bt.backtest.run import run_backtest
 from cryptosim_bt.config.settings import Settings
-from cryptosim_bt.errors import OutputError
-from cryptosim_bt.plugins.analyzer import ReportAnalyzer
+from cryptosim_bt.errors import OutputError, PluginError
+from cryptosim_bt.plugins.analyzer import ReportAnalyzer, write_report
 from cryptosim_bt.plugins.registry import Kind, Registry, discover
 from cryptosim_bt.results import metrics
 from cryptosim_bt.results.performance import FigureInputs
 from cryptosim_bt.results.result import Result
-from cryptosim_bt.results.run_directory import check_not_open
+from cryptosim_bt.results.run_directory import finished
+from cryptosim_bt.results.run_files import check_not_open, check_whole, note_files
 
 Progress = Callable[[int, int], None]
 
@@ -29,15 +30,28 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run's directory and what stands in its tables and summary."""
+    """A run's directory and what stands in its tables and summary.
+
+    The code of plugins that it names by their files is run only where it is ``trusted``: the
+    directory may be a stranger's.
+    """
 
     directory: Path
     result: Result
+    trusted: bool = False
 
     @property
     def name(self) -> str:
         """The folder's name."""
         return self.directory.name
+
+    def check_whole(self) -> None:
+        """Raise `OutputError` where one of its tables was cut."""
+        names = {"bars": "bars_traded", "fills": "fills", "trades": "trades"}
+        check_whole(self.directory, {
+            table: (len(getattr(self.result, table)), self.result.summary.get(count) or 0)
+            for table, count in names.items()
+        })  # fmt: skip
 
     def settings(self) -> Settings:
         """Return the run's settings, from its config.yaml.
@@ -50,14 +64,37 @@ class StoredRun:
         return load_settings(self.directory / "config.yaml")
 
     def registry(self) -> Registry:
-        """Find the plugins that the run could use: where its configuration stood, and here."""
+        """Find the plugins that the run could use: those that are shipped or installed.
+
+        If it is trusted, those of files as well: where its configuration stood, and here.
+        """
+        if not self.trusted:
+            return discover()
         stood_in = self.result.summary.get("provenance", {}).get("directory")
         folders = [Path(stood_in)] if stood_in else []
         paths = [Path(path) for path in self.result.settings.get("plugins", [])]
         return discover([*folders, Path.cwd()], [path for path in paths if path.exists()])
 
 
-def read_run(directory: Path) -> StoredRun:
+    def plugin(self, kind: Kind, name: str, place: str) -> type:
+        """Return the class of a plugin of the run.
+
+        Raises
+        ------
+        PluginError
+            If there is none, or none that may be run.
+        """
+        try:
+            return self.registry().get(kind, name, f"{self.directory}: {place}").cls
+        except PluginError as error:
+            if self.trusted:
+                raise
+            raise PluginError(
+                f"{error}; its code is run with --trust only, if you know where it comes from"
+            ) from error
+
+
+def read_run(directory: Path, *, trusted: bool = False) -> StoredRun:
     """Read a run's directory.
 
     Raises
@@ -67,8 +104,8 @@ def read_run(directory: Path) -> StoredRun:
     """
     if not directory.is_dir():
         raise OutputError(f"{directory}: there is no such folder; name a folder that `run` wrote")
-    folder = directory.resolve()
-    return StoredRun(folder, Result.read(folder))
+    folder = finished(directory.resolve())
+    return StoredRun(folder, Result.read(folder), trusted)
 
 
 def run_again(
@@ -102,10 +139,13 @@ def rebuild_reports(
     ------
     PluginError
         If an analyzer is not there any more.
+    ReportFailed
+        If one cannot be made.
     OutputError
         If a file cannot be replaced.
     """
     check_not_open(run.directory)
+    run.check_whole()
     analyzers = configured_analyzers(run)
     found = disagreement(run.result)
     if found is not None:
@@ -118,8 +158,10 @@ def rebuild_reports(
         staging.mkdir()
         for name, analyzer in analyzers.items():
             analyzer.progress = progress_of(name)
-            analyzer.write(run.result, staging)
-        return _put_in_place(staging, run.directory)
+            write_report(name, analyzer, run.result, staging)
+        placed = _put_in_place(staging, run.directory)
+        note_files(run.directory, placed)
+        return placed
     except OSError as error:
         raise OutputError(
             f"{run.directory}: reports cannot be written: {error.strerror or error}; close the "
@@ -161,11 +203,9 @@ def _same(stated: Any, now: float | None) -> bool:
 
 def configured_analyzers(run: StoredRun) -> dict[str, ReportAnalyzer]:
     """Return the analyzers that the run's configuration names, able to write."""
-    registry = run.registry()
-    place = f"{run.directory / 'summary.json'}: report.analyzers"
     names = run.result.settings["report"]["analyzers"]
     found: dict[str, type[ReportAnalyzer]] = {
-        name: registry.get(Kind.ANALYZER, name, place).cls for name in names
+        name: run.plugin(Kind.ANALYZER, name, "report.analyzers") for name in names
     }
     return {name: analyzer.without_run() for name, analyzer in found.items()}
 
@@ -174,6 +214,8 @@ def _put_in_place(staging: Path, target: Path) -> list[Path]:
     placed = []
     for path in sorted(each for each in staging.rglob("*") if each.is_file()):
         final = target / path.relative_to(staging)
+        if not final.parent.resolve().is_relative_to(target):
+            raise OutputError(f"{final.parent}: leads out of the run's folder; remove the link")
         final.parent.mkdir(parents=True, exist_ok=True)
         path.replace(final)
         placed.append(final)

@@ -59,6 +59,16 @@ def _signal_problem(settings: Settings) -> tuple[tuple[str, ...], str] | None:
             "Position with their sets side by side; allowed: hedge (net is for plain backtrader "
             "strategies)"
         )
+    if settings.keys.sizer:
+        return ("sizer",), (
+            f"was {', '.join(settings.keys.sizer)}, but strategy {name} is a SignalStrategy, whose "
+            "entries trading.sizing sizes; leave it out"
+        )
+    if settings.keys.trading.size_unit == "base":
+        return ("trading", "size_unit"), (
+            f"was 'base', but strategy {name} is a SignalStrategy, whose position_size is in coins "
+            "and whose book is in contracts; leave it out"
+        )
     if settings.keys.strategy.warmup:
         return ("strategy", "warmup"), (
             f"was {settings.keys.strategy.warmup}, but strategy {name} says itself how many bars "
@@ -77,6 +87,11 @@ def _plain_problem(settings: Settings) -> tuple[tuple[str, ...], str] | None:
     if settings.keys.backtest.linear_pnl == "cryptosim":
         return ("backtest", "linear_pnl"), (
             f"was 'cryptosim', which is for sets; strategy {name} has none; allowed: exchange"
+        )
+    if settings.keys.trading.size_unit == "base" and settings.instrument.kind == "inverse":
+        return ("trading", "size_unit"), (
+            f"was 'base', but a contract of {settings.instrument.symbol} is worth a fixed number "
+            "of dollars and not of coins; allowed: contracts"
         )
     return None
 

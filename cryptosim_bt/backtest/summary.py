@@ -10,7 +10,7 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 
-from cryptosim_bt import __version__
+from cryptosim_bt._version import __version__
 from cryptosim_bt.backtest.prepare import Prepared
 from cryptosim_bt.backtest.provenance import provenance
 from cryptosim_bt.data.timeframe import iso_utc
@@ -43,9 +43,9 @@ def counts(prepared: Prepared, strategy: bt.Strategy) -> dict[str, Any]:
         "fees_paid": account.fees_paid,
         "funding_paid": account.funding_paid,
         "funding_missing": _missing_funding(
-            prepared, exchange.funding_exposure, account.funding_paid
+            prepared, exchange.funding.exposure, account.funding_paid
         ),
-        **({"funding_late": exchange.late_funding} if exchange.late_funding else {}),
+        **({"funding_late": exchange.funding.late} if exchange.funding.late else {}),
         "entries_refused": dict(record.refused),
         "orders_expired": sum(life.status == "expired" for life in lives),
         "liquidations": exchange.liquidations,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 import itertools
 import json
+import math
 import platform
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -15,18 +16,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cryptosim_bt import __version__
+from cryptosim_bt._version import __version__
 from cryptosim_bt.backtest.stored_run import Progress, StoredRun, flat, run_again
 from cryptosim_bt.data.tabular import file_sha256
 from cryptosim_bt.errors import InputError, OutputError
+from cryptosim_bt.plugins.registry import Kind
 from cryptosim_bt.results.performance import write_performance
 from cryptosim_bt.results.result import TABLES, Result
 
 # Tables in the order in which a run makes them: the first difference is the nearest to its cause.
 _ORDER = ("bars", *(name for name in TABLES if name != "bars"))
 _CHUNK = 100_000
+# How far numbers may be apart, as a fraction, where another Python or library has added them.
+_CLOSE = 1e-9
 # What a summary says of the making of a run, not of its result; its changes are notes.
-_MAKING = ("provenance", "version", "data")
+_MAKING = ("provenance", "version", "data", "note")
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,9 @@ def verify(run: StoredRun, progress: Progress | None = None) -> Verification:
     OutputError
         If its performance.json cannot be read.
     """
+    keys = run.result.settings
+    run.plugin(Kind.STRATEGY, keys["strategy"]["name"], "strategy.name")
+    run.plugin(Kind.FEED, keys["data"]["source"], "data.source")
     ambiguity = "ambiguity" in run.result.summary
     try:
         again = run_again(run.settings(), run.registry(), progress, ambiguity=ambiguity)
@@ -85,12 +92,17 @@ def verify(run: StoredRun, progress: Progress | None = None) -> Verification:
         note = changed_data_file(run.result.summary)
         raise type(error)(f"{error}; {note}") if note else error from error
     difference = _settings_difference(run.result, again)
+    notes = [*changes_around(run.result.summary, again.summary)]
+    close = 0.0
+    if _other_arithmetic(run.result.summary, again.summary):
+        close = _CLOSE
+        notes.append(f"they add up in other ways, so numbers are compared to {close:g}")
     with tempfile.TemporaryDirectory(prefix="cryptosim-verify-") as folder:
         again.write_tables(Path(folder))
         again.write_summary(Path(folder))
         write_performance(again, Path(folder) / "performance.json")
-        difference = difference or first_difference(run.directory, Path(folder))
-    return Verification(difference, tuple(changes_around(run.result.summary, again.summary)))
+        difference = difference or first_difference(run.directory, Path(folder), close)
+    return Verification(difference, tuple(notes))
 
 
 # ---------------------------------------------------------------------- around the run
@@ -108,6 +120,13 @@ def changes_around(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[s
         sentence = f"the source of the {kind} plugin in"
         yield from _changed_hashes(before.get(kind, {}), after.get(kind, {}), sentence)
     yield from _changed_versions(was, now)
+
+
+def _other_arithmetic(was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Tell whether the last digits may differ: sums of another Python, or of other libraries."""
+    made = [(each["provenance"]["python"].rpartition(".")[0], each["provenance"]["libraries"])
+            for each in (was, now) if "provenance" in each]  # fmt: skip
+    return made[:1] != made[1:]
 
 
 def changed_data_file(summary: Mapping[str, Any]) -> str | None:
@@ -164,21 +183,25 @@ def _settings_difference(was: Result, now: Result) -> Difference | None:
 
 
 # ---------------------------------------------------------------------- the run itself
-def first_difference(was: Path, now: Path) -> Difference | None:
-    """Return the first cell or figure in which two run directories differ, None if in none."""
+def first_difference(was: Path, now: Path, close: float = 0.0) -> Difference | None:
+    """Return the first cell or figure in which two run directories differ, None if in none.
+
+    ``close`` is how far numbers may be apart, as a fraction.
+    """
     for name in _ORDER:
         old, new = was / f"{name}.csv", now / f"{name}.csv"
         if file_sha256(old) != file_sha256(new) and not filecmp.cmp(old, new, shallow=False):
-            difference = _table_difference(name, old, new)
+            difference = _table_difference(name, old, new, close)
             if difference is not None:
                 return difference
-    difference = _summary_difference(was / "summary.json", now / "summary.json")
+    difference = _summary_difference(was / "summary.json", now / "summary.json", close)
     if difference is None and (was / "performance.json").exists():
-        difference = _performance_difference(was / "performance.json", now / "performance.json")
+        file = "performance.json"
+        difference = _performance_difference(was / file, now / file, close)
     return difference
 
 
-def _table_difference(name: str, was: Path, now: Path) -> Difference | None:
+def _table_difference(name: str, was: Path, now: Path, close: float) -> Difference | None:
     """Return the first differing cell, by rows; None where only the writing differs."""
     start = 0
     for old, new in itertools.zip_longest(_chunks(was), _chunks(now)):
@@ -191,7 +214,7 @@ def _table_difference(name: str, was: Path, now: Path) -> Difference | None:
         a, b = old.iloc[:shared].to_numpy(), new.iloc[:shared].to_numpy()
         wrong = np.argwhere(a != b)
         for row, column in wrong.tolist():
-            if not _same_number(a[row, column], b[row, column]):
+            if not _same_number(a[row, column], b[row, column], close):
                 heading = str(old.columns[column])
                 cells = _shown(a[row, column]), _shown(b[row, column])
                 return Difference(f"{name}.csv", start + row + 1, heading, *cells)
@@ -216,11 +239,11 @@ def _missing_rows(
     return Difference(f"{name}.csv", start + 1, "the row", *shown)
 
 
-def _same_number(a: str, b: str) -> bool:
-    """Tell whether two cells are the same number written in two ways, such as 1.0 and 1."""
+def _same_number(a: Any, b: Any, close: float) -> bool:
+    """Tell whether two cells are one number, if written in two ways, or as close as asked for."""
     try:
-        return float(a) == float(b)
-    except ValueError:
+        return math.isclose(float(a), float(b), rel_tol=close, abs_tol=close / 1000)
+    except (TypeError, ValueError):
         return False
 
 
@@ -228,7 +251,7 @@ def _shown(cell: str) -> str:
     return cell or "blank"
 
 
-def _summary_difference(was: Path, now: Path) -> Difference | None:
+def _summary_difference(was: Path, now: Path, close: float) -> Difference | None:
     old, new = (
         flat({
             key: value for key, value in json.loads(path.read_text(encoding="utf-8")).items()
@@ -236,12 +259,12 @@ def _summary_difference(was: Path, now: Path) -> Difference | None:
         })
         for path in (was, now)
     )  # fmt: skip
-    return _figure_difference("summary.json", old, new)
+    return _figure_difference("summary.json", old, new, close)
 
 
-def _performance_difference(was: Path, now: Path) -> Difference | None:
+def _performance_difference(was: Path, now: Path, close: float) -> Difference | None:
     old, new = (flat(_numbered(_figures_of(path))) for path in (was, now))
-    return _figure_difference("performance.json", old, new)
+    return _figure_difference("performance.json", old, new, close)
 
 
 def _figures_of(path: Path) -> dict[str, Any]:
@@ -266,11 +289,11 @@ def _numbered(value: Any) -> Any:
 
 
 def _figure_difference(
-    name: str, old: Mapping[str, Any], new: Mapping[str, Any]
+    name: str, old: Mapping[str, Any], new: Mapping[str, Any], close: float
 ) -> Difference | None:
     for key in [*old, *(key for key in new if key not in old)]:
         # Not None for what is missing: a figure without a value is None.
         was, now = (figures.get(key, "missing") for figures in (old, new))
-        if was != now:
+        if was != now and not (close and _same_number(was, now, close)):
             return Difference(name, 0, key, str(was), str(now))
     return None

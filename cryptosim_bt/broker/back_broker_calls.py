@@ -38,7 +38,70 @@ class StockBrokerCalls:
     """BackBroker's switches and properties, as far as they make sense on an exchange."""
 
     p: Any
+    startingcash: float
     check_margin = True
+    _shares = 1.0
+
+    def _settings_change(self, call: str) -> None:
+        """Hear of a call that changes what an account is opened with."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------ the account
+    def setcash(self, cash: float) -> None:
+        """Set the initial balance, before the run or in a strategy before its first bar."""
+        self.p.cash = self.startingcash = cash
+        self._settings_change("setcash")
+
+    set_cash = setcash
+
+    def setcommission(self, *args: Any, **options: Any) -> None:
+        """Make a backtrader scheme that of a data, before the first bar; see ``BrokerBase``."""
+        super().setcommission(*args, **options)  # type: ignore[misc]  # of the broker beside us
+        self._settings_change("setcommission")
+
+    def addcommissioninfo(self, comminfo: bt.CommInfoBase, name: str | None = None) -> None:
+        """Make a scheme that of a data, before the first bar."""
+        super().addcommissioninfo(comminfo, name)  # type: ignore[misc]
+        self._settings_change("addcommissioninfo")
+
+    # ------------------------------------------------------------------ a fund
+    def set_fundmode(self, fundmode: bool, fundstartval: float | None = None) -> None:
+        """Choose whether analyzers go by the value of a share, and what one costs at first."""
+        self.p.fundmode = fundmode
+        if fundstartval is not None:
+            self.set_fundstartval(fundstartval)
+
+    def get_fundmode(self) -> bool:
+        """Return whether analyzers go by the value of a share."""
+        return bool(self.p.fundmode)
+
+    def set_fundstartval(self, fundstartval: float) -> None:
+        """Set the value of a share at the start, in settlement currency: of the next run."""
+        self.p.fundstartval = fundstartval
+
+    def get_fundshares(self) -> float:
+        """Return how many shares there are: of the initial balance, and of what `add_cash` paid."""
+        return self._shares
+
+    def get_fundvalue(self) -> float:
+        """Return the equity of a share."""
+        return float(self.getvalue() / self._shares)  # type: ignore[attr-defined]
+
+    fundmode = property(get_fundmode, set_fundmode)
+    fundshares = property(get_fundshares)
+    fundvalue = property(get_fundvalue)
+
+    # ------------------------------------------------------------------ what is held and sent
+    def get_value_lever(
+        self, datas: list[bt.feed.DataBase] | None = None, mkt: bool = False
+    ) -> float:
+        """Return ``getvalue``, as BackBroker does."""
+        return float(self.getvalue(datas))  # type: ignore[attr-defined]
+
+    def orderstatus(self, order: bt.Order) -> int:
+        """Return the status that an order has now, however old the copy of it."""
+        working = self.get_orders_open()  # type: ignore[attr-defined]
+        return next((each for each in working if each == order), order).status
 
     @property
     def cash(self) -> float:
@@ -55,6 +118,36 @@ class StockBrokerCalls:
         """Choose whether an order's margin is checked before it is accepted (default), too."""
         self.check_margin = checksubmit
 
+    def set_int2pnl(self, int2pnl: bool) -> None:
+        """Do nothing: a scheme that charges interest is refused."""
+
+    def set_eosbar(self, eosbar: bool) -> None:
+        """Do nothing, as BackBroker: it has the switch and does not ask it."""
+
+    seteosbar = set_eosbar
+
+    def set_shortcash(self, shortcash: bool) -> None:
+        """Refuse to let a stock-like short sale cost cash."""
+        if not shortcash:
+            raise InputError(
+                "broker.set_shortcash: was False; a short position needs the margin of its scheme, "
+                "and a stock-like scheme's short brings cash in: leave it True"
+            )
+
+    def get_leverage(self) -> float:
+        """Refuse: each scheme has a leverage of its own."""
+        raise InputError(
+            "broker.get_leverage: ask the scheme, broker.getcommissioninfo(data).get_leverage()"
+        )
+
+    def add_order_history(self, orders: Any, notify: bool = False) -> None:
+        """Refuse orders that have happened."""
+        raise InputError("add_order_history: orders of the past are not available; send them")
+
+    def set_fund_history(self, fund: Any) -> None:
+        """Refuse a value that does not come from orders."""
+        raise InputError("set_fund_history: the account's value comes from its fills alone")
+
     def set_slippage_perc(
         self,
         perc: float,
@@ -69,6 +162,7 @@ class StockBrokerCalls:
         low (pessimistic), and limit orders have none.
         """
         self.p.fill_rules = replace(self.p.fill_rules, slippage=perc)
+        self._settings_change("set_slippage_perc")
 
     def set_slippage_fixed(self, fixed: float, *_: Any, **__: Any) -> None:
         """Refuse: slippage is a fraction of price."""
@@ -88,7 +182,8 @@ class StockBrokerCalls:
         if coo:
             raise InputError(
                 "broker.set_coo: an order made with a bar's open in hand cannot fill at that "
-                "open; leave cheat_on_open off"
+                "open; leave cheat_on_open off, or give Cerebro broker_coo=False: orders of "
+                "next_open() then take part from the next bar"
             )
 
     def set_filler(self, filler: Any) -> None:

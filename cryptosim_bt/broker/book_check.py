@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from cryptosim_bt.accounting.account import Account
-from cryptosim_bt.accounting.contracts import Side
+from cryptosim_bt.accounting.position_book import PositionBook
+from cryptosim_bt.accounting.round_trips import RoundTrips
 from cryptosim_bt.data.timeframe import iso_utc
 from cryptosim_bt.errors import BooksDisagree
 
 # The books agree to this share of the account.
 BOOKS_TOLERANCE = 1e-9
-
-
-class OwnBook(Protocol):
-    """What a strategy holds by its own count: of its fills, funding and forgiven sums."""
-
-    def equity(self, price: float) -> float:
-        """Return balance plus unrealised PnL at a price."""
-
-    def contracts(self, side: Side) -> float:
-        """Return the contracts held on a side."""
 
 
 class BookCheck:
@@ -30,7 +19,9 @@ class BookCheck:
     equities by the same amount: while neither book changes, they go on agreeing.
     """
 
-    def __init__(self, account: Account, book: OwnBook, initial_balance: float) -> None:
+    def __init__(
+        self, account: Account, book: PositionBook | RoundTrips, initial_balance: float
+    ) -> None:
         self._account = account
         self._book = book
         self._initial = initial_balance

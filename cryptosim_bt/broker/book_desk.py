@@ -10,22 +10,12 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import backtrader as bt
 
+from cryptosim_bt.accounting import book_events as events
 from cryptosim_bt.accounting.account import Account
-from cryptosim_bt.accounting.book_events import (
-    BookEvent,
-    Change,
-    ChangeRefused,
-    OrderAccepted,
-    OrderEnded,
-    OrderRejected,
-    OrderResized,
-    StopTriggered,
-)
-from cryptosim_bt.accounting.contracts import Side
 from cryptosim_bt.accounting.orders import (
     CancelOrder,
     Command,
@@ -44,16 +34,9 @@ from cryptosim_bt.exchange.simulated_exchange import SimulatedExchange
 
 logger = logging.getLogger(__name__)
 
-_EXECTYPES = {
-    Role.ENTRY: bt.Order.Limit,
-    Role.TAKE_PROFIT: bt.Order.Limit,
-    Role.SIGNAL_EXIT: bt.Order.Limit,
-    Role.STOP_LOSS: bt.Order.Stop,
-}
-
 
 class DeskBroker(Protocol):
-    """What the desk needs of its broker: the run's account and exchange, and who is told."""
+    """What the desk needs of its broker: the run's account and exchange, and who receives what."""
 
     account: Account
     exchange: SimulatedExchange
@@ -65,22 +48,14 @@ class DeskBroker(Protocol):
     mark_price: float
 
     def queue(self, order: bt.Order) -> None:
-        """Queue an order as it stands for backtrader to hear of."""
+        """Queue an order as it stands for backtrader."""
 
 
 class BookDesk:
     """Takes the orders of a strategy with a book, for one broker and one run.
 
-    Parameters
-    ----------
-    broker
-        Its data, account and exchange are those of the run.
-    comminfo
-        The data's commission scheme.
-    initial_balance
-        What the books are compared by (R21).
-    fill_at_close
-        Whether entries fill as they are placed (``entry_fill: signal_close``).
+    ``initial_balance`` is what the books are compared by (R21); with ``fill_at_close`` entries fill
+    as they are placed (``entry_fill: signal_close``).
     """
 
     def __init__(
@@ -127,21 +102,48 @@ class BookDesk:
                 )
 
     def _place(self, command: PlaceOrder) -> None:
-        is_buy = (command.side == "long") == (command.role is Role.ENTRY)
-        self.submit(
-            bt.BuyOrder if is_buy else bt.SellOrder, self._broker.follower,
-            self._broker.traded_data, command.contracts, command.price,
-            exectype=_EXECTYPES[command.role], tradeid=command.group, side=command.side,
-            role=command.role, number=command.number, expires_ms=command.expires_ms,
+        """Make a backtrader order and put it into the exchange's book, or reject it (R44)."""
+        broker, is_stop = self._broker, command.role is Role.STOP_LOSS
+        order = (bt.BuyOrder if command.is_buy else bt.SellOrder)(
+            owner=broker.follower, data=broker.traded_data, size=command.contracts,
+            price=command.price, exectype=bt.Order.Stop if is_stop else bt.Order.Limit,
+            tradeid=command.group,
         )  # fmt: skip
-        key = self._numbers.get(command.number)
-        if self._fill_at_close and key is not None and command.role is Role.ENTRY:
-            self._exchange.fill_now(self._orders[key][1])
+        order.addinfo(side=command.side, role=command.role, number=command.number)
+        order.addcomminfo(self._comminfo)
+        reason = self._exchange.refusal(
+            command.contracts, command.price, broker.mark_price, is_stop
+        )
+        if not command.price > 0.0:
+            reason = f"price was {command.price}; allowed: above 0"
+        if reason is not None:
+            logger.warning("order %d rejected: %s", order.ref, reason)
+            order.addinfo(reason=reason)
+            order.reject(broker)
+            broker.queue(order)
+            self._report(events.OrderRejected(command.number, reason, broker.now_ms))
+            return
+        for step in (order.submit, order.accept):
+            step(broker)
+            if broker.notify_all:
+                broker.queue(order)
+        working = Order(
+            order.ref, OrderType.STOP if is_stop else OrderType.LIMIT, command.is_buy,
+            command.contracts, command.side, command.role,
+            command.price if is_stop else math.nan, math.nan if is_stop else command.price,
+            {command.side: command.group}, command.number, expires_ms=command.expires_ms,
+        )  # fmt: skip
+        self._orders[order.ref] = (order, working)
+        self._numbers[command.number] = order.ref
+        self._exchange.place(working)
+        self._report(events.OrderAccepted(command.number, broker.now_ms))
+        if self._fill_at_close and command.role is Role.ENTRY and working.alive:
+            self._exchange.fill_now(working)
 
     def _cancel(self, command: CancelOrder) -> None:
         key = self._numbers.get(command.number)
         if key is None:
-            self._refuse(command.number, Change.CANCEL)
+            self._refuse(command.number, events.Change.CANCEL)
         else:
             self._exchange.cancel(self._orders[key][1], command.reason)
 
@@ -149,109 +151,21 @@ class BookDesk:
         """Change the contracts of a working order (the venue's amend)."""
         key = self._numbers.get(command.number)
         if key is None:
-            self._refuse(command.number, Change.RESIZE)
+            self._refuse(command.number, events.Change.RESIZE)
             return
         order, working = self._orders[key]
         self._exchange.resize(working, command.contracts)
         signed = command.contracts if working.is_buy else -command.contracts
         order.executed.remsize = signed
         order.created.size = order.size = order.executed.size + signed
-        self._tell(OrderResized(command.number, command.contracts, self._broker.now_ms))
+        self._report(events.OrderResized(command.number, command.contracts, self._broker.now_ms))
 
-    def _refuse(self, number: int, change: Change) -> None:
-        self._tell(ChangeRefused(number, change, "it works no more", self._broker.now_ms))
+    def _refuse(self, number: int, change: events.Change) -> None:
+        self._report(events.ChangeRefused(number, change, "it works no more", self._broker.now_ms))
 
-    def _tell(self, event: BookEvent) -> None:
+    def _report(self, event: events.BookEvent) -> None:
         if self._broker.follower is not None:
             self._broker.follower.on_event(event)
-
-    def submit(
-        self,
-        order_class: type[bt.Order],
-        owner: bt.Strategy,
-        data: bt.feed.DataBase,
-        size: float,
-        price: float | None = None,
-        plimit: float | None = None,
-        exectype: int | None = None,
-        tradeid: int = 0,
-        side: Side | None = None,
-        role: Role | None = None,
-        number: int | None = None,
-        expires_ms: int | None = None,
-        **others: Any,
-    ) -> bt.Order:
-        """Make a backtrader order of a book and put it into the exchange's.
-
-        An order without ``side``, or of a kind that the book does not know, is rejected through
-        ``notify_order`` with a warning that says why.
-        """
-        broker = self._broker
-        order = order_class(
-            owner=owner, data=data, size=size, price=price, pricelimit=plimit,
-            exectype=exectype, tradeid=tradeid,
-        )  # fmt: skip
-        order.addinfo(side=side, role=role, number=number)
-        order.addcomminfo(self._comminfo)
-        reason = self._refusal(order, side, role, exectype, price, others)
-        if reason is None and price is not None:
-            reason = self._exchange.refusal(
-                abs(size), price, broker.mark_price, exectype == bt.Order.Stop
-            )
-        if reason is not None:
-            logger.warning("order %d rejected: %s", order.ref, reason)
-            order.addinfo(reason=reason)
-            order.reject(broker)
-            broker.queue(order)
-            if number is not None:
-                self._tell(OrderRejected(number, reason, broker.now_ms))
-            return order
-        assert side is not None  # by _refusal
-        assert role is not None
-        assert price is not None
-        order.submit(broker)
-        if broker.notify_all:
-            broker.queue(order)
-        order.accept(broker)
-        if broker.notify_all:
-            broker.queue(order)
-        is_stop = exectype == bt.Order.Stop
-        working = Order(
-            order.ref, OrderType.STOP if is_stop else OrderType.LIMIT, order.isbuy(), abs(size),
-            side, role, price if is_stop else math.nan, math.nan if is_stop else price,
-            {side: tradeid}, number, expires_ms=expires_ms,
-        )  # fmt: skip
-        self._orders[order.ref] = (order, working)
-        self._exchange.place(working)
-        if number is not None:
-            self._numbers[number] = order.ref
-            self._tell(OrderAccepted(number, broker.now_ms))
-        return order
-
-    @staticmethod
-    def _refusal(
-        order: bt.Order,
-        side: Side | None,
-        role: Role | None,
-        exectype: int | None,
-        price: float | None,
-        others: dict[str, Any],
-    ) -> str | None:
-        if side is None or role is None:
-            return "an order of a book needs to know the leg and the purpose: give side= and role="
-        if role not in _EXECTYPES or exectype != _EXECTYPES[role]:
-            return f"a {role} order must be of backtrader's type {_EXECTYPES.get(role)}"
-        if price is None or not price > 0.0:
-            return f"price was {price}; allowed: above 0"
-        if order.isbuy() != ((side == "long") == (role is Role.ENTRY)):
-            return f"a {role} of the {side} leg cannot {order.ordtypename().lower()}"
-        unknown = sorted(
-            name for name in ("oco", "trailamount", "trailpercent", "parent", "valid")
-            if others.get(name) is not None
-        )  # fmt: skip
-        if unknown:
-            return f"not available yet: {', '.join(unknown)}"
-        return None
 
     def cancel(self, order: bt.Order, reason: str) -> bool:
         """Take an order out of the book; return False if it is none of these, or works no more."""
@@ -271,7 +185,7 @@ class BookDesk:
         return order.groups[side] if follower is None else follower.book.position(side).tradeid
 
     def filled(self, working: Order | None, execution: Execution) -> None:
-        """Turn a fill into a backtrader execution and tell the follower."""
+        """Turn a fill into a backtrader execution and report it to the follower."""
         if working is None:
             order = self._exchange_order(execution)
         elif working.alive:  # filled in part
@@ -281,15 +195,15 @@ class BookDesk:
         order.tradeid = execution.group
         self._execute(order, execution)
         self._broker.queue(order)
-        self._tell(execution)
+        self._report(execution)
 
     def triggered(self, working: Order) -> None:
-        """Tell the follower of a stop that goes on as a market order."""
+        """Report a stop that goes on as a market order to the follower."""
         if working.number is not None:
-            self._tell(StopTriggered(working.number, self._broker.now_ms))
+            self._report(events.StopTriggered(working.number, self._broker.now_ms))
 
     def ended(self, working: Order, end: OrderEnd, reason: str) -> None:
-        """Turn a cancel or an expiry into a backtrader notification and tell the follower."""
+        """Turn a cancel or an expiry into a backtrader notification, and report it."""
         broker, order = self._broker, self._forget(working)
         order.addinfo(reason=reason)
         order.cancel()
@@ -298,7 +212,7 @@ class BookDesk:
         if broker.notify_all:
             broker.queue(order)
         if working.number is not None:
-            self._tell(OrderEnded(working.number, end, reason, broker.now_ms))
+            self._report(events.OrderEnded(working.number, end, reason, broker.now_ms))
 
     def _forget(self, working: Order) -> bt.Order:
         if working.number is not None:
@@ -306,7 +220,7 @@ class BookDesk:
         return self._orders.pop(working.key)[0]
 
     def _exchange_order(self, execution: Execution) -> bt.Order:
-        """Return an order that the exchange made by itself, for backtrader to hear of."""
+        """Return an order that the exchange made by itself, for backtrader's Trades."""
         broker = self._broker
         order_class = bt.SellOrder if execution.side == "long" else bt.BuyOrder
         order = order_class(

@@ -60,6 +60,18 @@ class FuturesCommission(bt.CommInfoBase):
     def __init__(self) -> None:
         super().__init__()
         self._contract: InverseContract | LinearContract = self.p.contract
+        if self.p.commission not in (0.0, self.p.taker):
+            raise InputError(
+                f"FuturesCommission: commission was {self.p.commission!r}; give the rates of both "
+                "kinds of fills, maker= and taker="
+            )
+        # What scripts read of any scheme: the fee of a market order, coins of a contract where it
+        # has so many whatever the price, notional / margin; a margin that does not depend on
+        # price there is none.
+        self.p.commission, self.p.leverage = self.p.taker, self.p.futures_leverage
+        self.p.margin = None
+        if isinstance(self._contract, LinearContract):
+            self.p.mult = self._contract.contract_size
         rate, tiers = self.p.maintenance_margin_rate, self.p.tiers
         if tiers is not None and rate:
             raise InputError(

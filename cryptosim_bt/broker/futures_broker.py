@@ -1,8 +1,8 @@
 """FuturesBroker: the simulated exchange behind backtrader's broker interface.
 
 The exchange decides what a bar does; this module turns it into backtrader orders, notifications,
-cash and value, and tells a follower (`SignalStrategy`) at once, within the bar, so that its book
-can answer with orders before the bar is over (R13, R16).
+cash and value, and reports it to a follower (`SignalStrategy`) at once, within the bar, so that its
+book can answer with orders before the bar is over (R13, R16).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 import backtrader as bt
 
 from cryptosim_bt.accounting.account import Account
-from cryptosim_bt.accounting.book_events import Forgiven, Funded
-from cryptosim_bt.accounting.contracts import Side
+from cryptosim_bt.accounting.book_events import BookEvent, Forgiven, Funded
+from cryptosim_bt.accounting.contracts import Side, sign
 from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.accounting.orders import Command, Execution, FundingPayment, OrderEnd
 from cryptosim_bt.broker.back_broker_calls import (
@@ -32,7 +32,9 @@ from cryptosim_bt.broker.book_desk import BookDesk
 from cryptosim_bt.broker.commission import scheme_of
 from cryptosim_bt.broker.order_desk import OrderDesk
 from cryptosim_bt.broker.order_margin import OrderMargin
+from cryptosim_bt.broker.size_unit import SizeUnit
 from cryptosim_bt.broker.trading_broker import Follower, Ledger
+from cryptosim_bt.errors import InputError
 from cryptosim_bt.exchange.fill_rules import FillRules
 from cryptosim_bt.exchange.matching_bars import MatchingBars
 from cryptosim_bt.exchange.order_book import Order
@@ -45,10 +47,10 @@ logger = logging.getLogger(__name__)
 class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
     """A futures exchange for one data, in hedge or in one-way mode.
 
-    ``getvalue`` is the equity at the last mark price, ``getcash`` the available balance (R20). An
-    order of a `SignalStrategy`'s book names its leg and its purpose: ``buy(..., side="long",
-    role=Role.ENTRY)``. Any other backtrader strategy trades the net position as it would with
-    stock BackBroker, or a leg with ``side="long"`` or ``"short"`` (`order_desk.py`).
+    ``getvalue`` is the equity at the last mark price, ``getcash`` the available balance (R20). A
+    `SignalStrategy`'s book sends commands (`carry_out`). Any other backtrader strategy trades the
+    net position as it would with stock BackBroker, or a leg with ``side="long"`` or ``"short"``
+    (`order_desk.py`).
 
     Params:
 
@@ -59,12 +61,14 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
       - ``matching_bars``: `MatchingBars` that fill orders in its place; None = the data's own
       - ``matching_ms``: length of those
       - ``volume_unit``: what the data's volume counts: ``"contracts"``, ``"base"`` or ``"quote"``
+      - ``size_unit``: what sizes of plain orders count: ``"contracts"`` or ``"base"`` (coins)
       - ``has_mark``: whether they carry a mark price
       - ``margin_mode``: ``"cross"`` or ``"isolated"``
       - ``venue_rules``: `VenueRules`
       - ``funding``: sequence of (epoch ms, rate)
       - ``fill_at_signal_close``: whether a book's entries fill as they are placed, at their limit
       - ``close_at_end``: whether a recorded run closes what is open at its last bar
+      - ``fundmode``, ``fundstartval``: as BackBroker's
       - ``commission``: default scheme, usually a `FuturesCommission`; None = the instrument's
         contract without fees at leverage 1
     """
@@ -77,12 +81,15 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         ("matching_bars", None),
         ("matching_ms", None),
         ("volume_unit", "contracts"),
+        ("size_unit", "contracts"),
         ("has_mark", False),
         ("margin_mode", "cross"),
         ("venue_rules", VenueRules()),
         ("funding", ()),
         ("fill_at_signal_close", False),
         ("close_at_end", False),
+        ("fundmode", False),
+        ("fundstartval", 100.0),
         ("commission", None),
     )
 
@@ -98,13 +105,14 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self.ledger: Ledger | None = None
         self.traded_data: bt.feed.DataBase | None = None
         self._desk: OrderDesk | None = None
+        self._runs = False
         self._book_desk: BookDesk
         # Before the run there is the initial balance.
         self._equity: Callable[..., float] = self._initial_cash
         self._available: Callable[..., float] = self._initial_cash
         self.now_ms = 0
         self.last_price = self.mark_price = math.nan
-        # Whether anybody hears of orders that neither fill nor move money; see LeanCerebro.
+        # Whether anybody receives orders that neither fill nor move money; see LeanCerebro.
         self.notify_all = True
         self.account: Account
         self.exchange: SimulatedExchange
@@ -112,6 +120,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
     def start(self) -> None:
         """Open the account with the scheme of the first data."""
         super().start()
+        self._runs = True
         self._data = self.traded_data = self.cerebro.datas[0]
         lines = self._data.lines
         # Looked up once: backtrader finds a data's line by name at every access.
@@ -121,11 +130,18 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         self.last_price = self.mark_price = math.nan
         self.follower, self.notify_all = None, True
         self._notifications.clear()
+        self._open()
+
+    def _open(self) -> None:
+        """Open the account and the exchange with what was set."""
         instrument: Instrument = self.p.instrument or PLAIN_INSTRUMENT
-        self._comminfo = self.getcommissioninfo(self._data)
+        self._comminfo = super().getcommissioninfo(self._data)
+        self.unit = SizeUnit.of(self.p.size_unit, instrument)
+        self._shown = self.unit.shown(self._comminfo)
         check_run(self._data, self._comminfo, self.p)
         scheme = scheme_of(self._comminfo, instrument.maintenance_margin_rate)
         self.account = Account(scheme, self.p.cash, self.p.margin_mode)
+        self._shares = self.p.cash / self.p.fundstartval
         self._matching: MatchingBars | None = self.p.matching_bars
         if self._matching is not None:
             self._matching.rewind()
@@ -147,15 +163,37 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
             self, self._comminfo, self.p.cash, fill_at_close=self.p.fill_at_signal_close
         )
 
+    def _settings_change(self, call: str) -> None:
+        """Open the account anew where a strategy sets its money before the first bar.
+
+        In a run of a configuration its ledger refuses that.
+        """
+        if not self._runs or self.ledger is not None:
+            return
+        if self._bars_seen or self.follower is not None:
+            raise InputError(
+                f"broker.{call}: called in the middle of a run, whose fills are booked with what "
+                "was set before; call it before cerebro.run() or in the strategy's __init__ (money "
+                "in between: broker.add_cash)"
+            )
+        self._open()
+
     def stop(self) -> None:
         """End the run; the books are compared as the last bar left them (R21)."""
         self._book_desk.bar_closed()
+        self._runs = False
 
     def follow(self, follower: Follower) -> None:
-        """Tell a strategy with a book of everything as it happens."""
+        """Report everything to a strategy with a book as it happens."""
         self.follower = follower
 
     # ------------------------------------------------------------------ money
+    def getcommissioninfo(self, data: bt.feed.DataBase) -> bt.CommInfoBase:
+        """Return the scheme of a data; of the traded one in the unit of a strategy's sizes."""
+        if data is self.traded_data and self.follower is None and self._runs:
+            return self._shown
+        return super().getcommissioninfo(data)
+
     def _initial_cash(self, _: float) -> float:
         # A method, not a lambda: optstrategy pickles the broker.
         return self.p.cash
@@ -164,11 +202,19 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         """Return the available balance at the last mark price (R20)."""
         return self._available(self.mark_price)
 
-    def getvalue(self, datas: list[bt.feed.DataBase] | None = None) -> float:
-        """Return the equity at the last mark price; of given datas their positions' value."""
-        if datas is None:
+    def getvalue(
+        self, datas: list[bt.feed.DataBase] | None = None, mkt: bool = False, lever: bool = False
+    ) -> float:
+        """Return the equity at the last mark price; of given datas their positions' value.
+
+        ``mkt``: of all positions. ``lever``: with a stock-like scheme's leverage in them.
+        """
+        if datas is None and not (mkt or lever):
             return self._equity(self.mark_price)
-        return self._margin.value(self.mark_price) if self._data in datas else 0.0
+        if datas is not None and self._data not in datas:
+            return 0.0
+        value = self._margin.value(self.mark_price, levered=lever or datas is not None)
+        return value if mkt or datas is not None else value + self.getcash()
 
     get_cash = getcash
     get_value = getvalue
@@ -194,6 +240,8 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
                 "balance, %r", cash, available,
             )  # fmt: skip
             return False
+        if self.getvalue() > 0.0:
+            self._shares += cash / self.get_fundvalue()
         if self.traded_data is None:
             self.p.cash += cash
         else:
@@ -207,43 +255,37 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         """Return the initial margin that an order needs (R20)."""
         return self.account.scheme.initial_margin(contracts, price)
 
-    def setcash(self, cash: float) -> None:
-        """Set the initial balance, before the run."""
-        self.p.cash = self.startingcash = cash
-
-    set_cash = setcash
-
     def getposition(
         self, data: bt.feed.DataBase, side: Side | None = None, clone: bool = True
     ) -> bt.Position:
-        """Return a leg as a backtrader position, or both netted when no side is named."""
+        """Return a leg as a backtrader position, or both netted when no side is named.
+
+        The net one of a strategy without a book is always the same object, which goes on.
+        """
         if data is not self.traded_data:
             return bt.Position()
+        if side is None and self.follower is None:
+            return self._order_desk().position
         legs = self.account.legs
         long, short = legs["long"], legs["short"]
         if side is not None:
             leg = legs[side]
-            return bt.Position(leg.contracts if side == "long" else -leg.contracts, leg.average)
+            return bt.Position(sign(side) * self.unit.size(leg.contracts), leg.average)
         size = long.contracts - short.contracts
         return bt.Position(size, (long if size > 0 else short).average if size else 0.0)
 
     # ------------------------------------------------------------------ orders
     def buy(self, owner: bt.Strategy, data: bt.feed.DataBase, size: float, **options: Any) -> Any:
-        """Place an order to buy: of a book (with ``role``) or of a strategy without one."""
-        if options.get("role") is None:
-            return self._order_desk().submit(bt.BuyOrder, owner, data, size, **options)
-        return self._book_desk.submit(bt.BuyOrder, owner, data, size, **options)
+        """Place an order to buy, of a strategy without a book."""
+        return self._order_desk().submit(bt.BuyOrder, owner, data, size, **options)
 
     def sell(self, owner: bt.Strategy, data: bt.feed.DataBase, size: float, **options: Any) -> Any:
         """Place an order to sell; see `buy`."""
-        if options.get("role") is None:
-            return self._order_desk().submit(bt.SellOrder, owner, data, size, **options)
-        return self._book_desk.submit(bt.SellOrder, owner, data, size, **options)
+        return self._order_desk().submit(bt.SellOrder, owner, data, size, **options)
 
     def _order_desk(self) -> OrderDesk:
         if self._desk is None:
-            instrument = self.p.instrument or PLAIN_INSTRUMENT
-            self._desk = OrderDesk(self, instrument, self._margin, self._comminfo)
+            self._desk = OrderDesk(self, self.unit, self._margin, self._shown)
         return self._desk
 
     def cancel(self, order: bt.Order | None, reason: str = "cancelled by the strategy") -> bool:
@@ -271,26 +313,38 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
             return  # another data's bar
         self._bars_seen = time.lencount
         self._book_desk.bar_closed()
-        if self._desk is not None and self._desk.sent:
-            self._desk.before_bar()
-        # Read from the arrays: backtrader's line[0] is two calls for what is one look-up.
-        row = time._idx
-        self.now_ms = opened = epoch_ms(time.array[row])
-        self.last_price = last = close.array[row]
+        # Read from the arrays: backtrader's line[0] is two calls for what is one look-up. Each line
+        # has an index of its own, since `exactbars` keeps no more of it than is asked for.
+        day = time.array[time._idx]
+        opened = epoch_ms(day)
+        desk = self._desk
+        if desk is not None and desk.sent:
+            desk.before_bar(day, self._after(opened))
+        self.now_ms = opened
+        self.last_price = last = close.array[close._idx]
         if self._matching is None:
             self.mark_price = last
             volume = math.inf
             if self.p.fill_rules.max_volume_share is not None:
                 volume = traded_contracts(self._data, self.p.instrument, self.p.volume_unit)
-            first, top, bottom = open_.array[row], high.array[row], low.array[row]
+            first, top = open_.array[open_._idx], high.array[high._idx]
+            bottom = low.array[low._idx]
             self.exchange.next_bar(
                 (opened, first, top, bottom, last, first, top, bottom, last, volume)
             )
-            return
-        for values in self._matching.between(opened, opened + self.p.timeframe_ms):
-            self.now_ms, self.mark_price = values[0], values[8]
-            self.exchange.next_bar(values)
-        self.now_ms = opened
+        else:
+            for values in self._matching.between(opened, opened + self.p.timeframe_ms):
+                self.now_ms, self.mark_price = values[0], values[8]
+                self.exchange.next_bar(values)
+            self.now_ms = opened
+        if desk is not None:
+            desk.after_bar()
+
+    def _after(self, opened: int) -> int:
+        """Return the first time at which what was sent with a whole bar in view takes part."""
+        if self._matching is None:
+            return opened + 1  # the next bar, however far it is
+        return opened + self.p.timeframe_ms + int(self.p.fill_rules.latency_ms)
 
     def get_notification(self) -> bt.Order | None:
         """Return the next notification for backtrader, None when there is none."""
@@ -302,13 +356,13 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         return order
 
     def notify(self, order: bt.Order) -> None:
-        """Queue an order as it stands for backtrader to hear of; the ledger hears of it at once."""
+        """Queue an order as it stands for backtrader; the ledger receives it at once."""
         self.queue(order)
         if self.ledger is not None:
             self.ledger.order_changed(order)
 
     def queue(self, order: bt.Order) -> None:
-        """Queue an order as it stands for backtrader to hear of."""
+        """Queue an order as it stands for backtrader."""
         self._notifications.append(order.clone())
 
     # ------------------------------------------------------------------ ExchangeListener
@@ -326,7 +380,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         else:
             self._desk.liquidated(execution)
             if self.ledger is not None:
-                self.ledger.on_execution(execution)
+                self.ledger.on_event(execution)
 
     def triggered(self, working: Order) -> None:
         """Hand on that a stop goes on as a market order; only a book needs to know."""
@@ -345,16 +399,15 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
             self._book_desk.ended(working, end, reason)
 
     def funded(self, funding: FundingPayment) -> None:
-        """Tell the follower, or the ledger, of a funding cash flow."""
-        if self.follower is not None:
-            self.follower.on_event(Funded(funding))
-        elif self.ledger is not None:
-            self.ledger.on_funding(funding)
+        """Report a funding cash flow to the follower, or the ledger."""
+        self._report(Funded(funding))
 
     def forgiven(self, shortfall: float) -> None:
-        """Tell the follower, or the ledger, of a shortfall."""
+        """Report a shortfall to the follower, or the ledger."""
         logger.warning("the exchange forgave a shortfall of %.8f", shortfall)
-        if self.follower is not None:
-            self.follower.on_event(Forgiven(shortfall, self.now_ms))
-        elif self.ledger is not None:
-            self.ledger.on_shortfall(shortfall)
+        self._report(Forgiven(shortfall, self.now_ms))
+
+    def _report(self, event: BookEvent) -> None:
+        receiver = self.ledger if self.follower is None else self.follower
+        if receiver is not None:
+            receiver.on_event(event)

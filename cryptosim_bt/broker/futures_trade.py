@@ -10,8 +10,7 @@ from cryptosim_bt.broker.commission import scheme_of
 class FuturesTrade(bt.Trade):
     """A Trade whose average is the contract's: harmonic for inverse contracts.
 
-    backtrader averages arithmetically, which makes the PnL of several inverse entries wrong
-    (`contract-maths`: by 0.8 % in a common case).
+    backtrader averages arithmetically, which makes the PnL of several inverse entries wrong.
     """
 
     price: float

@@ -18,13 +18,14 @@ import backtrader as bt
 
 from cryptosim_bt.accounting.arithmetic import floor_to_step
 from cryptosim_bt.accounting.contracts import SIDES, Side
-from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.accounting.orders import Execution, OrderEnd
 from cryptosim_bt.broker.order_margin import OrderMargin
 from cryptosim_bt.broker.order_refusals import refusal, venue_refusal
 from cryptosim_bt.broker.order_trades import NotifyingBroker, OrderTrades
 from cryptosim_bt.broker.order_translation import put_on_the_tick, working_order
+from cryptosim_bt.broker.size_unit import CUT_IN_COINS, SizeUnit
 from cryptosim_bt.exchange.order_book import Order
+from cryptosim_bt.exchange.order_types import TRAILING, WITH_LIMIT
 from cryptosim_bt.exchange.simulated_exchange import SimulatedExchange
 
 logger = logging.getLogger(__name__)
@@ -59,8 +60,8 @@ class OrderDesk:
     ----------
     broker
         Its data, account, exchange and commission scheme are those of the run.
-    instrument
-        Its grids and its smallest order.
+    unit
+        What sizes count; with the market's grids and its smallest order.
     margin
         Checks the money before an order is accepted.
     comminfo
@@ -75,21 +76,23 @@ class OrderDesk:
     def __init__(
         self,
         broker: OrderBroker,
-        instrument: Instrument,
+        unit: SizeUnit,
         margin: OrderMargin,
         comminfo: bt.CommInfoBase,
     ) -> None:
         self._broker = broker
         self._exchange = broker.exchange
         self._relations = broker.exchange.relations
-        self._instrument = instrument
+        self._unit, self._grid = unit, unit.grid
         self._margin = margin
         self._comminfo = comminfo
-        self._trades = OrderTrades(broker, comminfo)
+        self._trades = OrderTrades(broker, comminfo, unit)
         self.before_delivery = self._trades.before_delivery
+        self.position = self._trades.position
         # Working orders by reference, older first; orders of a bracket that waits for its last.
         self._orders: dict[int, bt.Order] = {}
         self._held: dict[int, list[bt.Order]] = defaultdict(list)
+        self._trailing: dict[int, tuple[bt.Order, Order]] = {}
         self.sent: deque[bt.Order] = deque()
         # Names of holdings in the account: negative, so that no book's tradeid is among them.
         self._groups: dict[tuple[Side, Any], int] = {}
@@ -118,11 +121,13 @@ class OrderDesk:
         **info: Any,
     ) -> bt.Order:
         """Take an order, hold it for the rest of its bracket, or refuse it with its reason."""
-        for name in ("histnotify", "_checksubmit"):  # backtrader's inner words
+        for name in ("histnotify", "_checksubmit", "role"):  # inner words, backtrader's and ours
             info.pop(name, None)
         if isinstance(valid, (int, float)) and valid == 0:
             valid = bt.Order.DAY
-        contracts = floor_to_step(size, self._instrument.lot) if 0 < size < math.inf else size
+        contracts = floor_to_step(size, self._grid.lot) if 0 < size < math.inf else size
+        if contracts == size:
+            contracts = size  # an int stays one
         order = order_class(
             owner=owner, data=data, size=contracts, price=price, pricelimit=plimit,
             exectype=exectype, valid=valid, tradeid=tradeid, trailamount=trailamount,
@@ -178,13 +183,16 @@ class OrderDesk:
             parent.status != bt.Order.Completed
         ):
             return f"its parent, order {parent.ref}, is {parent.getstatusname().lower()}"
-        reason = refusal(order, self._instrument) or self._mode_refusal(order.info.side)
+        reason = refusal(order, self._grid) or self._mode_refusal(order.info.side)
         if reason is not None:
             return reason
-        put_on_the_tick(order, self._instrument)
+        put_on_the_tick(order, self._grid)
         broker = self._broker
         open_orders = len(self._known_refs())
-        return venue_refusal(order, broker.p.venue_rules, broker.mark_price, open_orders)
+        contracts = self._unit.contracts(abs(order.created.size))
+        return venue_refusal(
+            order, contracts, broker.p.venue_rules, broker.mark_price, open_orders
+        )
 
     def _mode_refusal(self, side: Side | None) -> str | None:
         """Return why an account in one-way mode takes no side, or in hedge mode needs one."""
@@ -215,13 +223,25 @@ class OrderDesk:
             if self._broker.check_margin:
                 self._broker.notify(each)
 
-    def before_bar(self) -> None:
-        """Accept what was sent since the last bar; the bar may then try it."""
+    def before_bar(self, day: float, seen_ms: int) -> None:
+        """Accept what was sent since the last bar; the bar may then try it.
+
+        What was sent with this bar in view, which opens at ``day`` (a timer's ``cheat=True``),
+        waits for the bar after it (R12), that opens later than ``seen_ms``.
+        """
         self._margin.begin_check(self._broker.mark_price)
         while self.sent:
-            self._accept(self.sent.popleft())
+            order = self.sent.popleft()
+            self._accept(order, seen_ms if order.created.dt >= day else 0)
 
-    def _accept(self, order: bt.Order) -> None:
+    def after_bar(self) -> None:
+        """Let trailing stops show where their trigger, and limit, stand now."""
+        for order, working in self._trailing.values():
+            order.created.price = working.trigger
+            if working.kind in WITH_LIMIT:
+                order.created.pricelimit = working.limit
+
+    def _accept(self, order: bt.Order, seen_ms: int) -> None:
         parent = order.parent
         wakes = parent is None or parent.status == bt.Order.Completed
         if parent is not None and not wakes and parent.ref not in self._orders:
@@ -229,7 +249,10 @@ class OrderDesk:
             return
         leader = self._relations.leader(order.ref)
         # A child closes what its parent opened: the check of the parent is enough.
-        if parent is None and self._broker.check_margin and not self._margin.check(order, leader):
+        size = self._unit.contracts(order.created.size)
+        cut = CUT_IN_COINS if self._unit.in_coins else 0.0
+        checked = parent is None and self._broker.check_margin
+        if checked and not self._margin.check(order, size, leader, cut):
             self._drop(order, OrderEnd.MARGIN, "not enough margin at its price")
             return
         order.accept(self._broker)
@@ -237,7 +260,12 @@ class OrderDesk:
         # In one-way mode there is one holding, whatever the tradeid.
         tradeid = order.tradeid if order.info.side is not None else None
         groups = {each: self._group(each, tradeid) for each in SIDES}
-        self._exchange.place(working_order(order, groups), asleep=not wakes)
+        working = working_order(order, abs(size), groups)
+        working.may_cut = cut
+        self._exchange.place(working, asleep=not wakes)
+        working.active_ms = max(working.active_ms, seen_ms)
+        if working.kind in TRAILING:
+            self._trailing[order.ref] = order, working
         self._broker.notify(order)
 
     def _group(self, side: Side, tradeid: Any) -> int:
@@ -293,11 +321,15 @@ class OrderDesk:
     # ------------------------------------------------------------------ from the exchange
     def ended(self, working: Order, end: OrderEnd, reason: str) -> None:
         """Notify an order that ended with contracts left."""
+        self._trailing.pop(working.key, None)
         self._close(self._orders.pop(working.key), end, reason)
 
     def filled(self, working: Order, executions: Sequence[Execution]) -> None:
         """Execute backtrader's order; its Trade is formed from this."""
-        order = self._orders[working.key] if working.alive else self._orders.pop(working.key)
+        order = self._orders[working.key]
+        if not working.alive:
+            del self._orders[working.key]
+            self._trailing.pop(working.key, None)
         self._trades.execute(order, working, executions)
         self._broker.notify(order)
 
@@ -306,7 +338,7 @@ class OrderDesk:
         order = self._orders[working.key]
         if "asked_size" not in order.info:
             order.addinfo(asked_size=abs(order.created.size))
-        signed = math.copysign(working.contracts, order.created.size)
+        signed = math.copysign(self._unit.size(working.contracts), order.created.size)
         order.executed.remsize = signed
         order.created.size = order.size = order.executed.size + signed
 

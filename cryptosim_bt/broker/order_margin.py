@@ -101,26 +101,33 @@ class OrderMargin:
         }
         self._before = {}
 
-    def check(self, order: bt.Order, leader: int) -> bool:
+    def check(self, order: bt.Order, size: float, leader: int, cut: float = 0.0) -> bool:
         """Tell whether there is money for an order if all before it fill, at their own prices.
 
+        ``size`` are its contracts, signed; up to a share ``cut`` of them may be cut off for that.
         ``leader`` names the first order of its OCO group: of those only one fills, so the others
         are checked as if it had not been sent.
         """
         cash, sizes = self._before.get(leader, (self._cash, self._sizes))
         self._before.setdefault(leader, (cash, dict(sizes)))
-        left, size, opened = self._pretend(order, cash, sizes[order.info.side])
-        if opened and left < -MARGIN_TOLERANCE * abs(cash):
+        left, held, opened = self._pretend(order, size, cash, sizes[order.info.side])
+        lacks = left < -MARGIN_TOLERANCE * abs(cash)
+        if lacks and cut:
+            price = order.created.price
+            spent = self.opening_cost(opened, price) + self._quoted_fee(opened, price)
+            lacks, left = left < -cut * abs(spent), max(left, 0.0)
+        if opened and lacks:
             return False  # what only closes is never refused
         if leader == order.ref:
             self._cash = left
-            self._sizes[order.info.side] = size
+            self._sizes[order.info.side] = held
         return True
 
-    def _pretend(self, order: bt.Order, cash: float, held: float) -> tuple[float, float, float]:
+    def _pretend(
+        self, order: bt.Order, size: float, cash: float, held: float
+    ) -> tuple[float, float, float]:
         """Return the cash and the size an order would leave behind at its price; what it opens."""
-        price, size = order.created.price, order.created.size
-        side = order.info.side
+        price, side = order.created.price, order.info.side
         may_close = held * size < 0.0
         closed = math.copysign(min(abs(held), abs(size)), size) if may_close else 0.0
         opens = side is None or order.isbuy() == (side == "long")

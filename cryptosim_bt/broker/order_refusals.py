@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 import backtrader as bt
@@ -57,7 +58,7 @@ def refusal(order: bt.Order, instrument: Instrument) -> str | None:
 
 
 def venue_refusal(
-    order: bt.Order, rules: VenueRules, mark: float, open_orders: int
+    order: bt.Order, contracts: float, rules: VenueRules, mark: float, open_orders: int
 ) -> str | None:
     """Return why the venue rejects an order that is in order otherwise (R44), None if it does not.
 
@@ -67,6 +68,8 @@ def venue_refusal(
     ----------
     order
         With its prices on the tick.
+    contracts
+        Its size.
     rules
         The venue's limits.
     mark
@@ -79,7 +82,7 @@ def venue_refusal(
     if kind in WITH_TRIGGER:
         limit, reference = created.pricelimit, created.price
     return rules.refusal(
-        abs(created.size), limit, reference, open_orders, is_stop=kind not in WITH_LIMIT
+        contracts, limit, reference, open_orders, is_stop=kind not in WITH_LIMIT
     )
 
 
@@ -90,7 +93,7 @@ def _size_refusal(order: bt.Order, instrument: Instrument) -> str | None:
         return f"size was {order.created.size!r}; allowed: above 0"
     least = max(instrument.min_contracts, instrument.lot)
     if contracts <= 0.0 or contracts < least:
-        return f"size was {asked!r} contracts; the smallest order is {least!r}"
+        return f"size was {asked!r}; the smallest order is {least!r}"
     return None
 
 
@@ -128,4 +131,4 @@ def _option_refusal(order: bt.Order, kind: OrderType) -> str | None:
 
 
 def _positive(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value) and value > 0.0
+    return isinstance(value, Real) and 0.0 < float(value) < math.inf

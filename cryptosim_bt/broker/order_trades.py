@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import Any, Protocol
 
 import backtrader as bt
@@ -19,6 +20,7 @@ from cryptosim_bt.accounting.orders import Execution, Role
 from cryptosim_bt.broker.backtrader_time import day_number, epoch_ms
 from cryptosim_bt.broker.commission import FuturesCommission
 from cryptosim_bt.broker.futures_trade import FuturesTrade
+from cryptosim_bt.broker.size_unit import SizeUnit
 from cryptosim_bt.exchange.order_book import SIZE_TOLERANCE, Order
 
 # Whose contracts: the leg (None in one-way mode) and the tradeid.
@@ -43,18 +45,32 @@ class NotifyingBroker(Protocol):
 class OrderTrades:
     """Executes backtrader's orders, for one broker and one run.
 
+    Attributes
+    ----------
+    position
+        What is held, net, as stock BackBroker keeps it: one object for the whole run, so that a
+        script may ask for it once and look at it in every bar. Its size is whole, an int, as long
+        as every order's was.
+
     Parameters
     ----------
     broker
         Its data and account are those of the run; it notifies.
     comminfo
         The data's commission scheme.
+    unit
+        What sizes count.
     """
 
-    def __init__(self, broker: NotifyingBroker, comminfo: bt.CommInfoBase) -> None:
+    def __init__(
+        self, broker: NotifyingBroker, comminfo: bt.CommInfoBase, unit: SizeUnit
+    ) -> None:
         self._broker = broker
+        self._unit = unit
         self._comminfo = comminfo
         self._averages = isinstance(comminfo, FuturesCommission)
+        self.position = bt.Position()
+        self._whole = True
         # Signed contracts, and whose they are.
         self._sizes: dict[_Holding, float] = {}
         self._owners: dict[_Holding, bt.Strategy] = {}
@@ -69,9 +85,9 @@ class OrderTrades:
         opened = closed = 0.0
         for execution in executions:
             if execution.role is Role.ENTRY:
-                opened = direction * execution.contracts
+                opened = direction * self._unit.size(execution.contracts)
             else:
-                closed = direction * execution.contracts
+                closed = direction * self._unit.size(execution.contracts)
         key = (order.info.side, order.tradeid)
         size = self._sizes.get(key, 0.0) + opened + closed
         self._sizes[key] = size if abs(size) > SIZE_TOLERANCE * abs(opened + closed) else 0.0
@@ -88,7 +104,7 @@ class OrderTrades:
         for side, group in working.groups.items():
             held = self._broker.account.groups.get(group)
             if held is not None and working.side in (None, side):
-                return sign(side) * held.contracts, held.average
+                return sign(side) * self._unit.size(held.contracts), held.average
         return 0.0, 0.0
 
     def _execute(
@@ -111,12 +127,26 @@ class OrderTrades:
                 realized = execution.realized_pnl
         order.addinfo(liquidity=first.liquidity)
         time = bar if epoch_ms(bar) == first.time_ms else day_number(first.time_ms)
+        self._whole &= isinstance(order.created.size, Integral)
+        opened, closed, psize = map(self._as_asked, (opened, closed, held[0]))
+        self.position.update(opened + closed, price, order.data.num2date(time))
+        self.read_position()
         order.execute(
             time, opened + closed, price,
             closed, comminfo.getvaluesize(-closed, entry) if closed else 0.0, closed_fee,
             opened, comminfo.getvaluesize(opened, price) if opened else 0.0, opened_fee,
-            comminfo.get_margin(price), realized, *held,
+            comminfo.get_margin(price), realized, psize, held[1],
         )  # fmt: skip
+
+    def _as_asked(self, size: float) -> float:
+        return int(size) if self._whole and size == int(size) else size
+
+    def read_position(self) -> None:
+        """Let the position show what the account holds, at the contract's average."""
+        legs = self._broker.account.legs
+        long, short = legs["long"], legs["short"]
+        size = self._as_asked(self._unit.size(long.contracts - short.contracts))
+        self.position.fix(size, (long if size > 0 else short).average if size else 0.0)
 
     # ------------------------------------------------------------------ liquidation
     def close_by_exchange(self, side: Side, tradeid: Any, execution: Execution) -> None:
@@ -142,11 +172,14 @@ class OrderTrades:
         order.addcomminfo(self._comminfo)
         order.submit(broker)
         order.accept(broker)
+        contracts = self._unit.contracts(size)
         part = replace(
             execution,
-            contracts=abs(size),
+            contracts=abs(contracts),
             fee=execution.fee * share,
-            realized_pnl=execution.realized_pnl * size * sign(execution.side) / execution.contracts,
+            realized_pnl=(
+                execution.realized_pnl * contracts * sign(execution.side) / execution.contracts
+            ),
             entry=execution.price,
         )
         self._execute(order, (part,), 0.0, -size, (0.0, 0.0))

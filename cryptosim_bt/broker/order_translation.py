@@ -17,8 +17,6 @@ from cryptosim_bt.exchange.order_types import (
     WITH_TRIGGER,
     OrderType,
     Trail,
-    rounded_limit,
-    rounded_trigger,
 )
 
 
@@ -29,17 +27,16 @@ def put_on_the_tick(order: bt.Order, instrument: Instrument) -> None:
         return
     created, is_buy = order.created, order.isbuy()
     asked = (created.price, created.pricelimit)
-    if kind in WITH_TRIGGER:
-        created.price = rounded_trigger(created.price, instrument, is_buy=is_buy)
-        if kind in WITH_LIMIT:
-            created.pricelimit = rounded_limit(created.pricelimit, instrument, is_buy=is_buy)
-    else:
-        created.price = rounded_limit(created.price, instrument, is_buy=is_buy)
+    stop = kind in WITH_TRIGGER
+    # A trigger is never tighter than asked, a limit lies away from the market.
+    created.price = instrument.on_tick(created.price, up=is_buy if stop else not is_buy)
+    if stop and kind in WITH_LIMIT:
+        created.pricelimit = instrument.on_tick(created.pricelimit, up=not is_buy)
     if asked != (created.price, created.pricelimit):
         order.addinfo(asked_price=asked[0], asked_limit=asked[1])
 
 
-def working_order(order: bt.Order, groups: dict[Side, int]) -> Order:
+def working_order(order: bt.Order, contracts: float, groups: dict[Side, int]) -> Order:
     """Return what the exchange works on; the order's created prices are on the tick already."""
     kind = ORDER_TYPES[order.exectype]
     created = order.created
@@ -52,7 +49,7 @@ def working_order(order: bt.Order, groups: dict[Side, int]) -> Order:
         key=order.ref,
         kind=kind,
         is_buy=order.isbuy(),
-        contracts=abs(created.size),
+        contracts=contracts,
         side=order.info.side,
         trigger=created.price if kind in WITH_TRIGGER else math.nan,
         limit=limit,

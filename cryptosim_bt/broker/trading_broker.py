@@ -1,4 +1,4 @@
-"""The seam between a strategy and its broker, and who a broker tells of what happens."""
+"""The seam between a strategy and its broker, and who receives what happens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 import backtrader as bt
 
 from cryptosim_bt.accounting.book_events import BookEvent
-from cryptosim_bt.accounting.orders import Command, Execution, FundingPayment
+from cryptosim_bt.accounting.orders import Command
 from cryptosim_bt.accounting.position_book import PositionBook
 
 
@@ -66,16 +66,10 @@ class Ledger(Protocol):
     """Writes down what happens to a strategy without a book, as it happens."""
 
     def order_changed(self, order: bt.Order) -> None:
-        """Hear of an order that was sent, accepted, filled or ended; the exchange's too."""
+        """Take in an order that was sent, accepted, filled or ended; the exchange's too."""
 
-    def on_execution(self, execution: Execution) -> None:
-        """Hear of what the exchange closed by itself."""
-
-    def on_funding(self, funding: FundingPayment) -> None:
-        """Hear of a funding cash flow."""
-
-    def on_shortfall(self, amount: float) -> None:
-        """Hear of money that the exchange forgave."""
+    def on_event(self, event: BookEvent) -> None:
+        """Take in what the exchange did by itself: closed contracts, funding, a forgiven sum."""
 
     def on_cash(self, amount: float) -> None:
-        """Hear of money that was paid in, or out if negative."""
+        """Take in money that was paid in, or out if negative."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -21,7 +20,13 @@ from rich.text import Text
 
 from cryptosim_bt.plugins.parameters import parameters
 from cryptosim_bt.plugins.registry import Kind, Registry
+from cryptosim_bt.reports.run_facts import RunFacts
 from cryptosim_bt.reports.words import Words
+from cryptosim_bt.results.account_figures import market_figures
+from cryptosim_bt.results.result import BACKTRADER_FILE
+
+if TYPE_CHECKING:
+    from cryptosim_bt.results.result import Result
 
 
 class ProgressCallback(Protocol):
@@ -58,17 +63,34 @@ def writing(progress: ProgressCallback | None, name: str) -> Callable[[int, int]
     return lambda done, total: progress(done, total, what)
 
 
-def summary_table(summary: Mapping[str, Any], language: str, directory: Path | None) -> Table:
-    """Return the short table of a finished run."""
-    words = Words(language)
+def summary_table(result: Result) -> Table:
+    """Return the short table of a finished run; its times are in the run's zone."""
+    summary, facts = result.summary, RunFacts.of(result)
+    words = facts.words()
     table = Table(show_header=False, title=f"CryptoSim · {summary['symbol']}", title_justify="left")
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for key, value in _rows(summary, words):
+    for key, value in (*_head(result, facts), *_rows(summary, words)):
         table.add_row(words(f"terminal.{key}"), Text(value))
-    if directory is not None:
-        table.add_row(words("terminal.files"), Text(str(directory), overflow="fold"))
+    said = [name for named in result.backtrader.values() for name in named]
+    if said:
+        table.add_row("backtrader", Text(f"{', '.join(said)}: {BACKTRADER_FILE}"))
     return table
+
+
+def _head(result: Result, facts: RunFacts) -> Iterator[tuple[str, str]]:
+    """Yield what ran: the strategy, on which bars, how heavily."""
+    if "note" in result.summary:
+        yield "note", result.summary["note"]
+    yield "strategy", facts.strategy
+    yield "period", facts.period(result)
+    yield "timeframe", facts.timeframe
+    yield "leverage", f"{facts.leverage:g}× ({result.summary['margin_mode']})"
+    figures = market_figures(result.bars, facts.contract)
+    average, most = (figures["exposure"][name] for name in ("average_gross", "max_gross"))
+    if most is not None:
+        share = _percent(figures["time_in_market"]["any"])
+        yield "exposure", f"{share}; {average:.2f}× / {most:.2f}×"
 
 
 def _rows(summary: Mapping[str, Any], words: Words) -> Iterator[tuple[str, str]]:
@@ -79,7 +101,6 @@ def _rows(summary: Mapping[str, Any], words: Words) -> Iterator[tuple[str, str]]
         return f"{summary[name]:.{digits}f}"
 
     currency = summary["currency"]
-    yield "period", f"{summary['start']} … {summary['end']}"
     warmup = summary["bars_loaded"] - summary["bars_traded"]
     yield "bars", f"{summary['bars_traded']:,} (+{warmup:,})"
     data = summary["data"]

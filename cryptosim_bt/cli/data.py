@@ -28,6 +28,7 @@ from rich.text import Text
 
 from cryptosim_bt.backtest.needs import load_settings
 from cryptosim_bt.cli.logs import log_to_console
+from cryptosim_bt.config.agreement import is_zone
 from cryptosim_bt.config.settings import Settings, data_directory, load_keys
 from cryptosim_bt.data.store import Series, Store
 from cryptosim_bt.data.timeframe import TIMEFRAMES, to_milliseconds, utc_time
@@ -36,6 +37,7 @@ from cryptosim_bt.plugins.registry import plugins_for
 
 if TYPE_CHECKING:
     from cryptosim_bt.data.fetch import DataAccess
+    from cryptosim_bt.data.store.series import Conflict
 
 logger = logging.getLogger(__name__)
 
@@ -181,10 +183,11 @@ def list_data(directory: Path | None) -> None:
 @_options(TIMEFRAME, KIND)
 @click.option("--replace", "conflict", flag_value="replace", help="Rows of the file win.")
 @click.option("--keep", "conflict", flag_value="keep", help="Rows that are kept already win.")
+@click.option("--timezone", metavar="ZONE", help="Of times without an offset; default: UTC.")
 @_options(DIRECTORY)
 def import_data(
     file: Path, exchange: str, symbol: str | None, timeframe: str | None, kind: str,
-    conflict: str | None, directory: Path | None,
+    conflict: Conflict | None, timezone: str | None, directory: Path | None,
 ) -> None:  # fmt: skip
     """Bring bars or funding rates of a CSV, Parquet or Feather file in.
 
@@ -194,7 +197,10 @@ def import_data(
 
     log_to_console(Console(stderr=True), "INFO")
     store = Store(data_directory(_text(directory)))
-    series, changed = import_file(store, file, exchange, symbol, timeframe, kind, conflict)
+    if timezone is not None and not is_zone(timezone):
+        raise ConfigError(f"--timezone: was {timezone!r}; allowed: IANA names such as Asia/Seoul")
+    zone = None if timezone is None else ZoneInfo(timezone)
+    series, changed = import_file(store, file, exchange, symbol, timeframe, kind, conflict, zone)
     click.echo(f"{series}: {changed:,} rows are new or changed")
     Console().print(_series_table(store, [series]))
 
@@ -248,10 +254,11 @@ def verify_data(
     if (repair or ask_again) and not offline:
         for series in store.list_series():
             refill(DataAccess(store, series.venue, rest_url), series, ask_again=ask_again)
-    wrong = [finding for finding in findings if finding.cure is not None and not finding.fixed]
+    wrong = [finding for finding in findings if not finding.fixed]
     click.echo(f"{len(store.list_series())} series, {len(findings)} findings")
-    if wrong:
+    if any(finding.cure is not None for finding in wrong):
         click.echo("`cryptosim-bt verify-data --repair` fixes them", err=True)
+    if wrong:
         sys.exit(1)
 
 
@@ -285,15 +292,9 @@ class _Rate(ProgressColumn):
 def _progress(console: Console, series: Series) -> Iterator[Callable[[int, int], None]]:
     """Draw a bar with rate and time left on a terminal; say a line now and then elsewhere."""
     if not console.is_terminal:
-        said = time.monotonic()
+        from cryptosim_bt.data.fetch import logged_progress
 
-        def say(done: int, total: int) -> None:
-            nonlocal said
-            if time.monotonic() - said >= 10:
-                said = time.monotonic()
-                logger.info("%s: %.0f %%", series, 100 * done / max(total, 1))
-
-        yield say
+        yield logged_progress(series)
         return
     # How many funding rates there will be is not known: their progress is one of time.
     counts = (TaskProgressColumn(),) if series.step_ms is None else (MofNCompleteColumn(), _Rate())

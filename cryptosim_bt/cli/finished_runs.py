@@ -17,7 +17,8 @@ from rich.console import Console
 
 from cryptosim_bt.cli.console import progress_bar, writing
 from cryptosim_bt.cli.logs import log_to_console
-from cryptosim_bt.errors import OutputError
+from cryptosim_bt.errors import OutputError, PluginError
+from cryptosim_bt.plugins.registry import Kind
 from cryptosim_bt.reports.plotting.show_or_save import (
     STYLES,
     has_display,
@@ -25,12 +26,17 @@ from cryptosim_bt.reports.plotting.show_or_save import (
     show_plot,
     within,
 )
+from cryptosim_bt.results.run_files import note_files
 
 if TYPE_CHECKING:
     from cryptosim_bt.config.settings import Settings
     from cryptosim_bt.results.result import Result
 
 RUN = click.Path(path_type=Path)
+TRUST = click.option(
+    "--trust", is_flag=True, help="Run the code of the run's own plugin files: only if you know "
+    "where it comes from.",
+)  # fmt: skip
 
 
 def add_report_commands(group: click.Group) -> None:
@@ -41,13 +47,14 @@ def add_report_commands(group: click.Group) -> None:
 
 @click.command()
 @click.argument("run_dir", type=RUN)
-def report(run_dir: Path) -> None:
+@TRUST
+def report(run_dir: Path, trust: bool) -> None:
     """Build all reports of a finished run again, from its tables."""
     from cryptosim_bt.backtest.stored_run import read_run, rebuild_reports
 
     errors = Console(stderr=True)
     log_to_console(errors, "WARNING")
-    run = read_run(run_dir)
+    run = read_run(run_dir, trusted=trust)
     with progress_bar(errors) as progress:
         paths = rebuild_reports(run, lambda name: writing(progress, name))
     for path in paths:
@@ -63,7 +70,8 @@ def report(run_dir: Path) -> None:
     "--effects/--no-effects", default=True, show_default=True,
     help="Run A again with each difference alone, to tell what it does.",
 )  # fmt: skip
-def compare(run_a: Path, run_b: Path, html: Path | None, effects: bool) -> None:
+@TRUST
+def compare(run_a: Path, run_b: Path, html: Path | None, effects: bool, trust: bool) -> None:
     """Tell two finished runs apart: settings, where they first differ, what each difference did."""
     from cryptosim_bt.backtest import comparison
     from cryptosim_bt.backtest.stored_run import read_run, run_again
@@ -73,8 +81,14 @@ def compare(run_a: Path, run_b: Path, html: Path | None, effects: bool) -> None:
     log_to_console(errors, "ERROR")
     if html is not None:
         _check_not_another_file(html, comparison_page.is_page)
-    a, b = read_run(run_a), read_run(run_b)
+    a, b = read_run(run_a, trusted=trust), read_run(run_b)
     registry = a.registry()
+    if effects:
+        try:
+            a.plugin(Kind.STRATEGY, a.result.settings["strategy"]["name"], "strategy.name")
+        except PluginError as error:
+            click.echo(f"note: what each difference did is left out: {error}", err=True)
+            effects = False
     with progress_bar(errors) as progress:
 
         def again(settings: Settings) -> Result:
@@ -92,7 +106,8 @@ def compare(run_a: Path, run_b: Path, html: Path | None, effects: bool) -> None:
 
 @click.command()
 @click.argument("run_dir", type=RUN)
-def verify(run_dir: Path) -> None:
+@TRUST
+def verify(run_dir: Path, trust: bool) -> None:
     """Run a finished run again; say identical, or name the first difference (exit code 1).
 
     Compared are config.yaml, every table (CSV), summary.json and, if it is there,
@@ -104,7 +119,7 @@ def verify(run_dir: Path) -> None:
 
     errors = Console(stderr=True)
     log_to_console(errors, "ERROR")
-    run = read_run(run_dir)
+    run = read_run(run_dir, trusted=trust)
     began = datetime.now(UTC)
     with progress_bar(errors) as progress:
         outcome = verification.verify(run, progress)
@@ -136,6 +151,7 @@ def plot(
 
     log_to_console(Console(stderr=True), "WARNING")
     run = read_run(run_dir)
+    run.check_whole()
     plot_result(within(run.result, start, end), run.directory / "plot.png", style, output)
 
 
@@ -146,7 +162,9 @@ def plot_result(
     if output is None and has_display():
         show_plot(result, style)
     else:
-        click.echo(save_plot(result, (output or default).absolute(), style))
+        path = save_plot(result, (output or default).absolute(), style)
+        note_files(default.parent, [path] if output is None else [])
+        click.echo(path)
 
 
 def _check_not_another_file(path: Path, is_page: Callable[[Path], bool]) -> None:

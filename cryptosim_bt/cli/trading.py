@@ -220,11 +220,11 @@ def strategy_parts(settings: Settings) -> StrategyParts:
     """
     from cryptosim_bt.backtest.prepare import (
         resolve_plugins,
-        signals_of,
         tiers_of,
         warmup_of,
     )
     from cryptosim_bt.backtest.run import sizer_of
+    from cryptosim_bt.backtest.signal_table import signal_table
     from cryptosim_bt.config.simulation import simulation_settings
     from cryptosim_bt.live.run import StrategyParts
     from cryptosim_bt.live.signal_table import TableFormulas
@@ -240,7 +240,7 @@ def strategy_parts(settings: Settings) -> StrategyParts:
     simulation = simulation_settings(settings, tiers_of(settings))
     sizer, options = sizer_of(simulation)
     formulas = TableFormulas(
-        table=lambda bars: signals_of(plugins.strategy, plugins.params, bars, name),
+        table=lambda bars: signal_table(plugins.strategy, plugins.params, bars, name),
         atr=average_true_range,
         size_period=simulation.size_atr_period,
         stop_period=simulation.stop_atr_period,

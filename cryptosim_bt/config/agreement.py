@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -31,6 +31,12 @@ SUSPICIOUS_RATE = 0.01  # no venue asks 1 % and more of a fill, or of a position
 # The venues whose hosts, of any region, may be asked with real money; what is below them is theirs.
 _OWN_DOMAINS = {name: "okx.com" for name in ("okx", "okxus", "myokx")}
 
+FILE_KEYS = (
+    ("data", "path"), ("data", "fill_path"), ("data", "mark_path"), ("data", "directory"),
+    ("backtest", "funding", "path"), ("instrument", "tiers"), ("live", "journal"),
+)  # fmt: skip
+"""Keys that name files; a relative path starts at the folder of the configuration."""
+
 _TRADE_TYPES = {
     1: "USDT-margined (BASE/USDT:USDT)",
     2: "USDC-margined (BASE/USDC:USDC)",
@@ -40,6 +46,9 @@ _TRADE_TYPES = {
 
 def agreement_errors(keys: Keys) -> list[Problem]:
     """Return every way in which the keys contradict one another."""
+    if keys.mode != "backtest":
+        was = f"was {keys.mode!r}, which is not available yet; allowed now: backtest"
+        return [(("mode",), was)]
     return [
         *_path_problems(keys),
         *_symbol_problems(keys),
@@ -63,17 +72,16 @@ def instrument_errors(keys: Keys, instrument: Instrument) -> list[Problem]:
 
 def doubts(keys: Keys) -> list[Problem]:
     """Return what is allowed, but most likely meant in another unit."""
-    fees, funding = keys.backtest.fees, keys.backtest.funding
-    given = (
-        (("backtest", "fees", "commission"), fees.commission, "of each fill"),
-        (("backtest", "fees", "maker"), fees.maker, "of each fill"),
-        (("backtest", "fees", "taker"), fees.taker, "of each fill"),
-        (("backtest", "funding", "rate"), funding.rate, "of the position at each funding time"),
-    )
+    rates: list[tuple[tuple[str, ...], float | None, str]] = [
+        (("backtest", "fees", name), getattr(keys.backtest.fees, name), "each fill")
+        for name in ("commission", "maker", "taker")
+    ]
+    rate = keys.backtest.funding.rate
+    rates.append((("backtest", "funding", "rate"), rate, "the position at each funding time"))
     return [
-        (place, f"was {value:g}, which is {value * 100:g} % {of_what}; {value:g} % is "
+        (place, f"was {value:g}, which is {value * 100:g} % of {of_what}; {value:g} % is "
                 f"{value / 100:g}")
-        for place, value, of_what in given
+        for place, value, of_what in rates
         if value is not None and abs(value) >= SUSPICIOUS_RATE
     ]  # fmt: skip
 
@@ -130,20 +138,10 @@ def path_fault(path: str) -> str | None:
 
 
 def _path_problems(keys: Keys) -> Iterator[Problem]:
-    data = keys.data
-    given: tuple[tuple[tuple[str, ...], str | list[str] | None], ...] = (
-        (("data", "path"), data.path),
-        (("data", "fill_path"), data.fill_path),
-        (("data", "mark_path"), data.mark_path),
-        (("data", "directory"), data.directory),
-        (("backtest", "funding", "path"), keys.backtest.funding.path),
-        (("instrument", "tiers"), keys.instrument.tiers),
-        (("report", "output_dir"), keys.report.output_dir),
-        (("logging", "file"), keys.logging.file),
-        (("live", "journal"), keys.live.journal),
-        (("plugins",), keys.plugins),
-    )
-    for place, paths in given:
+    for place in (*FILE_KEYS, ("report", "output_dir"), ("logging", "file"), ("plugins",)):
+        paths: Any = keys
+        for part in place:
+            paths = getattr(paths, part)
         for path in [paths] if isinstance(paths, str) else paths or []:
             allowed = path_fault(path)
             if allowed is not None:
@@ -278,9 +276,9 @@ def _fee_and_funding_problems(keys: Keys) -> Iterator[Problem]:
 def _time_problems(keys: Keys) -> Iterator[Problem]:
     zones = {("timezone",): keys.timezone, ("data", "timezone"): keys.data.timezone}
     for place, name in zones.items():
-        if name is not None and not _is_zone(name):
+        if name is not None and not is_zone(name):
             yield place, f"was {shown(name)}; allowed: IANA names such as Asia/Seoul, UTC"
-    if not _is_zone(keys.timezone):
+    if not is_zone(keys.timezone):
         return
     zone = ZoneInfo(keys.timezone)
     section = ("backtest", "trading_period")
@@ -299,11 +297,12 @@ def _time_problems(keys: Keys) -> Iterator[Problem]:
         period = keys.backtest.trading_period
         yield (
             (*section, "end_date"),
-            f"was {period.end_date!r}; allowed: after start_date, {period.start_date!r}",
+            f"was {shown(period.end_date)}; allowed: after start_date, {shown(period.start_date)}",
         )
 
 
-def _is_zone(name: str) -> bool:
+def is_zone(name: str) -> bool:
+    """Tell whether a text is the name of a time zone, such as Asia/Seoul."""
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ruamel.yaml import YAML, MappingNode, Node, SequenceNode
+from ruamel.yaml import YAML, MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.composer import MaxDepthExceededError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.resolver import VersionedResolver
 
-from cryptosim_bt.errors import ConfigError
+from cryptosim_bt.errors import ConfigError, listed, shown
 
 KeyPath = tuple[str, ...]
 
@@ -26,6 +26,7 @@ Overrides = Sequence[str] | Mapping[str, Any]
 # More than any configuration needs; aliases, which can double it line by line, count written out.
 _MOST_LEVELS = 32
 _MOST_KEYS = 10_000
+_MOST_BYTES = 1_000_000
 
 
 class _Words(VersionedResolver):
@@ -70,13 +71,17 @@ class Document:
                 return f"{self.source} line {self.lines[path[:depth]]}: {name}"
         return f"{self.source}: {name}" if name else self.source
 
+    def section(self, path: KeyPath) -> dict[str, Any]:
+        """Return the keys below a path as they stand, to be changed; none where it holds none."""
+        values: Any = self.values
+        for part in path:
+            values = values.get(part) if isinstance(values, dict) else None
+        return values if isinstance(values, dict) else {}
+
     def override(self, overrides: Overrides) -> None:
         """Put values in the place of what was read, in their order.
 
-        Raises
-        ------
-        ConfigError
-            If one is no assignment, or leads through a key that holds no keys.
+        Raise `ConfigError` if one is no assignment, or leads through a key that holds no keys.
         """
         if isinstance(overrides, Mapping):
             for name, value in overrides.items():
@@ -84,8 +89,9 @@ class Document:
             return
         for assignment in overrides:
             name, equals, text = assignment.partition("=")
-            value, _ = _parsed(text, f"--set {assignment}")
-            self._put("--set", assignment, name if equals else "", value)
+            given = listed([assignment])  # cut
+            value, _ = _parsed(text, f"--set {given}")
+            self._put("--set", given, name if equals else "", value)
 
     def _put(self, by: str, given: str, name: str, value: Any) -> None:
         path = tuple(part.strip() for part in name.split("."))
@@ -101,7 +107,7 @@ class Document:
                 deeper = branch[part] = {}
             if not isinstance(deeper, dict):
                 raise ConfigError(
-                    f"{by} {given}: {'.'.join(path[:depth])} holds {deeper!r}, no keys"
+                    f"{by} {given}: {'.'.join(path[:depth])} holds {shown(deeper)}, no keys"
                 )
             branch = deeper
         branch[path[-1]] = value
@@ -122,19 +128,22 @@ def _plain(value: Any) -> Any:
 def read_document(path: Path) -> Document:
     """Read a configuration file.
 
-    Raises
-    ------
-    ConfigError
-        If the file is missing, unreadable, empty, no YAML, no mapping, or names a key twice.
+    Raise `ConfigError` if it is missing, unreadable, empty, no YAML, no mapping, or names a key
+    twice.
     """
     try:
+        if path.exists() and not path.is_file():  # a device or a pipe could be read for ever
+            raise ConfigError(f"{path}: is no file; give a configuration in YAML")
+        if path.exists() and path.stat().st_size > _MOST_BYTES:
+            raise ConfigError(f"{path}: holds more than {_MOST_BYTES:,} bytes; give settings")
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise ConfigError(
             f"{path}: there is no such file; `cryptosim-bt new-config` writes one"
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{path}: cannot be read: {reason}") from error
     values, lines = _parsed(text, str(path))
     if not isinstance(values, dict):
         found = "empty" if values is None else f"{type(values).__name__}"
@@ -161,13 +170,15 @@ def _parsed(text: str, source: str) -> tuple[Any, dict[KeyPath, int]]:
     lines: dict[KeyPath, int] = {}
     try:
         root = reader.compose(text)
-        for path, node in _places(root):
+        _require_readable(root, reader)
+        for path, node, value in _places(root):
             if path in lines:
                 twice = f"{'.'.join(path)} stands twice; keep one"
                 raise MarkedYAMLError(problem=twice, problem_mark=node.start_mark)
             if len(path) > _MOST_LEVELS or len(lines) == _MOST_KEYS:
                 raise MaxDepthExceededError(problem_mark=node.start_mark)
             lines[path] = node.start_mark.line + 1
+            _require_readable(value, reader)
         return None if root is None else reader.constructor.construct_document(root), lines
     except YAMLError as error:
         problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
@@ -178,8 +189,19 @@ def _parsed(text: str, source: str) -> tuple[Any, dict[KeyPath, int]]:
         raise ConfigError(f"{place}: no valid YAML: {text}") from error
 
 
-def _places(node: Node, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Node]]:
-    """Yield each key and list item with its node, through aliases too."""
+def _require_readable(node: Node | None, reader: YAML) -> None:
+    """Refuse a scalar that is not what its tag says, or a number of thousands of digits."""
+    if not isinstance(node, ScalarNode):
+        return
+    try:
+        reader.constructor.construct_object(node)
+    except (ValueError, KeyError) as error:
+        unread = f"{shown(node.value)} cannot be read as {str(node.tag).rpartition(':')[2]}"
+        raise MarkedYAMLError(problem=unread, problem_mark=node.start_mark) from error
+
+
+def _places(node: Node, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Node, Node]]:
+    """Yield each key and list item with the nodes of it and of its value, through aliases too."""
     if isinstance(node, MappingNode):
         children = [(str(key.value), key, value) for key, value in node.value]
     elif isinstance(node, SequenceNode):
@@ -187,5 +209,5 @@ def _places(node: Node, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Node]]:
     else:
         return
     for name, at, child in children:
-        yield (*path, name), at
+        yield (*path, name), at, child
         yield from _places(child, (*path, name))

@@ -1,7 +1,4 @@
-"""Every key of a configuration: its type, its range, its default.
-
-The words are those of the first CryptoSim.
-"""
+"""Every key of a configuration: its type, its range, its default."""
 
 from __future__ import annotations
 
@@ -15,6 +12,7 @@ Positive = Annotated[float, Field(gt=0, le=1e18, allow_inf_nan=False)]
 Step = Annotated[float, Field(ge=0, le=1e18, allow_inf_nan=False)]
 Bars = Annotated[int, Field(ge=2, le=1_000_000)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Part = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=-1, lt=1)]
 
 
@@ -28,7 +26,6 @@ def _paths(value: Any) -> str | list[str]:
 Paths = Annotated[str | list[str], PlainValidator(_paths)]
 Mode = Literal["backtest", "paper", "live"]
 Timeframe = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d"]
-
 
 VENUE_TIERS = "venue"
 """The word for `instrument.tiers` that names no file: the tiers that the venue gave."""
@@ -64,6 +61,7 @@ class DataSection(_Section):
     offline: bool = False
     mark: bool = False
     volume_unit: Literal["contracts", "base", "quote"] | None = None
+    lines: list[str] = []
 
 
 class SizingSection(_Section):
@@ -92,6 +90,7 @@ class TradingSection(_Section):
     leverage: Positive = 5.0
     margin_mode: Literal["cross", "isolated"] = "cross"
     position_mode: Literal["hedge", "net"] = "hedge"
+    size_unit: Literal["contracts", "base"] = "contracts"
     use_tp: bool = True
     take_profit_pct: Share = 0.02
     use_sl: bool = True
@@ -108,8 +107,8 @@ class InstrumentSection(_Section):
     lot: Step | None = None
     tick: Step | None = None
     min_contracts: Step | None = None
-    maintenance_margin_rate: Annotated[float, Field(ge=0, lt=1)] | None = None
-    liquidation_fee_rate: Annotated[float, Field(ge=0, lt=1)] | None = None
+    maintenance_margin_rate: Part | None = None
+    liquidation_fee_rate: Part | None = None
     tiers: str | None = None
     max_contracts: Positive | None = None
     max_open_orders: Annotated[int, Field(ge=1)] | None = None
@@ -149,9 +148,14 @@ class StrategySection(BaseModel):
         return dict(self.__pydantic_extra__ or {})
 
     @property
+    def block(self) -> str:
+        """The name of the chosen strategy's block: ``Class`` is enough for ``file.Class``."""
+        return self.name if self.name in self.blocks else self.name.rpartition(".")[2]
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """The chosen strategy's parameters as given."""
-        return dict(self.blocks.get(self.name) or {})
+        return dict(self.blocks.get(self.block) or {})
 
 
 class TradingPeriodSection(_Section):
@@ -164,9 +168,9 @@ class TradingPeriodSection(_Section):
 class FeesSection(_Section):
     """Fee rates, fractions of notional; a negative maker rate is a rebate."""
 
-    commission: Annotated[float, Field(ge=0, lt=1)] | None = None
+    commission: Part | None = None
     maker: Rate | None = None
-    taker: Annotated[float, Field(ge=0, lt=1)] | None = None
+    taker: Part | None = None
 
 
 class FundingSection(_Section):
@@ -186,8 +190,8 @@ class FillSection(_Section):
     entry_fill: Literal["next_bar", "signal_close"] = "next_bar"
     price_improvement: bool = True
     limit_fill: Literal["touch", "through"] = "touch"
-    slippage: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    slippage_range: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the bar's range (R47)
+    slippage: Part = 0.0
+    slippage_range: Part = 0.0  # of the bar's range (R47)
     max_volume_share: Annotated[float, Field(gt=0, le=1)] | None = None
     latency_ms: Annotated[int, Field(ge=0, le=10**12)] = 0
     event_order: Literal["rules", "path", "best", "worst"] = "rules"
@@ -211,6 +215,10 @@ class ReportSection(_Section):
     output_dir: str = "logs"
     language: Literal["ko", "en"] = "ko"
     analyzers: list[str] = ["ledger", "performance", "excel", "picture", "charts", "page"]
+
+
+# Classes by name, each with its parameters below it, or nothing.
+Named = dict[str, dict[str, Any] | None]
 
 
 class LoggingSection(_Section):
@@ -261,6 +269,9 @@ class Keys(_Section):
     strategy: StrategySection = StrategySection()
     backtest: BacktestSection
     live: LiveSection = LiveSection()
+    sizer: Named = {}
+    analyzers: Named = {}
+    observers: Named = {}
     report: ReportSection = ReportSection()
     logging: LoggingSection = LoggingSection()
     timezone: str = "Asia/Seoul"

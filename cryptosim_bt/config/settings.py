@@ -21,10 +21,12 @@ from cryptosim_bt.accounting.instrument import (
     kind_of,
     known_instrument,
     known_symbols,
+    split_symbol,
     trade_type_of,
 )
 from cryptosim_bt.accounting.maintenance_tiers import BUILT_IN_TIERS, built_in_tiers
 from cryptosim_bt.config.agreement import (
+    FILE_KEYS,
     Problem,
     agreement_errors,
     doubts,
@@ -35,7 +37,7 @@ from cryptosim_bt.config.document import Document, Overrides, read_document
 from cryptosim_bt.config.keys import VENUE_TIERS, Keys, LiveSection
 from cryptosim_bt.config.sentences import sentences
 from cryptosim_bt.data.timeframe import milliseconds, utc_time
-from cryptosim_bt.errors import ConfigError
+from cryptosim_bt.errors import ConfigError, masked
 
 DescribedMarket = Callable[[Keys, Instrument | None], Instrument | None]
 """Called with the keys and the built-in instrument; returns the one that the venue described."""
@@ -74,6 +76,12 @@ class Settings:
         return None if shipped is None else BUILT_IN_TIERS
 
     @property
+    def data_zone(self) -> ZoneInfo | None:
+        """What times without an offset are in, in files of bars and rates; None = not said."""
+        name = self.keys.data.timezone
+        return None if name is None else ZoneInfo(name)
+
+    @property
     def timeframe_ms(self) -> int:
         """Length of a bar in milliseconds."""
         return milliseconds(self.keys.data.timeframe)
@@ -90,7 +98,7 @@ class Settings:
         """Return all keys with their values as resolved, in the order of the file.
 
         Loading the result again gives the same settings: paths are absolute, the instrument and
-        the fees are written out.
+        the fees are written out. A password in a URL is not among them.
         """
         keys = self.keys.model_dump()
         # What is only for trading, where nobody has set it, is not part of what a backtest did.
@@ -111,7 +119,12 @@ class Settings:
         keys["plugins"] = [
             str((self.directory / Path(path).expanduser()).resolve()) for path in self.keys.plugins
         ]
-        return _without_nones(keys, keep=("max_concurrent_positions", "daily_loss_limit_pct"))
+        for section, name, none in ((keys, "sizer", {}), (keys, "analyzers", {}),
+                                    (keys, "observers", {}), (keys["data"], "lines", []),
+                                    (keys["trading"], "size_unit", "contracts")):  # fmt: skip
+            if section[name] == none:
+                del section[name]
+        return _shown(keys, keep=("max_concurrent_positions", "daily_loss_limit_pct"))
 
 
 def data_directory(directory: str | None) -> Path:
@@ -133,21 +146,10 @@ def load_keys(path: Path | str, overrides: Overrides = ()) -> Keys:
 def read_settings(
     path: Path | str, overrides: Overrides = (), described: DescribedMarket | None = None
 ) -> Settings:
-    """Read and check a configuration.
+    """Read and check a configuration; `ConfigError` with a sentence for every key that is wrong.
 
-    Parameters
-    ----------
-    path
-        The YAML file.
-    overrides
-        ``key.path=value`` assignments, or values by key path, applied in order.
-    described
-        What the venue said of the market, where that is kept; None = the built-in figures.
-
-    Raises
-    ------
-    ConfigError
-        With a sentence for every key that is wrong.
+    ``overrides`` are applied in order; ``described`` is what the venue said of the market, where
+    that is kept, None the built-in figures.
     """
     document = read_document(Path(path))
     document.override(overrides)
@@ -162,24 +164,15 @@ def settings_of(
     instrument = _instrument(keys, document, described)
     _raise(instrument_errors(keys, instrument), document)
     maker, taker = _fees(keys, instrument, document)
-    zone = ZoneInfo(keys.timezone)
-    period = keys.backtest.trading_period
-    return Settings(
-        keys=keys,
-        instrument=instrument,
-        maker=maker,
-        taker=taker,
-        start=utc_time(period.start_date, zone),
-        end=utc_time(period.end_date, zone),
-        zone=zone,
-        directory=directory,
-        document=document,
-    )
+    zone, period = ZoneInfo(keys.timezone), keys.backtest.trading_period
+    start, end = utc_time(period.start_date, zone), utc_time(period.end_date, zone)
+    return Settings(keys, instrument, maker, taker, start, end, zone, directory, document)
 
 
 def _checked_keys(document: Document, directory: Path) -> Keys:
     _settle_alternatives(document)
     _resolve_paths(document, directory)
+    _name_the_strategys_file(document, directory)
     try:
         keys = Keys.model_validate(document.values)
     except ValidationError as error:
@@ -204,11 +197,7 @@ _ALTERNATIVES = (
 
 def _settle_alternatives(document: Document) -> None:
     for section, first, second in _ALTERNATIVES:
-        values = document.values
-        for part in section:
-            values = values.get(part) if isinstance(values, dict) else None  # type: ignore[assignment]
-        if not isinstance(values, dict):
-            continue
+        values = document.section(section)
         for given, replaced in ((first, second), (second, first)):
             by_set = any((*section, key) in document.overridden for key in given)
             if by_set and not any((*section, key) in document.overridden for key in replaced):
@@ -222,14 +211,8 @@ def _settle_alternatives(document: Document) -> None:
 
 def _resolve_paths(document: Document, directory: Path) -> None:
     """Make paths absolute: the file's from its own folder, --set's from the working directory."""
-    for path in (("data", "path"), ("data", "fill_path"), ("data", "mark_path"),
-                 ("data", "directory"), ("backtest", "funding", "path"),
-                 ("live", "journal"), ("instrument", "tiers")):  # fmt: skip
-        values: Any = document.values
-        for part in path[:-1]:
-            values = values.get(part) if isinstance(values, dict) else None
-        if not isinstance(values, dict):
-            continue
+    for path in FILE_KEYS:
+        values = document.section(path[:-1])
         given = values.get(path[-1])
         if path == ("instrument", "tiers") and given in (VENUE_TIERS, BUILT_IN_TIERS):
             continue
@@ -240,6 +223,23 @@ def _resolve_paths(document: Document, directory: Path) -> None:
             values[path[-1]] = [_absolute(each, base) for each in given]
 
 
+def _name_the_strategys_file(document: Document, directory: Path) -> None:
+    """Let ``strategy.name: path/file.py:Class`` say ``file.Class``, and ``plugins`` the file."""
+    strategy, plugins = document.values.get("strategy"), document.values.setdefault("plugins", [])
+    if not isinstance(strategy, dict) or not isinstance(plugins, list):
+        return
+    name = strategy.get("name")
+    if not isinstance(name, str) or ".py:" not in name:
+        return
+    base = Path.cwd() if ("strategy", "name") in document.overridden else directory
+    file, _, own = name.rpartition(":")
+    path = _absolute(file, base)
+    document.values["plugins"] = [*plugins, path]
+    strategy["name"] = f"{Path(path).stem}.{own}"
+    if name in strategy:
+        strategy[strategy["name"]] = strategy.pop(name)
+
+
 def _absolute(path: Any, base: Path) -> Any:
     """Return a path from the root on; what is none stays, and is refused with the other keys."""
     if not isinstance(path, str) or path_fault(path) is not None:
@@ -247,9 +247,7 @@ def _absolute(path: Any, base: Path) -> Any:
     return str((base / Path(path).expanduser()).resolve())
 
 
-def _instrument(
-    keys: Keys, document: Document, described: DescribedMarket | None
-) -> Instrument:
+def _instrument(keys: Keys, document: Document, described: DescribedMarket | None) -> Instrument:
     symbol, given = keys.trading.symbol, keys.instrument
     known = known_instrument(keys.exchange.name, symbol)
     if described is not None:
@@ -258,29 +256,35 @@ def _instrument(
     needed = ("contract_size", "lot", "tick", "maintenance_margin_rate")
     missing = [name for name in needed if getattr(given, name) is None]
     if known is None and missing:
+        base, quote, _ = split_symbol(symbol)
+        coin = quote if kind_of(symbol) == "inverse" else base
+        what = {
+            "contract_size": f"{coin} of a contract",
+            "lot": "step of an order in contracts",
+            "tick": "step of a price",
+            "maintenance_margin_rate": "of the first tier, 0.01 = 1 %",
+        }
         raise ConfigError(
             f"{document.place(('instrument',))}: {', '.join(missing)} missing, and {symbol} of "
-            f"{keys.exchange.name} is not built in; give them (built in: okx "
+            f"{keys.exchange.name} is not built in; write what the venue says of it: "
+            f"{', '.join(f'{name} ({what[name]})' for name in missing)}, and backtest.fees; or "
+            f"set data.source: ccxt, and the venue is asked (built in: okx "
             f"{', '.join(known_symbols())})"
         )
 
-    def value(name: str) -> float:
-        own: float | None = getattr(given, name)
-        return getattr(known, name) if own is None else own
+    def value(name: str, default: float | None = None) -> Any:
+        own = getattr(given, name)
+        if own is None:
+            return getattr(known, name) if default is None else default
+        return own
 
-    lot = value("lot")
-    maintenance = value("maintenance_margin_rate")
+    figures = {name: value(name) for name in needed}
     return Instrument(
         symbol=symbol,
         kind=kind_of(symbol),
-        contract_size=value("contract_size"),
-        lot=lot,
-        tick=value("tick"),
-        min_contracts=lot if given.min_contracts is None else given.min_contracts,
-        maintenance_margin_rate=maintenance,
-        liquidation_fee_rate=(
-            maintenance if given.liquidation_fee_rate is None else given.liquidation_fee_rate
-        ),
+        **figures,
+        min_contracts=value("min_contracts", figures["lot"]),
+        liquidation_fee_rate=value("liquidation_fee_rate", figures["maintenance_margin_rate"]),
         maker=known.maker if known else None,
         taker=known.taker if known else None,
     )
@@ -300,11 +304,12 @@ def _fees(keys: Keys, instrument: Instrument, document: Document) -> tuple[float
     return maker, taker
 
 
-def _without_nones(values: dict[str, Any], keep: Sequence[str]) -> dict[str, Any]:
+def _shown(values: dict[str, Any], keep: Sequence[str]) -> dict[str, Any]:
+    """Return values without those that are None, and texts without the passwords of URLs."""
     kept: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict):
-            kept[key] = _without_nones(value, keep)
+            kept[key] = _shown(value, keep)
         elif value is not None or key in keep:
-            kept[key] = value
+            kept[key] = masked(value) if isinstance(value, str) else value
     return kept

@@ -37,29 +37,20 @@ class SimulationSettings:
     ----------
     contract
         The market's arithmetic; `linear_pnl` is in it.
-    maker, taker
-        Fee rates, fractions of notional.
-    leverage
-        Notional / initial margin.
-    initial_balance
-        In settlement currency.
+    maker, taker, leverage, initial_balance
+        Fractions of notional; notional / initial margin; settlement currency.
     one_way
         Whether a strategy that sends its orders itself holds one net position.
-    timeframe_ms, matching_ms
-        Length of a bar of the strategy, and of those that match orders.
-    has_mark
-        Whether the latter carry a mark price of their own.
+    timeframe_ms, matching_ms, has_mark
+        Length of a bar of the strategy, and of those that match orders; whether the latter carry a
+        mark price of their own.
     sizing, size
         The method, and its number: base coin per entry (fixed), share of the equity (equity),
         share of the equity lost if price moves ``size_atr_multiple`` ATRs (atr).
-    size_atr_period, stop_atr_period
-        Bars of those ATRs; 0 where none is needed.
-    stop_atr_multiple
-        Distance of a stop by ATR from its group's average.
-    daily_loss_limit_pct, max_concurrent_sets
-        Limits on entries; None = no limit (R9, R25).
-    order_timeout_ms
-        How long an entry or a signal exit works (R10).
+    size_atr_period, stop_atr_period, stop_atr_multiple
+        Bars of those ATRs, 0 where none is needed; a stop's distance from its group's average.
+    daily_loss_limit_pct, max_concurrent_sets, order_timeout_ms
+        Limits on entries, None = no limit (R9, R25); how long an entry or signal exit works (R10).
     fill_at_signal_close, close_at_end
         `entry_fill: signal_close`, and R24.
     """

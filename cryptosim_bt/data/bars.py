@@ -8,8 +8,9 @@ wrong with one is a `DataError` that names the first offending time; nothing is 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from cryptosim_bt.data.timeframe import (
     duration_text,
     iso_utc,
     milliseconds,
+    times_of,
     to_milliseconds,
     utc_index,
 )
@@ -30,7 +32,6 @@ Gaps = Literal["error", "fill", "keep"]
 COLUMNS: Final = ("open", "high", "low", "close", "volume")
 
 _IntArray = npt.NDArray[np.int64]
-_FloatArray = npt.NDArray[np.float64]
 _BoolArray = npt.NDArray[np.bool_]
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class _Window:
 
     def bounds(self, bars: pd.DataFrame) -> tuple[int, int]:
         """Return the positions of the first bar of the window, and of the first one behind it."""
-        first, stop = np.searchsorted(_times(bars), [self.start_ms, self.end_ms])
+        first, stop = np.searchsorted(times_of(bars), [self.start_ms, self.end_ms])
         return int(first), int(stop)
 
 
@@ -83,13 +84,10 @@ def select_window(
     start, end : pandas.Timestamp
         The trading window, with a time zone; `end` is exclusive.
     warmup : int
-        How many bars before `start` are needed, 0 or more.
-    timeframe : str
-        A key of `TIMEFRAMES`.
-    gaps : {"error", "fill", "keep"}
-        With "fill", bars are filled in before they are counted.
-    source : str
-        What the bars are called in messages, such as the name of their file.
+        How many bars before `start` are needed, 0 or more. With ``gaps="fill"``, bars are filled in
+        before they are counted.
+    timeframe, source : str
+        A key of `TIMEFRAMES`, and what the bars are called in messages.
 
     Returns
     -------
@@ -102,20 +100,20 @@ def select_window(
         If a check fails, no bar lies in the window, or too few lie before it.
     """
     table = as_bar_table(bars, source)
-    check_order(_times(table), source)
+    check_order(times_of(table), source)
     window = _Window(to_milliseconds(start), to_milliseconds(end), warmup, timeframe, source)
     first, stop = window.bounds(table)
     if first == stop:
         raise DataError(_empty_window_text(table, window))
     # Before the warm-up bars are counted: bars of another timeframe would always be too few or too
     # many. The neighbours on both sides give a short window steps to judge by.
-    _check_usual_step(_times(table)[max(0, first - warmup - 1) : stop + 1], timeframe, source)
+    _check_usual_step(times_of(table)[max(0, first - warmup - 1) : stop + 1], timeframe, source)
     if gaps == "fill":
         table = _fill_window(table, stop, window)
         first, stop = window.bounds(table)
     _require_warmup(table, first, window)
     loaded = table.iloc[first - warmup : stop]
-    _check_grid(_times(loaded), timeframe, source)
+    _check_grid(times_of(loaded), timeframe, source)
     _check_gaps(_with_edges(table, first, stop, window), timeframe, gaps, source)
     _check_values(loaded, source)
     _warn_of_early_end(table, window)
@@ -127,15 +125,11 @@ def check_bars(bars: pd.DataFrame, timeframe: str, source: str, gaps: Gaps = "er
 
     Times ascend without duplicates, in steps of the timeframe; every number is finite; prices are
     above zero and volumes not below; high and low enclose open and close. Missing bars are refused
-    unless `gaps` is "fill" or "keep".
-
-    Raises
-    ------
-    DataError
-        Naming `source`, the first offending time and how many bars offend.
+    unless `gaps` is "fill" or "keep". A `DataError` names `source`, the first offending time and
+    how many bars offend.
     """
     table = as_bar_table(bars, source)
-    times = _times(table)
+    times = times_of(table)
     check_order(times, source)
     _check_usual_step(times, timeframe, source)
     _check_grid(times, timeframe, source)
@@ -148,28 +142,13 @@ def fill_gaps(
 ) -> pd.DataFrame:
     """Put flat bars where bars are missing: all prices the previous close, volume 0.
 
-    Says how many in a WARNING: nothing was traded at those prices.
-
-    Parameters
-    ----------
-    bars : pandas.DataFrame
-        A bar table, ascending.
-    timeframe : str
-        A key of `TIMEFRAMES`.
-    until_ms : int, optional
-        Fill behind the last bar too, up to but not including this time (UTC). None ends the result
-        with the last bar.
-    source : str
-        What the bars are called in messages.
-
-    Raises
-    ------
-    DataError
-        If a bar does not lie a whole number of timeframes after the first.
+    Says how many in a WARNING: nothing was traded at those prices. Bars behind the last one are
+    filled in too, up to but not including `until_ms` (UTC). Raise `DataError` if a bar does not lie
+    a whole number of timeframes after the first.
     """
     if bars.empty:
         return bars
-    times = _times(bars)
+    times = times_of(bars)
     _check_grid(times, timeframe, source)
     step_ms = milliseconds(timeframe)
     stop_ms = max(int(times[-1]) + 1, until_ms or 0)
@@ -192,14 +171,8 @@ def fill_gaps(
 def as_bar_table(table: pd.DataFrame, source: str) -> pd.DataFrame:
     """Bring what a feed returned into the form of a bar table, or say what is missing.
 
-    Columns are ordered and cast to float64, extra ones dropped, times converted to UTC. Order and
-    values are not checked: see `check_bars`.
-
-    Raises
-    ------
-    DataError
-        If there are no bars, a column is missing or holds text, or the index is not of times with a
-        time zone.
+    Columns are ordered and cast to float64, extra ones dropped, times converted to UTC; a
+    `DataError` where that cannot be. Order and values are not checked: see `check_bars`.
     """
     if table.empty:
         raise DataError(f"{source}: there are no bars")
@@ -224,13 +197,7 @@ def as_bar_table(table: pd.DataFrame, source: str) -> pd.DataFrame:
 
 
 def check_order(times_ms: npt.NDArray[np.int64], source: str) -> None:
-    """Check that times ascend and none comes twice.
-
-    Raises
-    ------
-    DataError
-        Naming the first time that is not later than the one before it.
-    """
+    """Check that times ascend and none comes twice; a `DataError` names the first that does not."""
     steps = np.diff(times_ms)
     if (steps > 0).all():
         return
@@ -288,34 +255,35 @@ def _check_gaps(times_ms: _IntArray, timeframe: str, gaps: Gaps, source: str) ->
         logger.warning("%s: %s; data.gaps: keep leaves the holes", source, found)
 
 
+def value_faults(bars: Mapping[str, Any] | pd.DataFrame) -> Iterator[tuple[str, _BoolArray]]:
+    """Yield what figures of bars cannot be, and for each bar whether it is so."""
+    columns = {name: np.asarray(bars[name], dtype=np.float64) for name in COLUMNS}
+    open_, high, low, close, volume = columns.values()
+    for name, values in columns.items():
+        yield f"{name} is missing or not finite", ~np.isfinite(values)
+    for name in COLUMNS[:4]:
+        yield f"{name} is not above zero", columns[name] <= 0.0
+    yield "volume is below zero", volume < 0.0
+    yield "high is below open, low or close", high < np.maximum(np.maximum(open_, close), low)
+    yield "low is above open or close", low > np.minimum(open_, close)
+
+
 def _check_values(bars: pd.DataFrame, source: str) -> None:
-    columns: dict[str, _FloatArray] = {name: bars[name].to_numpy() for name in COLUMNS}
-    faults: list[tuple[str, _BoolArray]] = [
-        (f"{name} is missing or not finite", ~np.isfinite(values))
-        for name, values in columns.items()
-    ]
-    faults += [(f"{name} is not above zero", columns[name] <= 0.0) for name in COLUMNS[:4]]
-    open_, high, low, close = (columns[name] for name in COLUMNS[:4])
-    faults += [
-        ("volume is below zero", columns["volume"] < 0.0),
-        ("high is below open, low or close", high < np.maximum(np.maximum(open_, close), low)),
-        ("low is above open or close", low > np.minimum(open_, close)),
-    ]
-    for fault, where in faults:
+    for fault, where in value_faults(bars):
         if where.any():
-            place = _place(_times(bars), where)
+            place = _place(times_of(bars), where)
             raise DataError(f"{source}: {fault} at {place}; fix or remove what is wrong")
 
 
 def _fill_window(bars: pd.DataFrame, stop: int, window: _Window) -> pd.DataFrame:
     """Fill the gaps from the last bar that is not behind the first warm-up bar, to the end."""
-    first = int(np.searchsorted(_times(bars), window.reach_ms, side="right")) - 1
+    first = int(np.searchsorted(times_of(bars), window.reach_ms, side="right")) - 1
     until_ms = window.end_ms if stop < len(bars) else None  # data that have ended are not a gap
     return fill_gaps(bars.iloc[max(0, first) : stop], window.timeframe, until_ms, window.source)
 
 
 def _require_warmup(bars: pd.DataFrame, found: int, window: _Window) -> None:
-    first_ms, start = int(_times(bars)[0]), iso_utc(window.start_ms)
+    first_ms, start = int(times_of(bars)[0]), iso_utc(window.start_ms)
     begin, cure = iso_utc(first_ms), "give earlier data or start later"
     if found < window.warmup:
         since = iso_utc(window.reach_ms)
@@ -336,7 +304,7 @@ def _with_edges(bars: pd.DataFrame, first: int, stop: int, window: _Window) -> _
     In front, where there are no warm-up bars: the time on the grid just before the start. Behind,
     where the data go on: the first time on the grid that is not before the end.
     """
-    times, step_ms = _times(bars), window.step_ms
+    times, step_ms = times_of(bars), window.step_ms
     covered = times[first - window.warmup : stop]
     if window.warmup == 0:
         steps_late = (times[first] - window.start_ms) // step_ms
@@ -348,7 +316,7 @@ def _with_edges(bars: pd.DataFrame, first: int, stop: int, window: _Window) -> _
 
 
 def _warn_of_early_end(bars: pd.DataFrame, window: _Window) -> None:
-    known_until_ms = int(_times(bars)[-1]) + window.step_ms
+    known_until_ms = int(times_of(bars)[-1]) + window.step_ms
     if known_until_ms < window.end_ms:  # R3
         logger.warning(
             "%s: the bars end at %s, before the window does (%s); running as far as they go",
@@ -357,16 +325,12 @@ def _warn_of_early_end(bars: pd.DataFrame, window: _Window) -> None:
 
 
 def _empty_window_text(bars: pd.DataFrame, window: _Window) -> str:
-    first, last = (iso_utc(int(_times(bars)[i])) for i in (0, -1))
+    first, last = (iso_utc(int(times_of(bars)[i])) for i in (0, -1))
     asked = f"{iso_utc(window.start_ms)} to {iso_utc(window.end_ms)}"
     return (
         f"{window.source}: no bar lies in the window {asked}; the bars run from {first} to {last}: "
         f"change backtest.trading_period or the data"
     )
-
-
-def _times(bars: pd.DataFrame) -> _IntArray:
-    return pd.DatetimeIndex(bars.index).as_unit("ms").asi8
 
 
 def _place(times_ms: _IntArray, where: _BoolArray) -> str:

@@ -16,17 +16,17 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final
 
 import numpy as np
+import pandas as pd
 
 from cryptosim_bt.data.market import Candle, Market
 from cryptosim_bt.data.store import Series, Store
 from cryptosim_bt.data.store.files import locked
-from cryptosim_bt.data.store.parts import Columns
 from cryptosim_bt.data.store.records import keep_market, keep_tiers
 from cryptosim_bt.data.store.series import grid
 from cryptosim_bt.data.store.spans import Span, Spans, clip, length, subtract, union
@@ -48,89 +48,52 @@ ProgressCallback = Callable[[int, int], None]
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DownloadOutcome:
-    """What a download brought.
+    """What a download brought: new rows, and bars that the venue does not have, found now.
 
-    Attributes
-    ----------
-    series : Series
-        What was asked for.
-    rows : int
-        New rows.
-    holes : int
-        Bars that the venue does not have, found now.
-    first_hole_ms : int or None
-        The first of them.
-    unsettled : int
-        Newest bars that the venue does not give yet: asked again next time.
+    ``unsettled`` are newest bars that the venue does not give yet: they are asked again next time.
     """
 
     series: Series
-    rows: int
+    rows: int = 0
     holes: int = 0
     first_hole_ms: int | None = None
     unsettled: int = 0
 
 
 @dataclass
-class _Buffer:
-    """Rows that are not on disk yet, and the spans that they settle."""
-
-    rows: dict[int, Candle] = field(default_factory=dict)
-    known: list[Span] = field(default_factory=list)
-    since: float = 0.0
-
-
 class Downloader:
     """Brings series from a venue into a store.
 
-    Parameters
-    ----------
-    store, venue
-        Where to, and from where.
-    confirmations : int
-        How many well-formed answers a bar must be missing from before it is a hole.
-    pause_s : float
-        Pause before what is missing is asked again, longer each time.
-    flush_s : float
-        How often rows are written: a kill loses at most so much work.
-    sleep, clock : Callable
-        What waits, and seconds that only grow.
+    A bar is a hole when it is missing from ``confirmations`` well-formed answers; what is missing
+    is asked again after ``pause_s`` seconds, longer each time. Rows are written every ``flush_s``
+    seconds: a kill loses at most so much work. ``sleep`` waits, ``clock`` gives seconds that only
+    grow.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        venue: Venue,
-        *,
-        confirmations: int = 3,
-        pause_s: float = 0.5,
-        flush_s: float = 3.0,
-        sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._store = store
-        self._venue = venue
-        self._confirmations = confirmations
-        self._pause_s = pause_s
-        self._flush_s = flush_s
-        self._sleep = sleep
-        self._clock = clock
+    store: Store
+    venue: Venue
+    _: KW_ONLY
+    confirmations: int = 3
+    pause_s: float = 0.5
+    flush_s: float = 3.0
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
 
     # ------------------------------------------------------------------ what can be asked for
     def market(self, symbol: str) -> Market:
         """Keep what the venue says of a market and its margin tiers today; return the market."""
-        market = self._venue.market(symbol)
+        market = self.venue.market(symbol)
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        keep_market(self._store, self._venue.name, market, now)
+        keep_market(self.store, self.venue.name, market, now)
         try:
-            tiers = self._venue.tiers(symbol)
+            tiers = self.venue.tiers(symbol)
         except VenueRefused as error:  # some venues tell them to their customers only
             logger.info("%s", error)
             return market
         if tiers is not None:
-            keep_tiers(self._store, self._venue.name, symbol, tiers, now)
+            keep_tiers(self.store, self.venue.name, symbol, tiers, now)
         return market
 
     def fetch(
@@ -138,17 +101,13 @@ class Downloader:
     ) -> DownloadOutcome:
         """Bring everything of ``start <= time < end`` that the store does not know yet.
 
-        Another process that downloads the same is waited for.
-
-        Raises
-        ------
-        VenueError
-            When the venue fails for good; what came before is kept.
+        Another process that downloads the same is waited for. When the venue fails for good, a
+        `VenueError`; what came before is kept.
         """
         def waiting() -> None:
             logger.warning("another process downloads %s: waiting for it", series)
 
-        with locked(self._store.folder(series), "download", waiting):
+        with locked(self.store.folder(series), "download", waiting):
             if series.step_ms is None:
                 return self._funding(series, start_ms, end_ms, advance)
             return self._bars(series, series.step_ms, start_ms, end_ms, advance)
@@ -157,44 +116,50 @@ class Downloader:
     def _bars(
         self, series: Series, step: int, start_ms: int, end_ms: int, advance: ProgressCallback
     ) -> DownloadOutcome:
-        now = self._venue.now_ms()
+        now, outcome = self.venue.now_ms(), DownloadOutcome(series)
         end_ms = min(-(-end_ms // step) * step, (now - _SETTLING_MS) // step * step)
-        todo = self._store.unknown(series, -(-start_ms // step) * step, end_ms)
+        todo = self.store.unknown(series, -(-start_ms // step) * step, end_ms)
         if not todo:
-            return DownloadOutcome(series, 0)
+            return outcome
         total, done = length(todo) // step, 0
-        page_ms = self._venue.page_size(series.symbol, series.price) * step
-        rows = holes = unsettled = 0
-        first_hole: int | None = None
-        buffer = _Buffer(since=self._clock())
+        page_ms = self.venue.page_size(series.symbol, series.price) * step
+        rows: dict[int, Candle] = {}  # not on disk yet, and the spans that they settle
+        settled: list[Span] = []
+        since = self.clock()
         try:
             early = self._before_listing(series, todo, page_ms)
             if early:
-                buffer.known += early
+                settled += early
                 todo, done = subtract(todo, early), length(early) // step
                 logger.info("%s: not listed before %s", series, iso_utc(early[-1][1]))
             advance(done, total)
             for span in _pages(todo, page_ms):
                 found, missing = self._prove(series, step, span)
                 known, late = _settled(span, found, missing, step, now)
-                buffer.rows.update(found)
-                buffer.known += known
-                rows, unsettled = rows + len(found), unsettled + late
-                here = [at for at in missing if any(a <= at < b for a, b in known)]
-                holes += len(here)
-                first_hole = here[0] if here and first_hole is None else first_hole
+                rows.update(found)
+                settled += known
+                holes = [at for at in missing if any(a <= at < b for a, b in known)]
+                if holes and outcome.first_hole_ms is None:
+                    outcome.first_hole_ms = holes[0]
+                outcome.rows += len(found)
+                outcome.holes += len(holes)
+                outcome.unsettled += late
                 done += (span[1] - span[0]) // step
                 advance(done, total)
-                if self._clock() - buffer.since >= self._flush_s:
-                    self._flush(series, buffer)
+                if self.clock() - since >= self.flush_s:
+                    self._flush(series, rows, settled)
+                    since = self.clock()
         finally:  # a Ctrl-C or a failing venue keeps what came before
-            self._flush(series, buffer)
-        return DownloadOutcome(series, rows, holes, first_hole, unsettled)
+            self._flush(series, rows, settled)
+        return outcome
 
-    def _flush(self, series: Series, buffer: _Buffer) -> None:
-        if buffer.known:
-            self._store.write(series, _columns(series, buffer.rows.values()), union(buffer.known))
-        buffer.rows, buffer.known, buffer.since = {}, [], self._clock()
+    def _flush(self, series: Series, rows: dict[int, Candle], settled: list[Span]) -> None:
+        if settled:
+            # A mark price has no volume, and some venues give none.
+            table = _table(series, rows.values()).fillna({"volume": 0.0})
+            self.store.write(series, table, union(settled))
+        rows.clear()
+        settled.clear()
 
     def _before_listing(self, series: Series, todo: Spans, page_ms: int) -> Spans:
         """Return the part of `todo` from before the market was listed, if that is to be believed.
@@ -202,7 +167,7 @@ class Downloader:
         A page's worth of bars in front of the date is asked: where there are some, the date is not
         that of the first bar, and everything is asked.
         """
-        listed, step = self._venue.market(series.symbol).listed_ms, series.step_ms
+        listed, step = self.venue.market(series.symbol).listed_ms, series.step_ms
         if listed is None or step is None:
             return ()
         early = clip(todo, todo[0][0], listed // step * step)
@@ -217,10 +182,7 @@ class Downloader:
     ) -> tuple[dict[int, Candle], list[int]]:
         """Ask for a span until each of its bars is found, or missing from enough answers.
 
-        Returns
-        -------
-        tuple of (dict, list)
-            The bars by time, and the times of holes, ascending.
+        Return the bars by time, and the times of holes, ascending.
         """
         found: dict[int, Candle] = {}
         denials: dict[int, int] = {}
@@ -232,7 +194,7 @@ class Downloader:
             if not again:
                 return found, sorted(at for at in denials if at not in found)
             questions = again
-            self._sleep(self._pause_s * min(turn + 1, 4))
+            self.sleep(self.pause_s * min(turn + 1, 4))
         raise VenueRefused(f"{series}: the answers contradict each other around {iso_utc(span[0])}")
 
     def _ask(
@@ -241,7 +203,7 @@ class Downloader:
     ) -> list[list[int]]:  # fmt: skip
         """Ask for wanted bars once; return what has to be asked again, in groups."""
         start, end = wanted[0], wanted[-1] + step
-        answer = self._venue.candles(
+        answer = self.venue.candles(
             series.symbol, series.timeframe or "", series.price, start, end
         )
         usable = [candle for candle in answer if _is_bar(candle)]
@@ -262,7 +224,7 @@ class Downloader:
         denied = [at for at in left if low <= at <= high]
         for at in denied:
             denials[at] = denials.get(at, 0) + 1
-        open_ = [at for at in left if denials.get(at, 0) < self._confirmations]
+        open_ = [at for at in left if denials.get(at, 0) < self.confirmations]
         if open_ and not denied and not news:
             middle = len(open_) // 2
             return [half for half in (open_[:middle], open_[middle:]) if half]
@@ -277,39 +239,29 @@ class Downloader:
     def _funding(
         self, series: Series, start_ms: int, end_ms: int, advance: ProgressCallback
     ) -> DownloadOutcome:
-        now = self._venue.now_ms()
-        todo = self._store.unknown(series, start_ms, min(end_ms, now))
+        now = self.venue.now_ms()
+        todo = self.store.unknown(series, start_ms, min(end_ms, now))
         if not todo:
-            return DownloadOutcome(series, 0)
+            return DownloadOutcome(series)
         start_ms, end_ms = todo[0][0], todo[-1][1]
         rates: dict[int, float] = {}
-        total = end_ms - start_ms
+        total, silent = end_ms - start_ms, 0
         advance(0, total)
-        silent = 0
         spans: list[Span] = [(start_ms, end_ms)]
-        while True:
+        while spans and silent < self.confirmations:
             before = len(rates)
-            for span in spans:
+            for span in spans if len(spans) <= 20 else [(spans[0][0], spans[-1][1])]:
                 for page in self._funding_pages(series.symbol, span):
                     rates.update(page)
                     advance(total - max(0, min(rates) - start_ms), total)
             silent = 0 if len(rates) > before else silent + 1
             spans = _funding_gaps(sorted(rates), start_ms, end_ms)
-            if not spans or silent >= self._confirmations:
-                break
-            if len(spans) > 20:
-                spans = [(spans[0][0], spans[-1][1])]
-            self._sleep(self._pause_s)
-        times = sorted(rates)
-        columns: Columns = {
-            "time": np.array(times, dtype=np.int64),
-            "funding_rate": np.array([rates[at] for at in times], dtype=np.float64),
-        }
+            if spans and silent < self.confirmations:
+                self.sleep(self.pause_s)
         # The newest rate may yet come: until it is surely there, its time stays unasked.
-        fresh = max(now - _FRESH_MS, times[-1] + 1 if times else start_ms)
-        until = min(end_ms, fresh)
-        inside = {name: values[columns["time"] < until] for name, values in columns.items()}
-        rows = self._store.write(series, inside, clip([(start_ms, end_ms)], start_ms, until))
+        until = min(end_ms, max(now - _FRESH_MS, max(rates, default=start_ms - 1) + 1))
+        inside = _table(series, [(at, rate) for at, rate in rates.items() if at < until])
+        rows = self.store.write(series, inside, clip([(start_ms, end_ms)], start_ms, until))
         advance(total, total)
         return DownloadOutcome(series, rows)
 
@@ -317,11 +269,11 @@ class Downloader:
         """Walk through a span of funding rates, from the end at which the venue's pages begin."""
         low, high = span
         while low < high:
-            page = dict(self._venue.funding_rates(symbol, low, high))
+            page = dict(self.venue.funding_rates(symbol, low, high))
             if not page:
                 return
             yield page
-            if self._venue.newest_first:
+            if self.venue.newest_first:
                 high = min(page)
             else:
                 low = max(page) + 1
@@ -347,14 +299,9 @@ def _is_bar(candle: Candle) -> bool:
     return all(math.isfinite(price) and price > 0 for price in candle[1:5])
 
 
-def _columns(series: Series, candles: Iterable[Candle]) -> Columns:
-    rows = sorted(candles)
-    columns: Columns = {"time": np.array([row[0] for row in rows], dtype=np.int64)}
-    for at, name in enumerate(series.columns, start=1):
-        values = np.array([row[at] for row in rows], dtype=np.float64)
-        # A mark price has no volume, and some venues give none.
-        columns[name] = np.nan_to_num(values) if name == "volume" else values
-    return columns
+def _table(series: Series, rows: Iterable[tuple[float, ...]]) -> pd.DataFrame:
+    table = pd.DataFrame(sorted(rows), columns=["time", *series.columns])
+    return table.astype({"time": "int64", **dict.fromkeys(series.columns, "float64")})
 
 
 def _funding_gaps(times: list[int], start_ms: int, end_ms: int) -> list[Span]:

@@ -28,31 +28,25 @@ class DataRequest:
 
     Attributes
     ----------
-    symbol : str
-        ccxt's unified symbol, such as ``BTC/USD:BTC``.
-    timeframe : str
-        A key of `TIMEFRAMES`.
+    symbol, timeframe, price : str
+        ccxt's unified symbol, such as ``BTC/USD:BTC``; a key of `TIMEFRAMES`; ``trade``, or
+        ``mark`` for bars of the mark price.
     start, end : pandas.Timestamp
         The trading window in UTC; `end` is exclusive (R2).
     warmup : int
         How many bars before `start` are needed too (R3).
-    path : pathlib.Path, optional
-        ``data.path``, absolute or relative to the working directory; None where none was given, or
-        a list.
-    paths : tuple of pathlib.Path
-        Every path of ``data.path``, one or a list; empty where none was given.
-    zone : zoneinfo.ZoneInfo, optional
-        ``data.timezone``: what times without an offset are in; None where nothing was said.
-    run_zone : zoneinfo.ZoneInfo, optional
+    path, paths : pathlib.Path or None, tuple of pathlib.Path
+        ``data.path``, absolute or relative to the working directory: None where none was given, or
+        a list; and every path of it, one or a list.
+    zone, run_zone : zoneinfo.ZoneInfo, optional
+        ``data.timezone``: what times without an offset are in, None where nothing was said; and
         ``timezone``: what the run's dates are in.
-    exchange : str
-        ``exchange.name``: whose bars they are.
-    rest_url : str, optional
-        ``exchange.rest_url``: asked in place of the exchange's own host.
-    directory : pathlib.Path, optional
-        ``data.directory``: where market data are kept.
-    offline : bool
-        ``data.offline``: nothing may be asked of a network.
+    exchange, rest_url : str
+        ``exchange.name``: whose bars they are; and what is asked in place of its own host, or None.
+    directory, offline : pathlib.Path or None, bool
+        ``data.directory``: where market data are kept; and whether no network may be asked.
+    lines : tuple of str
+        ``data.lines``: further columns that the table is asked for.
     price : str
         ``trade``, or ``mark`` for bars of the mark price.
     """
@@ -71,6 +65,7 @@ class DataRequest:
     paths: tuple[Path, ...] = ()
     zone: ZoneInfo | None = None
     run_zone: ZoneInfo | None = None
+    lines: tuple[str, ...] = ()
 
     @property
     def first(self) -> pd.Timestamp:
@@ -87,12 +82,10 @@ class DataSource:
     ----------
     source : str
         The feed's name; that of its class where it does not say.
-    file : str, optional
-        The file that was read, or the folder, or the files with ``; `` between them; None where
-        bars do not come from a file.
-    sha256 : str, optional
-        Checksum of that file, or of the bars that were read, in hexadecimal; of several files, that
-        of their names and checksums.
+    file, sha256 : str, optional
+        The file or folder that was read, or files with ``; `` between them; and its checksum in
+        hexadecimal: of several files, that of their names and checksums; without a file, that of
+        the bars.
     synthetic : bool
         True where no market ever traded at these prices.
     """
@@ -131,7 +124,6 @@ class Feed(ABC):
         """Return the funding rates of ``start <= time < end``, or None: by default there are none.
 
         Asked where the configuration gives neither ``backtest.funding.rate`` nor ``path``. In the
-        form of `cryptosim_bt.data.funding.read_funding_file`; an empty series says that the venue
-        has none of that time.
+        form of `read_funding_file`; an empty series: the venue has none of that time.
         """
         return None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from cryptosim_bt.data.download import Downloader, DownloadOutcome
+from cryptosim_bt.data.download import Downloader, DownloadOutcome, ProgressCallback
 from cryptosim_bt.data.store import Series, Store
 from cryptosim_bt.data.store.series import FOR_EVER_MS
 from cryptosim_bt.data.store.spans import Spans, length, union
@@ -19,9 +19,6 @@ from cryptosim_bt.errors import DataError
 _SAY_EVERY_S = 10.0
 
 logger = logging.getLogger(__name__)
-
-Progress = Callable[[Series, int, int], None]
-"""Called with the series, how much of it is done, and how much there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +43,8 @@ class DataAccess:
 def require(access: DataAccess, needs: Sequence[SeriesSpan]) -> None:
     """See to it that the store holds what is needed; download what is missing, and say so.
 
-    Raises
-    ------
-    DataError
-        If something is missing and nothing may be asked of a network.
-    VenueError
-        If the venue does not give it.
+    Raise `DataError` if something is missing and nothing may be asked of a network, `VenueError` if
+    the venue does not give it.
     """
     missing = [(need, spans) for need in needs if (spans := _missing(access, need))]
     if not missing:
@@ -63,7 +56,7 @@ def require(access: DataAccess, needs: Sequence[SeriesSpan]) -> None:
         for need, spans in missing:
             logger.info("downloading %s from %s to %s", need.series,
                         iso_utc(spans[0][0]), iso_utc(spans[-1][1]))  # fmt: skip
-            progress = _ProgressLog(need.series)
+            progress = logged_progress(need.series)
             report(downloader.fetch(need.series, need.start_ms, need.end_ms, progress))
 
 
@@ -98,11 +91,9 @@ def _missing(access: DataAccess, need: SeriesSpan) -> Spans:
 def _missing_text(need: SeriesSpan, spans: Spans) -> str:
     series = need.series
     first, last = iso_utc(spans[0][0]), iso_utc(spans[-1][1])
-    step = series.step_ms
-    count = "" if step is None else f"{length(spans) // step:,} bars, "
-    if series.timeframe is None:
-        how = ""
-    else:
+    step, count, how = series.step_ms, "", ""
+    if step is not None:
+        count = f"{length(spans) // step:,} bars, "
         how = f" --timeframe {series.timeframe}" + (" --mark" if series.price == "mark" else "")
     return (
         f"{series}: not downloaded: {count}from {first} to {last}; get them with `cryptosim-bt "
@@ -111,18 +102,17 @@ def _missing_text(need: SeriesSpan, spans: Spans) -> str:
     )
 
 
-class _ProgressLog:
-    """Log how far a download is, from time to time."""
+def logged_progress(series: Series) -> ProgressCallback:
+    """Return what logs from time to time how far a download is."""
+    said = time.monotonic()
 
-    def __init__(self, series: Series) -> None:
-        self._series = series
-        self._said = time.monotonic()
+    def say(done: int, total: int) -> None:
+        nonlocal said
+        if time.monotonic() - said >= _SAY_EVERY_S:
+            said = time.monotonic()
+            logger.info("%s: %.0f %%", series, 100 * done / max(total, 1))
 
-    def __call__(self, done: int, total: int) -> None:
-        if time.monotonic() - self._said >= _SAY_EVERY_S:
-            self._said = time.monotonic()
-            logger.info("%s: %.0f %%", self._series, 100 * done / max(total, 1))
-
+    return say
 
 
 def refill(access: DataAccess, series: Series, *, ask_again: bool) -> None:

@@ -11,19 +11,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from cryptosim_bt.data.bars import check_order, usual_step
-from cryptosim_bt.data.table_columns import FUNDING
+from cryptosim_bt.data.table_columns import FUNDING, Layout
 from cryptosim_bt.data.tabular import read_table
 from cryptosim_bt.data.timeframe import (
     DAY_MS,
     duration_text,
     from_milliseconds,
     iso_utc,
+    times_of,
     to_milliseconds,
     utc_index,
 )
@@ -49,18 +51,12 @@ class FundingSchedule:
 
     Attributes
     ----------
-    times_ms : numpy.ndarray of int64
-        Funding times in ms since 1970-01-01 UTC, ascending.
+    times_ms, missing_ms : numpy.ndarray of int64
+        Funding times in ms since 1970-01-01 UTC, ascending: all, and those missing from the series.
     rates : numpy.ndarray of float64
         Rate at each of them, a fraction; those that were missing as `missing` said.
-    expected : int
-        How many funding times lie in the window, missing ones included: the length of both arrays.
-    missing : int
-        How many of them are missing from the series.
-    first_missing : pandas.Timestamp or None
-        The first of those; None where none is missing.
-    missing_ms : numpy.ndarray of int64
-        All of those.
+    expected, missing : int
+        How many there are, and how many are missing; ``first_missing`` is the first of those.
     lowest, highest : float
         The extreme rates of the whole series.
     """
@@ -78,26 +74,19 @@ class FundingSchedule:
 def constant_funding(
     rate: float, times: Iterable[str], start: pd.Timestamp, end: pd.Timestamp
 ) -> list[tuple[int, float]]:
-    """List the funding times of ``start <= time < end`` at fixed times of day.
+    """List the funding times of ``start <= time < end`` at fixed times of day, with the rate.
 
     Parameters
     ----------
     rate : float
         Fraction per funding time; positive = longs pay. 0 means no funding: an empty list.
     times : Iterable of str
-        Times of day in UTC, ``"HH:MM"``; order and repetition do not matter.
-    start, end : pandas.Timestamp
-        The window, with a time zone.
+        Times of day in UTC, ``"HH:MM"``, in any order; `DataError` for one that is none.
 
     Returns
     -------
     list of (int, float)
         Milliseconds since 1970-01-01 UTC and the rate, ascending.
-
-    Raises
-    ------
-    DataError
-        If one of `times` is not a time of day.
     """
     offsets = sorted({_time_of_day_ms(time) for time in times})
     if rate == 0.0:
@@ -108,46 +97,48 @@ def constant_funding(
     return [(moment, rate) for moment in moments if start_ms <= moment < end_ms]
 
 
-def read_funding_file(path: Path) -> pd.Series[float]:
-    """Read funding rates from a file in any of the forms that bars may have.
+def read_funding_file(
+    path: Path, zone: ZoneInfo | None = None, run_zone: ZoneInfo | None = None
+) -> pd.Series[float]:
+    """Read two or more funding rates from a file, as `read_rates` does.
 
-    Exchanges stamp funding a few milliseconds off: a time within a second of a full minute is taken
-    as that minute.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        CSV, JSON, Parquet or Feather with the columns ``timestamp`` and ``funding_rate`` (or their
-        usual other names; without a header, in this order). Where a file has both, the rate that
-        was paid goes before the predicted one. Times without an offset are UTC.
-
-    Returns
-    -------
-    pandas.Series
-        ``funding_rate``, indexed by ``time`` (datetime64[ms, UTC]), ascending; at least two.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read, one time has two rates, a rate is missing, or there is one rate
-        only.
+    Large rates are named in a WARNING, changes of the interval in an INFO line.
     """
-    table = read_table(path, FUNDING)
-    times = to_full_minutes(pd.DatetimeIndex(table.index).asi8)
-    rates = table["funding_rate"].to_numpy()
-    check_order(times, str(path))
-    unknown = ~np.isfinite(rates)
-    if unknown.any():
-        first = iso_utc(int(times[unknown.argmax()]))
-        raise DataError(
-            f"{path}: funding_rate is missing or not finite at {first} ({int(unknown.sum())} in "
-            f"all); fill them in, or remove the rows and set backtest.funding.missing"
-        )
-    if len(times) < 2:
+    rates = read_rates(path, FUNDING, zone, run_zone)
+    if len(rates) < 2:
         raise DataError(f"{path}: there is one funding rate only; give two or more")
-    _warn_of_large_rates(rates, times, str(path))
-    _say_intervals(times, str(path))
-    return pd.Series(rates, index=utc_index(times), name="funding_rate")
+    _warn_of_large_rates(rates, str(path))
+    _say_intervals(times_of(rates), str(path))
+    return rates
+
+
+def read_rates(
+    path: Path,
+    layout: Layout = FUNDING,
+    zone: ZoneInfo | None = None,
+    run_zone: ZoneInfo | None = None,
+) -> pd.Series[float]:
+    """Read any number of funding rates: ``funding_rate``, indexed by ``time`` in UTC, ascending.
+
+    The file has the columns ``timestamp`` and ``funding_rate`` (or their usual other names; without
+    a header, in this order), in any of the forms that bars may have. Where it has both, the rate
+    that was paid goes before the predicted one. Times without an offset are in `zone`, as in
+    `read_table`; exchanges stamp funding a bit off: a time within a second of a full minute is
+    taken as that minute. `DataError` if the file cannot be read, one time has two rates, or a rate
+    is missing.
+    """
+    table = read_table(path, layout, zone, run_zone)
+    times = to_full_minutes(times_of(table))
+    check_order(times, str(path))
+    rates = table["funding_rate"].set_axis(utc_index(times), axis="index")
+    unknown = rates.index[~np.isfinite(rates)]
+    if len(unknown):
+        raise DataError(
+            f"{path}: funding_rate is missing or not finite at {iso_utc(unknown[0])} "
+            f"({len(unknown)} in all); fill them in, or remove the rows and set "
+            "backtest.funding.missing"
+        )
+    return rates
 
 
 def series_funding(
@@ -165,55 +156,39 @@ def series_funding(
     that lie whole usual steps behind the rate before the hole; before the first rate, whole usual
     steps in front of it.
 
-    Parameters
-    ----------
-    series : pandas.Series
-        Rates by time, as `read_funding_file` returns them.
-    start, end : pandas.Timestamp
-        The window in which bars are simulated, with a time zone.
-    missing : {"error", "zero", "last"}
-        "zero" (nobody pays) errs for whoever would have paid; "last" repeats the rate before the
-        hole, also one from before the window. Both say so in a WARNING.
-    source : str
-        What the series is called in messages, such as the name of its file.
-
-    Raises
-    ------
-    DataError
-        If rates are missing and `missing` is "error", or is "last" and there is no rate before.
+    With ``missing="zero"`` nobody pays, which errs for whoever would have; "last" repeats the rate
+    before the hole, also one from before the window; both say so in a WARNING. `DataError` if rates
+    are missing and `missing` is "error", or is "last" and there is no rate before.
     """
-    times = pd.DatetimeIndex(series.index).as_unit("ms").asi8
     start_ms, end_ms = to_milliseconds(start), to_milliseconds(end)
-    expected = _expected_times(times, start_ms, end_ms)
-    before = np.searchsorted(times, expected, side="right") - 1  # the last rate at or before
-    is_missing = (before < 0) | (times[before] != expected)
-    rates = np.asarray(series, dtype=np.float64)[before]
-    count = int(is_missing.sum())
-    first_missing = from_milliseconds(int(expected[is_missing.argmax()])) if count else None
-    if first_missing is not None:
+    expected = _expected_times(times_of(series), start_ms, end_ms)
+    known = series.set_axis(times_of(series))
+    rates = known.reindex(expected, method="ffill")  # the last rate at or before
+    lost = expected[~np.isin(expected, known.index)]
+    if len(lost):
         found = (
-            f"{count} of {len(expected)} funding times from {iso_utc(start_ms)} to "
-            f"{iso_utc(end_ms)} have no rate, the first {iso_utc(first_missing)}"
+            f"{len(lost)} of {len(expected)} funding times from {iso_utc(start_ms)} to "
+            f"{iso_utc(end_ms)} have no rate, the first {iso_utc(int(lost[0]))}"
         )
         if missing == "error":
             cure = "complete the series, or set backtest.funding.missing to zero or last"
             raise DataError(f"{source}: {found}; {cure}")
-        if missing == "last" and before[0] < 0:
+        if missing == "last" and np.isnan(rates.iloc[0]):
             cure = "backtest.funding.missing: last needs a rate before it; give one, or set zero"
             raise DataError(f"{source}: {found}; {cure}")
         logger.warning("%s: %s; backtest.funding.missing: %s", source, found, missing)
+    paid = np.asarray(rates, dtype=np.float64)
     if missing == "zero":
-        rates = np.where(is_missing, 0.0, rates)
-    return FundingSchedule(
-        times_ms=expected,
-        rates=rates,
-        expected=len(expected),
-        missing=count,
-        first_missing=first_missing,
-        missing_ms=expected[is_missing],
-        lowest=float(series.min()),
-        highest=float(series.max()),
-    )
+        paid = np.where(np.isin(expected, lost), 0.0, paid)
+    return _schedule(expected, paid, lost, (float(series.min()), float(series.max())))
+
+
+def _schedule(
+    times_ms: npt.NDArray[np.int64], rates: npt.NDArray[np.float64],
+    lost: npt.NDArray[np.int64], extremes: tuple[float, float],
+) -> FundingSchedule:  # fmt: skip
+    first = from_milliseconds(int(lost[0])) if len(lost) else None
+    return FundingSchedule(times_ms, rates, len(times_ms), len(lost), first, lost, *extremes)
 
 
 def venue_funding(
@@ -222,12 +197,7 @@ def venue_funding(
     """Cut the funding times of a window out of what a venue gave, which may be nothing.
 
     A venue keeps its rates for some months only, so of an older window it has none: no funding time
-    is known then either, and only ``missing: zero`` lets such a run go on.
-
-    Raises
-    ------
-    DataError
-        If rates are missing and `missing` does not allow it.
+    is known then either, and only ``missing: zero`` lets such a run go on; else a `DataError`.
     """
     if len(series) >= 2:
         return series_funding(series, start, end, missing, source)
@@ -244,16 +214,7 @@ def venue_funding(
     # When it would have been paid is not known either: every 8 hours, as most venues do.
     first, end_ms = to_milliseconds(start), to_milliseconds(end)
     times = np.arange(-(-first // _USUAL_MS) * _USUAL_MS, end_ms, _USUAL_MS, dtype=np.int64)
-    return FundingSchedule(
-        times_ms=times,
-        rates=np.zeros(len(times)),
-        expected=len(times),
-        missing=len(times),
-        first_missing=from_milliseconds(int(times[0])) if len(times) else None,
-        missing_ms=times,
-        lowest=0.0,
-        highest=0.0,
-    )
+    return _schedule(times, np.zeros(len(times)), times, (0.0, 0.0))
 
 
 def _expected_times(
@@ -312,16 +273,14 @@ def _say_intervals(times_ms: npt.NDArray[np.int64], source: str) -> None:
         )
 
 
-def _warn_of_large_rates(
-    rates: npt.NDArray[np.float64], times_ms: npt.NDArray[np.int64], source: str
-) -> None:
-    large = np.abs(rates) >= SUSPICIOUS_RATE
-    if large.any():
-        rate, first = float(rates[large.argmax()]), iso_utc(int(times_ms[large.argmax()]))
+def _warn_of_large_rates(rates: pd.Series[float], source: str) -> None:
+    large = rates[rates.abs() >= SUSPICIOUS_RATE]
+    if len(large):
+        rate, first = float(large.iloc[0]), iso_utc(large.index[0])
         logger.warning(
             "%s: the funding rate %g at %s is a fraction, %g %% of the position at one funding "
             "time (%d of %d rates are 1 %% or more); if the file means per cent, divide it by 100",
-            source, rate, first, rate * 100, large.sum(), len(rates),
+            source, rate, first, rate * 100, len(large), len(rates),
         )  # fmt: skip
 
 

@@ -15,20 +15,11 @@ Candle = tuple[int, float, float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """What a venue says of one market today.
+    """What a venue says of one market today; ``native`` is its own name of it.
 
-    Attributes
-    ----------
-    symbol, native : str
-        ccxt's unified symbol, and the venue's own name.
-    contract_size, lot, tick, min_contracts : float
-        As in `Instrument`; 0 where the venue does not say, except ``contract_size``, then 1.
-    maker, taker : float or None
-        Base fee rates, fractions.
-    max_leverage : float or None
-        The highest leverage of the first tier.
-    listed_ms : int or None
-        When it was listed; None where the venue does not say.
+    Sizes and steps as in `Instrument`, 0 where the venue does not say, except ``contract_size``,
+    then 1. Fees are base rates, fractions; ``max_leverage`` is that of the first tier,
+    ``listed_ms`` when it was listed.
     """
 
     symbol: str

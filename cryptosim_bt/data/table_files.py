@@ -16,6 +16,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -54,42 +55,38 @@ class Content:
     data: bytes
 
 
-def cannot_be_read(name: str, error: Exception | str) -> DataError:
+def cannot_be_read(name: str, error: Exception) -> DataError:
     """Return the error for a file that is broken, or not what its ending says."""
-    reason = str(error) if isinstance(error, str) else _reason(error)
+    reason = (str(error).splitlines() or [""])[0] or type(error).__name__
     return DataError(
         f"{name}: cannot be read ({reason}); needed: {FORMS}, matching the file's ending"
     )
 
 
-def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0] or type(error).__name__
-
-
 def contents(paths: Sequence[Path], notes: list[str]) -> Iterator[Content]:
     """Yield the tables of files, of all files in folders, and of all files in archives.
 
-    Parameters
-    ----------
-    paths : sequence of pathlib.Path
-        Files in any order, or folders, whose files of market data are read in the order of names.
-    notes : list of str
-        What was left out is added here.
-
-    Raises
-    ------
-    DataError
-        If one is missing, empty, broken, no regular file, or larger than any table of bars.
+    Files come in the order given, those of a folder by their names; what was left out is added to
+    `notes`. Raise `DataError` if one is missing, empty, broken, no regular file, or larger than any
+    table of bars.
     """
     for path in files_of(paths, notes):
-        yield from _unpacked(str(path), path.name, _bytes_of(path), notes)
+        with _opening(path):
+            state = _regular(path)
+            if state.st_size == 0:
+                raise DataError(f"{path}: the file is empty; give a file with data")
+            if state.st_size > MAX_BYTES:
+                raise _too_large(str(path), MAX_BYTES)
+            data = path.read_bytes()
+        yield from _unpacked(str(path), path.name, data, notes)
 
 
 def files_of(paths: Sequence[Path], notes: list[str] | None = None) -> list[Path]:
     """Return the files that are meant by paths of files and folders."""
     found: list[Path] = []
     for path in paths:
-        found += _files_in(path, notes) if _is_folder(path) else [path]
+        with _opening(path):
+            found += _files_in(path, notes) if path.is_dir() else [path]
     return found
 
 
@@ -98,64 +95,43 @@ def file_sha256(*paths: Path) -> str:
 
     Of several files, or of those of a folder: the SHA-256 of their names and checksums.
     """
-    if len(paths) == 1 and not _is_folder(paths[0]):
+    files = files_of(paths)
+    if files == [*paths] and len(files) == 1:
         return _sha256(paths[0])
-    lines = [f"{_sha256(path)} {path.name}\n" for path in files_of(paths)]
+    lines = [f"{_sha256(path)} {path.name}\n" for path in files]
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _sha256(path: Path) -> str:
-    _require_regular(path)
-    try:
+    with _opening(path):
+        _regular(path)
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise _not_opened(path, error) from error
 
 
-def _not_opened(path: Path, error: OSError | ValueError) -> DataError:
-    reason = getattr(error, "strerror", None) or error
-    return DataError(f"{path}: cannot be read: {reason}; check the path")
-
-
-def _is_folder(path: Path) -> bool:
+@contextmanager
+def _opening(path: Path) -> Iterator[None]:
+    """Turn what a system says of a path into a sentence."""
     try:
-        return path.is_dir()
-    except (OSError, ValueError) as error:
-        raise _not_opened(path, error) from error
-
-
-def _require_regular(path: Path) -> os.stat_result:
-    """Return the file's state; a device or a pipe could be read for ever."""
-    try:
-        state = path.stat()
+        yield
     except FileNotFoundError as error:
         raise DataError(f"{path}: there is no such file; give the path of {FORMS}") from error
     except (OSError, ValueError) as error:
-        raise _not_opened(path, error) from error
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot be read: {reason}; check the path") from error
+
+
+def _regular(path: Path) -> os.stat_result:
+    """Return the file's state; a device or a pipe could be read for ever."""
+    state = path.stat()
     if not stat.S_ISREG(state.st_mode):
         found = "a folder" if stat.S_ISDIR(state.st_mode) else "a device or a pipe, no file"
         raise DataError(f"{path}: is {found}; give the path of {FORMS}")
     return state
 
 
-def _bytes_of(path: Path) -> bytes:
-    state = _require_regular(path)
-    if state.st_size == 0:
-        raise DataError(f"{path}: the file is empty; give a file with data")
-    if state.st_size > MAX_BYTES:
-        raise _too_large(str(path), MAX_BYTES)
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise _not_opened(path, error) from error
-
-
 def _files_in(folder: Path, notes: list[str] | None) -> list[Path]:
-    try:
-        every = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
-    except OSError as error:
-        raise _not_opened(folder, error) from error
+    every = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
     found = [each for each in every if _holds_a_table(each.name) and not each.is_dir()]
     if not found:
         raise DataError(f"{folder}: is a folder without a file of market data; needed: {FORMS}")
@@ -192,12 +168,14 @@ def _unpacked(name: str, file_name: str, data: bytes, notes: list[str]) -> Itera
 
 
 def _decompressed(name: str, ending: str, data: bytes) -> bytes:
+    stream: Any
     if ending == ".zst":
         import pyarrow as pa
 
-        return _limited(name, pa.CompressedInputStream(pa.py_buffer(data), "zstd"), len(data))
-    openers: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-    with openers[ending](io.BytesIO(data)) as stream:
+        stream = pa.CompressedInputStream(pa.py_buffer(data), "zstd")
+    else:
+        stream = {".gz": gzip, ".bz2": bz2, ".xz": lzma}[ending].open(io.BytesIO(data))
+    with stream:
         return _limited(name, stream, len(data))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pandas as pd
@@ -35,17 +36,14 @@ _DEEPEST: Final = 6
 def raw_table(content: Content, layout: Layout, notes: list[str]) -> pd.DataFrame:
     """Return a file's cells with the names of their columns; what was done to it is in `notes`.
 
-    Raises
-    ------
-    DataError
-        If the bytes are not what the file's ending says, or do not hold one table.
+    `DataError` if the bytes are not what the file's ending says, or do not hold one table.
     """
     name = content.name
     try:
         if content.ending in PARQUET:
             raw = _parquet(content)
         elif content.ending in FEATHER:
-            raw = _feather(content)
+            raw = pd.read_feather(io.BytesIO(content.data))
         else:
             text = _decoded(content, notes)
             if content.ending in (".json", ".jsonl") or text.lstrip()[:1] in ("[", "{"):
@@ -69,10 +67,6 @@ def _parquet(content: Content) -> pd.DataFrame:
     if size.num_rows * size.num_columns * _BYTES_A_CELL > MAX_BYTES:
         raise ValueError(f"{size.num_rows:,} rows of {size.num_columns} columns are too many")
     return pd.read_parquet(io.BytesIO(content.data))
-
-
-def _feather(content: Content) -> pd.DataFrame:
-    return pd.read_feather(io.BytesIO(content.data))
 
 
 def _decoded(content: Content, notes: list[str]) -> str:
@@ -101,9 +95,7 @@ def _from_csv(text: str, layout: Layout, name: str, notes: list[str]) -> pd.Data
     skipped = [line for line in lines[:number] if line.strip()]
     if skipped:
         notes.append(f"{len(skipped)} line(s) above the header left out")
-    body = text
-    for _ in range(number):
-        body = body[_LINE_END.search(body).end() :]  # type: ignore[union-attr]
+    body = _LINE_END.split(text, maxsplit=number)[number] if number else text
     body = _without_odd_lines(body, first if has_header else None, notes)
     raw: pd.DataFrame = pd.read_csv(
         io.StringIO(body),
@@ -144,17 +136,14 @@ def _separator(line: str) -> str:
 
 def _without_odd_lines(body: str, header: str | None, notes: list[str]) -> str:
     """Leave out comments, and headers that come again where files were put together."""
-    repeated = header is not None and body.count(header) > 1
-    if not repeated and "\n#" not in body:
+    if "\n#" not in body and (header is None or body.count(header) == 1):
         return body
-    rest = _LINE_END.split(body)
-    again = 0 if header is None else sum(line.strip() == header.strip() for line in rest[1:])
-    kept = [line for line in rest[1:] if not line.startswith("#")]
-    if header is not None:
-        kept = [line for line in kept if line.strip() != header.strip()]
-    if again:
-        notes.append(f"the header came again {again} time(s), left out")
-    return "\n".join([rest[0], *kept])
+    first, *rest = _LINE_END.split(body)
+    rest = [line for line in rest if not line.startswith("#")]
+    kept = [line for line in rest if header is None or line.strip() != header.strip()]
+    if len(kept) < len(rest):
+        notes.append(f"the header came again {len(rest) - len(kept)} time(s), left out")
+    return "\n".join([first, *kept])
 
 
 # ---------------------------------------------------------------------- JSON
@@ -169,12 +158,8 @@ def _from_json(text: str, layout: Layout, name: str, notes: list[str]) -> pd.Dat
     tables = list(_tables_in(value, 0))
     if len(tables) > 1:
         raise DataError(f"{name}: holds {len(tables)} tables; give a file with one of them")
-    if not tables:
-        return pd.DataFrame()
-    rows = tables[0]
-    if isinstance(rows, dict):
-        return pd.DataFrame(rows)
-    if all(isinstance(row, dict) for row in rows):
+    rows = tables[0] if tables else []
+    if isinstance(rows, dict) or all(isinstance(row, dict) for row in rows):
         return pd.DataFrame(rows)
     if not all(isinstance(row, list) for row in rows):
         raise DataError(f"{name}: its rows are neither arrays nor objects all of them")
@@ -190,18 +175,19 @@ def _from_json(text: str, layout: Layout, name: str, notes: list[str]) -> pd.Dat
     return named_without_header(pd.DataFrame(rows), layout, name, notes)
 
 
-def _tables_in(value: Any, depth: int) -> Any:
+def _tables_in(value: Any, depth: int) -> Iterator[Any]:
     """Yield what could be tables: lists of rows, or a list for each column."""
     if depth > _DEEPEST:
         return
-    if isinstance(value, list):
-        if value and isinstance(value[0], (list, dict)):
-            yield value
-        return
+    if isinstance(value, list) and value and isinstance(value[0], (list, dict)):
+        yield value
     if not isinstance(value, dict):
         return
     if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):
         yield [value["columns"], *value["data"]]  # as pandas splits a table
+        return
+    if len(value) > 1 and all(_is_row(row) for row in value.values()):
+        yield [{"index": key, **row} for key, row in value.items()]
         return
     columns = {key: each for key, each in value.items() if _is_column(each)}
     if len(columns) > 1 and len({len(each) for each in columns.values()}) == 1:
@@ -210,6 +196,14 @@ def _tables_in(value: Any, depth: int) -> Any:
         return
     for each in value.values():
         yield from _tables_in(each, depth + 1)
+
+
+def _is_row(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and not all(key.isdigit() for key in value)
+        and not any(isinstance(cell, (list, dict)) for cell in value.values())
+    )
 
 
 def _is_column(value: Any) -> bool:

@@ -17,20 +17,29 @@ import pandas as pd
 
 from cryptosim_bt.errors import DataError, shown
 
-# From each bound on: 1973 in seconds, then the year 1973 in milliseconds, micro- and nanoseconds;
-# all of them far away from any time of the others. The last bound is the year 2200.
-_EPOCH_BOUNDS: Final = (10**8, 10**11, 10**14, 10**17)
-_EPOCH_END: Final = 7.3e18
-_UNITS_PER_MS: Final = (0.001, 1.0, 1_000.0, 1_000_000.0)
+# From each bound on: 1973 in seconds, then the year 1973 in milliseconds, micro- and nanoseconds,
+# each up to the year 2200; all of them far away from any time of the others.
+_EPOCH_BOUNDS: Final = np.array([10**8, 10**11, 10**14, 10**17], dtype=np.float64)
+_EPOCH_RANGE: Final = 72.6
+_UNITS_PER_MS: Final = np.array([0.001, 1.0, 1_000.0, 1_000_000.0])
 
 _DATE: Final = r"\d{4}-\d{2}-\d{2}"
 _CLOCK: Final = r"[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?"
+_OFFSET: Final = r"Z|UTC|GMT|[+-]\d{2}:?\d{2}"
 _LOCAL: Final = re.compile(rf"{_DATE}(?:{_CLOCK})?")
 _WITH_OFFSET: Final = re.compile(rf"{_DATE}{_CLOCK}\s?(?:Z|[+-]\d{{2}}:?\d{{2}})")
+# 2025.1.5 9:00, 2025. 1. 5. 오후 9:00, 2025년 1월 5일 9:00, 2025-01-05 09-PM; and 202501050900.
 _LOOSE: Final = re.compile(
-    r"(\d{4})([-./])(\d{1,2})\2(\d{1,2})(?:[T ]+(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d+)?))?)?"
-    r"\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})?"
+    r"(\d{4})(?:([-./]) ?(\d{1,2})\2 ?|년 ?(\d{1,2})월 ?)(\d{1,2})(?:일|\.)?"
+    r"(?:[T ]+(오전 ?|오후 ?)?(\d{1,2})(?::(\d{2}))?(?::(\d{2}(?:\.\d+)?))?(?:[ -]?([AP]M))?)?"
+    rf"\s*({_OFFSET})?",
+    re.IGNORECASE,
 )
+_COMPACT: Final = re.compile(
+    r"((?:19|20)\d\d)(\d\d)(\d\d)(?:[T ]?(\d\d):?(\d\d)(?::?(\d\d(?:\.\d+)?))?)?"
+    rf"\s*({_OFFSET})?"
+)
+_COMPACT_SIZES: Final = (10**4, 10**8, 10**10)  # for each year: 20250131, 202501310800, ...
 DATE_ALONE: Final = re.compile(r"((?:19|20)\d\d)(?:[-./](\d\d?)[-./](\d\d?)|(\d\d)(\d\d)(?:\.0)?)")
 CLOCK_ALONE: Final = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?")
 
@@ -46,31 +55,22 @@ class Times:
 
 
 def read_times(column: pd.Series, name: str, zone: ZoneInfo | None) -> Times:
-    """Read a column of times.
+    """Read a column of times: numbers, texts or times of pandas.
 
-    Parameters
-    ----------
-    column : pandas.Series
-        Numbers, texts or times of pandas.
-    name : str
-        Name of the file for messages.
-    zone : zoneinfo.ZoneInfo, optional
-        What times without an offset are in; None = UTC.
-
-    Raises
-    ------
-    DataError
-        If one cannot be read, some have an offset and some have none, or a local time does not tell
-        which moment it is.
+    Those without an offset are in `zone`, None = UTC. Raise `DataError`, with the file's `name`, if
+    one cannot be read, some have an offset and some have none, or a local time does not tell which
+    moment it is.
     """
     if pd.api.types.is_datetime64_any_dtype(column):
         refuse_unreadable(column, column.isna(), _WANTED, name)
         times = pd.DatetimeIndex(column)
         return _placed(times.as_unit("ms").asi8, times.tz is None, zone, column, name)
     if not pd.api.types.is_bool_dtype(column):
-        numbers = pd.to_numeric(column, errors="coerce")
-        if numbers.notna().any():
-            return Times(_epochs(column, numbers.astype("float64"), name), are_local=False)
+        numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+        if any(numbers.between(1900 * size, 2100 * size).all() for size in _COMPACT_SIZES):
+            column = pd.Series(numbers.astype("int64"), name=column.name)
+        elif numbers.notna().any():
+            return Times(_epochs(column, numbers, name), are_local=False)
     texts = [_canonical(str(value).strip()) for value in column]
     local = np.array([_LOCAL.fullmatch(text) is not None for text in texts], dtype=bool)
     known = local | [_WITH_OFFSET.fullmatch(text) is not None for text in texts]
@@ -78,8 +78,8 @@ def read_times(column: pd.Series, name: str, zone: ZoneInfo | None) -> Times:
     if local.any() and not local.all():
         other = int((local != local[0]).argmax())
         raise DataError(
-            f"{name}: {column.name!r} has times with an offset and times without one, the first "
-            f"other in data row {other + 1}; write all of them alike"
+            f"{name}: {shown(column.name)} has times with an offset and times without one, the "
+            f"first other in data row {other + 1}; write all of them alike"
         )
     parsed = pd.to_datetime(pd.Series(texts), utc=True, format="ISO8601", errors="coerce")
     refuse_unreadable(column, parsed.isna(), _WANTED, name)
@@ -106,22 +106,33 @@ def refuse_unreadable(column: pd.Series, where: pd.Series, wanted: str, name: st
         is_empty = not isinstance(value, (list, dict)) and bool(pd.isna(value))
         found = "empty" if is_empty else shown(str(value))
         raise DataError(
-            f"{name}: {column.name!r} is {found} in data row {row + 1} ({int(where.sum())} such in "
-            f"all); needed: {wanted}"
+            f"{name}: {shown(column.name)} is {found} in data row {row + 1} ({int(where.sum())} "
+            f"such in all); needed: {wanted}"
         )
 
 
 def _canonical(text: str) -> str:
     """Write a date with its year first, such as ``2025.1.5 9:00``, as ISO-8601 does."""
-    if _LOCAL.fullmatch(text):
+    if _LOCAL.fullmatch(text) or _WITH_OFFSET.fullmatch(text):
         return text
-    match = _LOOSE.fullmatch(text)
-    if match is None:
-        return text
-    year, _, month, day, hour, minute, second, offset = match.groups()
+    compact = _COMPACT.fullmatch(text)
+    if compact is not None:
+        year, month, day, hour, minute, second, offset = compact.groups()
+        half = None
+    else:
+        match = _LOOSE.fullmatch(text)
+        if match is None:
+            return text
+        year, _, month, spelt, day, before, hour, minute, second, behind, offset = match.groups()
+        month, half = month or spelt, before or behind
     date = f"{year}-{month:0>2}-{day:0>2}"
     if hour is None:
         return date if offset is None else text
+    if half is not None and 1 <= int(hour) <= 12:
+        is_late = half.strip().upper() in ("오후", "PM")
+        hour, minute = str(int(hour) % 12 + 12 * is_late), minute or "00"
+    elif half is not None or minute is None:
+        return text
     clock = f"{hour:0>2}:{minute}" + (f":{second}" if second else "")
     return f"{date} {clock}{'Z' if offset in ('UTC', 'GMT') else offset or ''}"
 
@@ -132,11 +143,11 @@ def _epochs(column: pd.Series, numbers: pd.Series, name: str) -> npt.NDArray[np.
     One by one, because Binance went from milliseconds to microseconds in 2025: files of several
     years hold both. Rounded to the millisecond.
     """
-    unreadable = ~((numbers >= _EPOCH_BOUNDS[0]) & (numbers < _EPOCH_END))  # NaN too
-    refuse_unreadable(column, unreadable, "a time (an epoch number, or ISO-8601)", name)
     values = numbers.to_numpy(dtype=np.float64)
-    unit = np.searchsorted(_EPOCH_BOUNDS, values, side="right") - 1
-    times: npt.NDArray[np.int64] = np.rint(values / np.array(_UNITS_PER_MS)[unit]).astype(np.int64)
+    unit = np.clip(np.searchsorted(_EPOCH_BOUNDS, values, side="right") - 1, 0, None)
+    known = (values >= _EPOCH_BOUNDS[unit]) & (values < _EPOCH_RANGE * _EPOCH_BOUNDS[unit])
+    refuse_unreadable(column, pd.Series(~known), _WANTED, name)  # NaN too
+    times: npt.NDArray[np.int64] = np.rint(values / _UNITS_PER_MS[unit]).astype(np.int64)
     return times
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -21,6 +22,7 @@ import pandas as pd
 
 from cryptosim_bt.data.bars import usual_step
 from cryptosim_bt.data.table_columns import (
+    BARS,
     CLOSING_NAMES,
     Columns,
     Layout,
@@ -37,10 +39,10 @@ from cryptosim_bt.data.table_times import (
     read_times,
     refuse_unreadable,
 )
-from cryptosim_bt.data.timeframe import duration_text, iso_utc, utc_index
+from cryptosim_bt.data.timeframe import duration_text, iso_utc, times_of, utc_index
 from cryptosim_bt.errors import DataError
 
-__all__ = ["EXACT_FLOATS", "file_sha256", "read_table"]
+__all__ = ["EXACT_FLOATS", "file_sha256", "read_bars", "read_table"]
 
 _MINUTE_MS: Final = 60_000
 _ZONE_STEP_MS: Final = 15 * _MINUTE_MS
@@ -48,6 +50,22 @@ _FARTHEST_ZONE_MS: Final = 14 * 60 * _MINUTE_MS
 _DATES: Final = ("date", "날짜", "일자")
 _CLOCKS: Final = ("time", "시간", "시각")
 
+
+class _Comma(NamedTuple):
+    """What a comma in a number may be: in words, a number that tells, every number's form."""
+
+    what: str
+    sure: str
+    every: str
+    dropped: str
+
+
+_COMMAS: Final = (
+    _Comma("thousands", r"-?\d{1,3}(?:,\d{3})+\.\d+|-?\d{1,3}(?:,\d{3}){2,}",
+           r"-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?", ","),
+    _Comma("decimal points", r"-?(?:\d{1,3}(?:\.\d{3})+,\d+|\d+,(?:\d\d?|\d{4,})|(?:0|\d{4,}),\d+)",
+           r"-?(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d+)?", "."),
+)  # fmt: skip
 _IntArray = npt.NDArray[np.int64]
 
 logger = logging.getLogger(__name__)
@@ -81,16 +99,14 @@ def read_table(
     layout : Layout
         The columns to look for; others are dropped.
     zone : zoneinfo.ZoneInfo, optional
-        What times without an offset are in; None = UTC.
-    run_zone : zoneinfo.ZoneInfo, optional
-        The time zone of the run: where `zone` is None and this one is not UTC, times without an
-        offset are read as UTC with a WARNING.
+        What times without an offset are in; None = UTC, with a WARNING where `run_zone`, the time
+        zone of the run, is not.
 
     Returns
     -------
     pandas.DataFrame
-        Index datetime64[ms, UTC]. All required columns, and those optional ones that every file
-        has, as float64. Empty cells are NaN; at least one row.
+        Index datetime64[ms, UTC]. All required columns, and the volume if every file has it, as
+        float64. Empty cells are NaN; at least one row.
 
     Raises
     ------
@@ -102,13 +118,34 @@ def read_table(
     name = str(given[0]) if len(given) == 1 else f"{given[0]} and {len(given) - 1} more"
     reading = _Reading(layout, zone)
     tables = [_table_of(content, reading) for content in contents(given, reading.notes)]
-    table = tables[0] if len(tables) == 1 else _joined(tables, reading)
-    table = _in_order(table, name, reading)
+    if len(tables) > 1:
+        reading.notes.insert(0, f"{len(tables)} files put together")
+    table = _in_order(pd.concat(tables, join="inner"), name, reading)
     if reading.has_local_times:
         _say_zone(table, name, reading, run_zone)
     if reading.notes:
         logger.info("%s: %s", name, "; ".join(dict.fromkeys(reading.notes)))
     return table
+
+
+def read_bars(
+    paths: Path | Sequence[Path],
+    symbol: str,
+    zone: ZoneInfo | None = None,
+    run_zone: ZoneInfo | None = None,
+    lines: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Read files of bars as `read_table` does; without volumes, they are 0, with a WARNING.
+
+    ``lines`` are further columns, read where the files have them.
+    """
+    layout = BARS.with_names("volume", f"volume {symbol.partition('/')[0]}").with_lines(lines)
+    bars = read_table(paths, layout, zone, run_zone)
+    if "volume" not in bars.columns:
+        name = "; ".join(map(str, [paths] if isinstance(paths, Path) else paths))
+        logger.warning("%s: no column for volume; read as 0", name)
+        bars["volume"] = 0.0
+    return bars
 
 
 def _table_of(content: Content, reading: _Reading) -> pd.DataFrame:
@@ -123,23 +160,15 @@ def _table_of(content: Content, reading: _Reading) -> pd.DataFrame:
     opens = times.milliseconds
     if reading.layout.are_bars:
         opens = _opening_times(raw, opens, name, reading)
-    values = {
-        ours: _read_numbers(raw[found], name, reading.notes)
-        for ours, found in columns.values.items()
-    }
+    raw = _without_commas(raw[[*columns.values.values()]], reading.notes)
+    values = {ours: _read_numbers(raw[found], name, reading.notes)
+              for ours, found in columns.values.items()}  # fmt: skip
     return pd.DataFrame(values, index=utc_index(opens))
-
-
-def _joined(tables: list[pd.DataFrame], reading: _Reading) -> pd.DataFrame:
-    reading.notes.insert(0, f"{len(tables)} files put together")
-    shared = [name for name in tables[0].columns if all(name in each.columns for each in tables)]
-    return pd.concat([each[shared] for each in tables])
 
 
 def _in_order(table: pd.DataFrame, name: str, reading: _Reading) -> pd.DataFrame:
     """Sort rows by time, and drop those that are the same as another; refuse those that differ."""
-    times = pd.DatetimeIndex(table.index).asi8
-    steps = np.diff(times)
+    steps = np.diff(times_of(table))
     backward = int((steps < 0).sum())
     if backward:
         is_reversed = bool((steps <= 0).all())
@@ -148,24 +177,22 @@ def _in_order(table: pd.DataFrame, name: str, reading: _Reading) -> pd.DataFrame
             else f"rows sorted by time ({backward} went backward)"
         )  # fmt: skip
         table = table.iloc[::-1] if is_reversed else table
-        table = table.iloc[np.argsort(pd.DatetimeIndex(table.index).asi8, kind="stable")]
-    times = pd.DatetimeIndex(table.index).asi8
-    if (np.diff(times) == 0).any():
-        again = table.assign(time_ms=times).duplicated().to_numpy()
-        if again.any():
-            first = iso_utc(int(times[again.argmax()]))
-            reading.notes.append(
-                f"{int(again.sum())} row(s) that came again with the same figures dropped, the "
-                f"first at {first}"
-            )
-            table = table[~again]
-        differing = np.diff(pd.DatetimeIndex(table.index).asi8) == 0
-        if differing.any():
-            first = iso_utc(table.index[1:][differing][0])
-            raise DataError(
-                f"{name}: the same time comes twice at {first}, with different figures "
-                f"({int(differing.sum())} such rows); keep the right one of them"
-            )
+        table = table.iloc[np.argsort(times_of(table), kind="stable")]
+    if not table.index.has_duplicates:
+        return table
+    again = table.reset_index().duplicated().to_numpy()
+    if again.any():
+        reading.notes.append(
+            f"{int(again.sum())} row(s) that came again with the same figures dropped, the "
+            f"first at {iso_utc(table.index[again][0])}"
+        )
+        table = table[~again]
+    differing = table.index[table.index.duplicated()]
+    if len(differing):
+        raise DataError(
+            f"{name}: the same time comes twice at {iso_utc(differing[0])}, with different figures "
+            f"({len(differing)} such rows); keep the right one of them"
+        )
     return table
 
 
@@ -200,11 +227,13 @@ def _times_of(raw: pd.DataFrame, columns: Columns, name: str, reading: _Reading)
     read: dict[str, Times] = {}
     failed: list[DataError] = []
     for column in columns.times:
+        own = zone_of(str(column))
         try:
-            read[column] = _times_in(raw[column], name, reading.zone)
+            found = read_times(raw[column], name, reading.zone if own is None else ZoneInfo(own))
         except DataError as error:
             failed.append(error)
             continue
+        read[column] = Times(found.milliseconds, found.are_local and own is None)
         if _tells_apart(read[column]) and not read[column].are_local:
             break
     if not read:
@@ -218,12 +247,6 @@ def _times_of(raw: pd.DataFrame, columns: Columns, name: str, reading: _Reading)
         why = "has no offset" if first in read and surer else "does not tell them"
         reading.notes.append(f"times from {chosen!r}, since {first!r} {why}")
     return read[chosen]
-
-
-def _times_in(column: pd.Series, name: str, zone: ZoneInfo | None) -> Times:
-    own = zone_of(str(column.name))
-    found = read_times(column, name, zone if own is None else ZoneInfo(own))
-    return Times(found.milliseconds, found.are_local and own is None)
 
 
 def _tells_apart(times: Times) -> bool:
@@ -244,11 +267,9 @@ def _are_the_moments_of(times: Times, local: Times) -> bool:
 
 def _date_and_clock(raw: pd.DataFrame) -> pd.Series | None:
     by_name = {plain(str(column)): column for column in raw.columns}
-    dates = next((by_name[name] for name in _DATES if name in by_name), None)
-    clocks = next((by_name[name] for name in _CLOCKS if name in by_name), None)
-    if dates is None or clocks is None:
-        return None
-    return joined_date_and_clock(raw[dates], raw[clocks])
+    pair = [next((by_name[name] for name in names if name in by_name), None)
+            for names in (_DATES, _CLOCKS)]  # fmt: skip
+    return None if None in pair else joined_date_and_clock(raw[pair[0]], raw[pair[1]])
 
 
 def _opening_times(
@@ -258,11 +279,9 @@ def _opening_times(
 
     Bars open on a whole minute, and before they close.
     """
-    lag = next((lag for lag in (1, 1000) if ((times + lag) % _MINUTE_MS == 0).all()), None)
-    if lag is None:
-        if not _are_closing_times(raw, times, name, reading):
-            return times
-        lag = 0
+    lag = next((lag for lag in (1, 1000) if ((times + lag) % _MINUTE_MS == 0).all()), 0)
+    if not lag and not _are_closing_times(raw, times, name, reading):
+        return times
     step = usual_step(np.sort(pd.unique(times)))
     if step is None:
         raise DataError(
@@ -281,26 +300,39 @@ def _are_closing_times(
     """Tell whether the times are those of a column that is named as closing times."""
     for column in raw.columns:
         if plain(str(column)) in CLOSING_NAMES:
-            try:
+            with suppress(DataError):  # a column that nobody needs
                 closing = read_times(raw[column], name, reading.zone).milliseconds
-            except DataError:
-                continue  # a column that nobody needs
-            return bool((np.abs(times - closing) <= 1000).all())
+                return bool((np.abs(times - closing) <= 1000).all())
     return False
 
 
 # ---------------------------------------------------------------------- numbers
+def _without_commas(table: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """Write numbers with commas as programs do, where some cell tells what a comma is."""
+    texts = table.select_dtypes(exclude=["number", "bool"]).apply(
+        lambda column: column.where(column.isna(), column.astype("str").str.strip())
+    )
+    cells = pd.Series([cell for name in texts for cell in texts[name].dropna()], dtype="object")
+    if not cells.str.contains(",").any():
+        return table
+    found = [each for each in _COMMAS if cells.str.fullmatch(each.sure).any()]
+    if len(found) != 1 or not cells.str.fullmatch(found[0].every).all():
+        return table
+    notes.append(f"commas in numbers read as {found[0].what}")
+    return table.assign(**{
+        name: texts[name].str.replace(found[0].dropped, "").str.replace(",", ".")
+        for name in texts
+    })  # fmt: skip
+
+
 def _read_numbers(column: pd.Series, name: str, notes: list[str]) -> npt.NDArray[np.float64]:
     numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    text = column.astype("str").str.strip() if (numbers.isna() & column.notna()).any() else None
     in_percent = "%" in str(column.name)
-    unreadable = numbers.isna() & column.notna()
-    if unreadable.any():
-        text = column.astype("str").str.strip()
-        if text[column.notna()].str.endswith("%").all():
-            in_percent = True
-            numbers = pd.to_numeric(text.str.rstrip("% "), errors="coerce").astype("float64")
-            unreadable = numbers.isna() & column.notna()
-    refuse_unreadable(column, unreadable, "a number", name)
+    if text is not None and text[column.notna()].str.endswith("%").all():
+        in_percent = True
+        numbers = pd.to_numeric(text.str.rstrip("% "), errors="coerce").astype("float64")
+    refuse_unreadable(column, numbers.isna() & column.notna(), "a number", name)
     values = np.asarray(numbers.to_numpy(dtype="float64", na_value=np.nan), dtype=np.float64)
     if not in_percent:
         return values

@@ -18,22 +18,11 @@ import pandas as pd
 from cryptosim_bt.errors import DataError
 
 _MINUTE_MS: Final = 60_000
-_HOUR_MS: Final = 60 * _MINUTE_MS
-DAY_MS: Final = 24 * _HOUR_MS
+DAY_MS: Final = 1440 * _MINUTE_MS
 
-TIMEFRAMES: Final[dict[str, int]] = {
-    "1m": _MINUTE_MS,
-    "3m": 3 * _MINUTE_MS,
-    "5m": 5 * _MINUTE_MS,
-    "15m": 15 * _MINUTE_MS,
-    "30m": 30 * _MINUTE_MS,
-    "1h": _HOUR_MS,
-    "2h": 2 * _HOUR_MS,
-    "4h": 4 * _HOUR_MS,
-    "6h": 6 * _HOUR_MS,
-    "12h": 12 * _HOUR_MS,
-    "1d": DAY_MS,
-}
+_MINUTES: Final = {"1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "2h": 120,
+                   "4h": 240, "6h": 360, "12h": 720, "1d": 1440}  # fmt: skip
+TIMEFRAMES: Final = {name: minutes * _MINUTE_MS for name, minutes in _MINUTES.items()}
 """Length of every timeframe in milliseconds, shortest first."""
 
 _ISO: Final = re.compile(
@@ -45,23 +34,10 @@ LAST_TIME: Final = pd.Timestamp("2261-12-31", tz="UTC")
 
 
 def milliseconds(timeframe: str) -> int:
-    """Return the length of a timeframe in milliseconds.
-
-    Parameters
-    ----------
-    timeframe : str
-        A key of `TIMEFRAMES`, such as ``"1h"``.
-
-    Raises
-    ------
-    DataError
-        If the timeframe is not known.
-    """
-    try:
-        return TIMEFRAMES[timeframe]
-    except KeyError:
-        known = ", ".join(TIMEFRAMES)
-        raise DataError(f"timeframe: unknown {timeframe!r}; known: {known}") from None
+    """Return the length of a timeframe, such as ``"1h"``; `DataError` where it is not known."""
+    if timeframe not in TIMEFRAMES:
+        raise DataError(f"timeframe: unknown {timeframe!r}; known: {', '.join(TIMEFRAMES)}")
+    return TIMEFRAMES[timeframe]
 
 
 def duration_text(length_ms: int) -> str:
@@ -73,7 +49,7 @@ def duration_text(length_ms: int) -> str:
     for name, timeframe_ms in TIMEFRAMES.items():
         if timeframe_ms == length_ms:
             return name
-    for unit, unit_ms in (("d", DAY_MS), ("h", _HOUR_MS), ("m", _MINUTE_MS), ("s", 1000)):
+    for unit, unit_ms in (("d", DAY_MS), ("h", 60 * _MINUTE_MS), ("m", _MINUTE_MS), ("s", 1000)):
         if length_ms % unit_ms == 0:
             return f"{length_ms // unit_ms}{unit}"
     return f"{length_ms}ms"
@@ -82,11 +58,7 @@ def duration_text(length_ms: int) -> str:
 def iso_utc(time: pd.Timestamp | int) -> str:
     """Write a UTC time as ISO-8601 with a ``Z``, such as ``2025-01-01T00:00:00Z``.
 
-    Parameters
-    ----------
-    time : pandas.Timestamp or int
-        A time with a time zone, or milliseconds since 1970-01-01 UTC. Milliseconds are written only
-        where they are not zero.
+    An int is milliseconds since 1970-01-01 UTC. Milliseconds are written where they are not zero.
     """
     moment = time if isinstance(time, pd.Timestamp) else from_milliseconds(time)
     utc = moment.tz_convert("UTC").tz_localize(None)
@@ -108,16 +80,17 @@ def utc_index(times_ms: npt.NDArray[np.int64]) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(times_ms.astype("datetime64[ms]"), name="time").tz_localize("UTC")
 
 
+def times_of(table: pd.DataFrame | pd.Series) -> npt.NDArray[np.int64]:
+    """Return the index of a table of times as milliseconds since 1970-01-01 UTC."""
+    return pd.DatetimeIndex(table.index).as_unit("ms").asi8
+
+
 def utc_time(text: str, zone: ZoneInfo) -> pd.Timestamp:
     """Return a configured date as UTC; without an offset it is local time of the zone.
 
-    Dates behind the year 2261, such as 9999-12-31, are its end: "to the end of the data".
-
-    Raises
-    ------
-    ValueError
-        If it is no date as ISO-8601 writes it, lies before 1970, or is a local time that there is
-        twice or never.
+    Dates behind the year 2261, such as 9999-12-31, are its end: "to the end of the data". Raise
+    `ValueError` if it is no date as ISO-8601 writes it, lies before 1970, or is a local time that
+    there is twice or never.
     """
     if _ISO.fullmatch(text) is None:
         raise ValueError("it is no date as ISO-8601 writes it")

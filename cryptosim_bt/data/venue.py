@@ -70,22 +70,12 @@ class Retries:
 
 
 class Venue:
-    """One exchange, asked over REST without keys.
+    """One exchange, by its ccxt id such as ``okx``, asked over REST without keys.
 
-    Parameters
-    ----------
-    name : str
-        A ccxt exchange id, such as ``okx``.
-    rest_url : str, optional
-        Asked in place of the exchange's own host: a gateway, or a server for tests.
-    retries : Retries
-        For what may pass: connections, time-outs, rate limits, maintenance, malformed answers.
-    timeout_s : float
-        How long an answer may take.
-    request_interval_ms : float, optional
-        Pause between requests of cost 1; None keeps ccxt's figure for the venue's rate limit.
-    sleep : Callable
-        What waits between repetitions; a test may count instead.
+    ``rest_url`` is asked in place of the exchange's own host: a gateway, or a server for tests.
+    ``retries`` are for what may pass: connections, time-outs, rate limits, maintenance, malformed
+    answers; ``request_interval_ms`` is the pause between requests of cost 1, None keeps ccxt's
+    figure for the venue's rate limit.
     """
 
     def __init__(
@@ -140,13 +130,7 @@ class Venue:
         return int(self._ask("its time", self._api.fetch_time, lambda at: at is not None))
 
     def market(self, symbol: str) -> Market:
-        """Return one market.
-
-        Raises
-        ------
-        VenueRefused
-            If the venue does not have it, naming near ones.
-        """
+        """Return one market; `VenueRefused`, naming near ones, if the venue does not have it."""
         self._load_markets()
         if symbol not in self._api.markets:
             raise VenueRefused(self._unknown_symbol(symbol))
@@ -253,12 +237,8 @@ class Venue:
     ) -> _Answer:
         """Ask, and ask again while that may help.
 
-        Raises
-        ------
-        VenueUnavailable
-            When the last repetition failed too.
-        VenueRefused
-            When repeating cannot help.
+        `VenueUnavailable` when the last repetition failed too, `VenueRefused` when repeating cannot
+        help.
         """
         times = self._retries.times if self._answered else self._retries.at_first
         for repetition in range(times + 1):
@@ -318,26 +298,25 @@ class Venue:
 
     def _mapped(self, question: str, error: Exception) -> VenueError:
         """Turn an error of ccxt into one of ours."""
-        ccxt = self._ccxt
-        asked = f"{self.name}: asked for {question}: "
-        if isinstance(error, ccxt.RequestTimeout):
-            return VenueUnavailable(f"{asked}no answer in {self._api.timeout / 1000:g} s")
-        if isinstance(error, ccxt.RateLimitExceeded | ccxt.DDoSProtection):
-            return VenueUnavailable(f"{asked}too many requests")
-        if isinstance(error, ccxt.OnMaintenance):
-            return VenueUnavailable(f"{asked}the exchange is under maintenance")
-        said = _reason(self.name, error)
-        if isinstance(error, ccxt.NetworkError | ccxt.OperationFailed):
-            return VenueUnavailable(f"{asked}{said}")
-        if isinstance(error, ccxt.BadSymbol):
-            return VenueRefused(f"{asked}no such market ({said}); check the symbol")
-        if isinstance(error, ccxt.AuthenticationError):
-            return VenueRefused(f"{asked}access refused ({said}); public data need no key")
-        if isinstance(error, ccxt.NotSupported):
-            return VenueRefused(f"{asked}{self.name} does not give that through ccxt")
+        ccxt, asked, said = self._ccxt, f"{self.name}: asked for {question}: ", self._reason(error)
         if type(error) is ccxt.ExchangeError and self._may_pass(str(error)):
-            return VenueUnavailable(f"{asked}{said}")
-        return VenueRefused(f"{asked}refused: {said}")
+            return VenueUnavailable(asked + said)
+        passing = (
+            (ccxt.RequestTimeout, f"no answer in {self._api.timeout / 1000:g} s"),
+            ((ccxt.RateLimitExceeded, ccxt.DDoSProtection), "too many requests"),
+            (ccxt.OnMaintenance, "the exchange is under maintenance"),
+            ((ccxt.NetworkError, ccxt.OperationFailed), said),
+        )
+        for kinds, text in passing:
+            if isinstance(error, kinds):
+                return VenueUnavailable(asked + text)
+        final = (
+            (ccxt.BadSymbol, f"no such market ({said}); check the symbol"),
+            (ccxt.AuthenticationError, f"access refused ({said}); public data need no key"),
+            (ccxt.NotSupported, f"{self.name} does not give that through ccxt"),
+        )
+        texts = (text for kinds, text in final if isinstance(error, kinds))
+        return VenueRefused(asked + next(texts, f"refused: {said}"))
 
     def _may_pass(self, text: str) -> bool:
         """Tell whether an error that ccxt does not know is one that passes, or no answer of OKX."""
@@ -348,6 +327,21 @@ class Venue:
         except (ValueError, KeyError, TypeError):
             return True
         return code in _PASSING_CODES
+
+    def _reason(self, error: Exception) -> str:
+        """Return what is worth saying of an error of ccxt, in at most 160 characters."""
+        text = str(error).removeprefix(f"{self.name} ")
+        try:
+            body = json.loads(text)
+            text = f"code {body['code']}: {body['msg']}"
+        except (ValueError, KeyError, TypeError):
+            if text.startswith(("GET ", "POST ")):  # method, address, and what the server said
+                address, _, said = text.partition(" ")[2].partition(" ")
+                text = f"{address.partition('?')[0]} answered {said}"
+                if not said and error.__cause__ is not None:
+                    cause = type(error.__cause__).__name__
+                    text = f"no connection to {address.partition('?')[0]} ({cause})"
+        return text.splitlines()[0][:160] if text else type(error).__name__
 
     def _unknown_symbol(self, symbol: str) -> str:
         base = symbol.partition("/")[0]
@@ -366,19 +360,3 @@ def _redirected(urls: Any, rest_url: str) -> Any:
     if isinstance(urls, str):
         return re.sub(r"^https?://[^/]+", lambda _: rest_url, urls)
     return urls
-
-
-def _reason(name: str, error: Exception) -> str:
-    """Return what is worth saying of an error of ccxt, in at most 160 characters."""
-    text = str(error).removeprefix(f"{name} ")
-    try:
-        body = json.loads(text)
-        text = f"code {body['code']}: {body['msg']}"
-    except (ValueError, KeyError, TypeError):
-        if text.startswith(("GET ", "POST ")):  # method, address, and what the server said
-            address, _, said = text.partition(" ")[2].partition(" ")
-            text = f"{address.partition('?')[0]} answered {said}"
-            if not said and error.__cause__ is not None:
-                cause = type(error.__cause__).__name__
-                text = f"no connection to {address.partition('?')[0]} ({cause})"
-    return text.splitlines()[0][:160] if text else type(error).__name__

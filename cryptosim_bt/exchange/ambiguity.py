@@ -69,17 +69,7 @@ def ambiguities(
 
     What fills at the open surely comes first, and is no part of the question; it decides what
     the others find. Nor is what lies on one walk, down or up from the open: price orders it.
-
-    Parameters
-    ----------
-    reached
-        Orders that the bar fills, older first.
-    held
-        Contracts held then, on each side.
-    units
-        What is liquidated together, and where.
-    bar
-        The bar.
+    ``reached`` are the orders that the bar fills, older first, ``held`` the contracts before.
     """
     held = _after_open(reached, held)
     limits: set[tuple[Side, int]] = set()

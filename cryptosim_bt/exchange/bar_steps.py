@@ -15,13 +15,7 @@ from cryptosim_bt.exchange.walk import FillLimit, Way
 
 
 class BarSteps:
-    """The steps of a bar.
-
-    Parameters
-    ----------
-    state, lives, liquidation
-        Of the exchange.
-    """
+    """The steps of a bar."""
 
     def __init__(self, state: ExchangeState, lives: OrderLives, liquidation: Liquidation) -> None:
         self._state = state
@@ -46,6 +40,9 @@ class BarSteps:
     def _reaches(self, order: Order) -> bool:
         state = self._state
         return state.matcher.reaches(order.limit, state.bar, is_buy=order.is_buy)
+
+    def _touches(self, price: float, order: Order) -> bool:
+        return self._state.matcher.touches(price, order.limit, is_buy=order.is_buy)
 
     def _made_now(self, order: Order) -> bool:
         return order.alive and order.made_ms == self._state.time_ms

@@ -6,11 +6,11 @@ liquidation. Where it leaves the order open, the rules are pessimistic.
 
 from __future__ import annotations
 
-from cryptosim_bt.exchange.ambiguity import ENTRY_AND_EXIT, Reached
+from cryptosim_bt.exchange.ambiguity import ENTRY_AND_EXIT, Reached, liquidated_sides
 from cryptosim_bt.exchange.bar_steps import BarSteps
 from cryptosim_bt.exchange.exchange_state import CLOSE, ENTRIES, OPEN, WALKS
 from cryptosim_bt.exchange.order_book import Order
-from cryptosim_bt.exchange.walk import ENTRY, EXIT, LIQUIDATION, Limits, Met, Way
+from cryptosim_bt.exchange.walk import ENTRY, EXIT, LIQUIDATION, Limits, Met
 
 
 class BookSteps(BarSteps):
@@ -23,7 +23,7 @@ class BookSteps(BarSteps):
         state.step, state.stand = OPEN, state.bar.open
         self._dangers_at_open()
         for order in [*self._fillable(self._book.exits), *self._fillable(self._book.entries)]:
-            if order.alive and self._open_touches(order):
+            if order.alive and self._touches(state.bar.open, order):
                 self._fill_limit(order)
         self._dangers_at_open()
         state.step = WALKS
@@ -45,10 +45,6 @@ class BookSteps(BarSteps):
             if not stops:
                 return
             self._fill_tried(stops[0])
-
-    def _open_touches(self, order: Order) -> bool:
-        state = self._state
-        return state.matcher.touches(state.bar.open, order.limit, is_buy=order.is_buy)
 
     # ------------------------------------------------------------------ R43
     def note_ambiguity(self) -> None:
@@ -147,7 +143,7 @@ class BookSteps(BarSteps):
         """
         state = self._state
         for order in self._exits_made_since(WALKS):
-            if state.matcher.touches(state.bar.close, order.limit, is_buy=order.is_buy):
+            if self._touches(state.bar.close, order):
                 self._fill_tried(order)
         state.step = CLOSE
 
@@ -163,14 +159,11 @@ class BookSteps(BarSteps):
         """Follow the way that R42 assumes, every order as price meets it."""
         self._state.step = WALKS
         for stretch in self._stretches(self._fill_limit):
-            self._follow(stretch)
-
-    def _follow(self, stretch: Way) -> None:
-        stretch.follow(
-            self._stops,
-            lambda: Limits(EXIT, self._on_path(self._book.exits)),
-            lambda: Limits(ENTRY, self._on_path(self._book.entries)),
-        )
+            stretch.follow(
+                self._stops,
+                lambda: Limits(EXIT, self._on_path(self._book.exits)),
+                lambda: Limits(ENTRY, self._on_path(self._book.entries)),
+            )
 
     def _on_path(self, shelf: dict[int, Order]) -> list[Order]:
         """Return the limits of a shelf that take part in what is left of the path."""
@@ -195,12 +188,22 @@ class BookSteps(BarSteps):
         return match is not None and bool(self._lives.fill(order, match).opened)
 
     def _note_own_exit(self, entry: Order) -> None:
-        """Note where a bar reaches what its own entry has made, and its close does not (R43)."""
-        state, group = self._state, entry.groups[entry.opens]
+        """Note an entry whose own limit exit the bar reaches, and not surely at its close (R43)."""
+        state, group, close = self._state, entry.groups[entry.opens], self._state.bar.close
         for order in self._book.exits.values():
             mine = self._made_now(order) and order.groups.get(entry.opens) == group
-            if mine and order.made_in >= WALKS and self._reaches(order):
-                close = state.bar.close
-                at_close = state.matcher.touches(close, order.limit, is_buy=order.is_buy)
-                if not at_close or state.matcher.rules.latency_ms:
-                    state.note_ambiguous(ENTRY_AND_EXIT)
+            if not (mine and order.made_in >= WALKS and self._reaches(order)):
+                continue
+            at_close = self._touches(close, order) and not state.matcher.rules.latency_ms
+            if not at_close or self._endangered(entry):
+                state.note_ambiguous(ENTRY_AND_EXIT)
+
+    def _endangered(self, entry: Order) -> bool:
+        """Tell whether the bar reaches the stop of an entry's group, or its liquidation."""
+        bar, side = self._state.bar, entry.opens
+        units = self._state.account.liquidation_units(bar.mark_open)
+        return side in liquidated_sides(units, bar) or any(
+            stop.groups.get(side) == entry.groups[side]
+            and stop.met_by(bar.high if stop.is_buy else bar.low)
+            for stop in self._stops()
+        )

@@ -39,11 +39,11 @@ class OrderRelations:
         return self._leaders.get(ref, ref)
 
     def take_rivals(self, ref: int) -> list[int]:
-        """Dissolve an order's OCO group and return the others in it, older first."""
+        """Dissolve an order's OCO group and return the others in it, newer first."""
         group = self._groups.pop(self._leaders.get(ref, ref), [])
         for member in group:
             self._leaders.pop(member, None)
-        return [member for member in group if member != ref]
+        return [member for member in reversed(group) if member != ref]
 
     def take_children(self, ref: int) -> list[int]:
         """Drop a parent that has filled from its bracket and return the children that now wake."""

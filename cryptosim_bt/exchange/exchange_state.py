@@ -36,7 +36,7 @@ class ExchangeState:
     has_mark
         Whether bars carry a mark price of their own (R38).
     ambiguous
-        (epoch ms, kind) of what bars could not tell (R43).
+        (epoch ms, kind) of what bars left open (R43).
     """
 
     account: Account

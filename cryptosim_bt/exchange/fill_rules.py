@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from cryptosim_bt.accounting import arithmetic
 from cryptosim_bt.accounting.instrument import Instrument
@@ -63,12 +63,6 @@ class FillRules:
     event_order: EventOrder = "rules"
 
 
-class Unfilled(Protocol):
-    """An order with contracts left to fill."""
-
-    contracts: float
-
-
 class Matcher:
     """The rules applied to one instrument."""
 
@@ -96,10 +90,10 @@ class Matcher:
             is_buy, price, bar.low, bar.high, rules.slippage, rules.slippage_range, tick
         )
 
-    def quantity(self, order: Unfilled, bar: Bar) -> float:
-        """Return the contracts of an order that a bar can fill (R34)."""
+    def quantity(self, contracts: float, bar: Bar) -> float:
+        """Return how many of an order's contracts a bar can fill (R34)."""
         share = self.rules.max_volume_share
         if share is None:
-            return order.contracts
+            return contracts
         lot = self.instrument.lot
-        return min(order.contracts, arithmetic.available_volume(bar.volume, share, lot))
+        return min(contracts, arithmetic.available_volume(bar.volume, share, lot))

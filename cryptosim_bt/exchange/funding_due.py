@@ -10,14 +10,7 @@ from cryptosim_bt.exchange.exchange_state import ExchangeState
 
 
 class FundingDue:
-    """Charges the legs at the times of funding.
-
-    Parameters
-    ----------
-    state
-        Of the exchange.
-    rates
-        (epoch ms, rate) in order of time; the times at which legs pay.
+    """Charges the legs at the times of funding: ``rates`` are (epoch ms, rate) in order of time.
 
     Attributes
     ----------

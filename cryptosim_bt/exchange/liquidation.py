@@ -6,32 +6,20 @@ from collections.abc import Sequence
 
 from cryptosim_bt.accounting.account import LiquidationUnit
 from cryptosim_bt.accounting.contracts import SIDES, Side
-from cryptosim_bt.accounting.orders import Liquidity, Role
+from cryptosim_bt.accounting.orders import Execution, Liquidity, Role
 from cryptosim_bt.exchange.exchange_state import ExchangeState
 from cryptosim_bt.exchange.order_lives import OrderLives
-from cryptosim_bt.exchange.posting import Posting
 
 # R23: what differs by no more than this share of the notional, or of a price, is equal.
 EQUAL = 1e-12
 
 
 class Liquidation:
-    """Liquidates the account, and closes it at the end.
+    """Liquidates the account, and closes it at the end."""
 
-    Parameters
-    ----------
-    state
-        Of the exchange.
-    posting
-        Posts what is closed.
-    lives
-        Cancels orders.
-    """
-
-    def __init__(self, state: ExchangeState, posting: Posting, lives: OrderLives) -> None:
+    def __init__(self, state: ExchangeState, lives: OrderLives) -> None:
         self._state = state
         self._account = state.account
-        self._posting = posting
         self._lives = lives
 
     # ------------------------------------------------------------------ where
@@ -95,7 +83,7 @@ class Liquidation:
         if account.isolated and left < -dust:
             state.listener.forgiven(account.forgive(-left))
         elif not account.isolated and takes_all and left >= -dust:
-            account.clear_dust()
+            account.deposit(-account.balance)  # float dust of a fee that took all
         state.settle_shortfall()
         account.back_margins()  # R28
         self._lives.cancel_sides(sides if account.isolated else SIDES, "liquidation")
@@ -111,5 +99,12 @@ class Liquidation:
     def _close_group(
         self, role: Role, side: Side, group: int, contracts: float, price: float, fee: float
     ) -> None:
-        execution = self._posting.close_group(role, side, group, contracts, price, fee)
-        self._state.listener.filled(None, (execution,))
+        """Close contracts of a holding without an order, as taker."""
+        state, account = self._state, self._account
+        state.quiet = None
+        realized = account.close(side, group, contracts, price, fee)
+        execution = Execution(
+            state.time_ms, None, role, side, group, price, contracts, fee, Liquidity.TAKER,
+            realized, balance=account.balance,
+        )  # fmt: skip
+        state.listener.filled(None, (execution,))

@@ -1,4 +1,4 @@
-"""Who the simulated exchange tells of what happens."""
+"""Who receives what happens at the simulated exchange."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cryptosim_bt.exchange.order_book import Order
 
 
 class ExchangeListener(Protocol):
-    """Is told what happens, within the bar; may place and cancel orders in answer."""
+    """Receives what happens, within the bar; may place and cancel orders in answer."""
 
     def entry_group(self, order: Order) -> int:
         """Return the token of the holding that a book's entry joins as it fills."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cryptosim_bt.accounting.contracts import Side
@@ -55,6 +54,8 @@ class Order:
         Whether it must not take liquidity.
     trail
         How a trailing stop follows.
+    may_cut
+        Share of its contracts that is cut off rather than refused where margin is missing for it.
     session_end_ms
         When the session ends in which a close order was made; compared with open times of bars.
 
@@ -88,6 +89,7 @@ class Order:
     post_only: bool = False
     trail: Trail | None = None
     session_end_ms: float = math.inf
+    may_cut: float = 0.0
     alive: bool = field(default=True, init=False)
     triggered: bool = field(default=False, init=False)
     opened: float = field(default=0.0, init=False)
@@ -124,6 +126,10 @@ class Order:
     def met_by(self, price: float) -> bool:
         """Tell whether a price sets a stop in motion: from its trigger on up (buy) or down."""
         return price >= self.trigger if self.is_buy else price <= self.trigger
+
+    def expired(self, time_ms: int) -> bool:
+        """Tell whether its time has passed (R10)."""
+        return self.expires_ms is not None and time_ms >= self.expires_ms
 
     def go_on(self) -> None:
         """Become what is left of an order that a bar has filled in part, or had no volume for.
@@ -180,29 +186,18 @@ class OrderBook:
         return len(self.entries) + len(self.exits) + len(self.stops) + len(self.unnamed)
 
     def add(self, order: Order) -> None:
-        """Put an order on its shelf."""
+        """Put an order on its shelf; `heed_time` once its time is known."""
         self._shelf(order)[order.key] = order
-        self.heed_time(order)
 
     def remove(self, order: Order) -> None:
         """Take an order off its shelf."""
         order.alive = False
         del self._shelf(order)[order.key]
 
-    def named(self) -> list[Order]:
-        """Return the orders that have a role, older first."""
-        everything = [*self.entries.values(), *self.exits.values(), *self.stops.values()]
-        return sorted(everything, key=lambda order: order.key)
-
     def working(self) -> list[Order]:
-        """Return all orders, sleeping ones among them, older first."""
-        return [*self.named(), *self.unnamed.values()]
-
-    def expired(self, time_ms: int) -> Iterator[Order]:
-        """Yield the orders with a role whose time has passed (R10), older first."""
-        for order in self.named():
-            if order.alive and order.expires_ms is not None and time_ms >= order.expires_ms:
-                yield order
+        """Return all orders, sleeping ones among them, older first; those with a role first."""
+        named = [*self.entries.values(), *self.exits.values(), *self.stops.values()]
+        return [*sorted(named, key=lambda order: order.key), *self.unnamed.values()]
 
     def heed_time(self, order: Order) -> None:
         """Let `due_ms` be no later than an order needs."""

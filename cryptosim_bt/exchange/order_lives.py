@@ -23,17 +23,7 @@ _OTHER_SIDE = "the other side of its bracket filled"
 class OrderLives:
     """Fills and ends orders.
 
-    Parameters
-    ----------
-    state
-        Of the exchange.
-    posting
-        Posts fills to its account.
-
-    Attributes
-    ----------
-    made
-        Children whose parent has filled in this bar, and how it did.
+    ``made`` are children whose parent has filled in this bar, and how it did.
     """
 
     def __init__(self, state: ExchangeState, posting: Posting) -> None:
@@ -44,15 +34,19 @@ class OrderLives:
     # ------------------------------------------------------------------ begin
     def accept(self, order: Order, *, asleep: bool = False) -> None:
         """Put an order to work, from the bar on that its way to the exchange allows (R12, R41)."""
+        self._state.book.add(order)
+        self._make_active(order, asleep=asleep)
+
+    def _make_active(self, order: Order, *, asleep: bool = False) -> None:
         state = self._state
         order.active_ms = NEVER_MS if asleep else state.first_active_ms()
         order.made_ms, order.made_in, order.made_at = state.time_ms, state.step, state.stand
-        state.book.add(order)
+        state.book.heed_time(order)
         state.quiet = None
 
     # ------------------------------------------------------------------ fill
     def fill(self, order: Order, match: Match) -> Posted:
-        """Fill an order as far as the bar can, and tell of it."""
+        """Fill an order as far as the bar can, and report it."""
         was_stop = order.is_stop
         posted = self._posting.fill(order, match)
         if posted.executions:
@@ -77,13 +71,13 @@ class OrderLives:
             state.settle_shortfall()
 
     def _filled(self, order: Order, posted: Posted, match: Match | None = None) -> None:
-        whole = order.contracts <= 0.0
+        state, whole = self._state, order.contracts <= 0.0
         if whole:
-            self._state.book.remove(order)
-        self._state.listener.filled(order, posted.executions)
+            state.book.remove(order)
+        state.listener.filled(order, posted.executions)
         if order.role is not None or match is None:
             return  # a book knows by itself what its fills end
-        relations = self._state.relations
+        relations = state.relations
         self._end_others(relations.take_rivals(order.key), "another of its OCO group filled")
         if relations.is_child(order.key):
             if whole:
@@ -92,7 +86,14 @@ class OrderLives:
                 for key in relations.siblings(order.key):
                     self._shrink(key, posted)
         elif whole:
-            self._bear(relations.take_children(order.key), match)
+            # The bar has filled a parent, whole.
+            keys = relations.take_children(order.key)
+            self._wake(keys)
+            for child in filter(None, map(self._find, keys)):
+                self.made.append((child, match))
+                # R43: the bar reaches what its own entry has made; R12 leaves it untaken.
+                if try_order(child, state.bar, state.matcher, state.previous).match is not None:
+                    state.note_ambiguous(ENTRY_AND_EXIT)
 
     def _shrink(self, key: int, posted: Posted) -> None:
         """Take off a bracket's order what its sibling has filled: both close the same contracts."""
@@ -111,33 +112,10 @@ class OrderLives:
             self._state.listener.resized(order)
 
     # ------------------------------------------------------------------ children
-    def _bear(self, keys: Sequence[int], entry: Match) -> None:
-        """Wake the children of a parent that this bar has filled."""
-        self._wake(keys)
-        for order in map(self._find, keys):
-            if order is None:
-                continue
-            self.made.append((order, entry))
-            self.note_own_exit(order)
-
-    def note_own_exit(self, order: Order) -> bool:
-        """Note where a bar reaches what its own entry has made (R43); R12 leaves it untaken."""
-        state = self._state
-        reached = try_order(order, state.bar, state.matcher, state.previous).match is not None
-        if reached:
-            state.note_ambiguous(ENTRY_AND_EXIT)
-        return reached
-
     def _wake(self, keys: Sequence[int], most: float = math.inf) -> None:
         """Let children work from the next bar on (R12, R41), for so many contracts at most."""
-        for order in map(self._find, keys):
-            if order is None:
-                continue
-            state = self._state
-            order.active_ms = state.first_active_ms()
-            order.made_ms, order.made_in, order.made_at = state.time_ms, state.step, state.stand
-            state.book.heed_time(order)
-            state.quiet = None
+        for order in filter(None, map(self._find, keys)):
+            self._make_active(order)
             if order.contracts > most:
                 order.contracts = most
                 self._state.listener.resized(order)
@@ -167,10 +145,8 @@ class OrderLives:
                 self.end(order, OrderEnd.CANCELLED, reason)
 
     def _end_others(self, keys: Sequence[int], reason: str) -> None:
-        for key in keys:
-            other = self._find(key)
-            if other is not None:
-                self.end(other, OrderEnd.CANCELLED, reason)
+        for other in filter(None, map(self._find, keys)):
+            self.end(other, OrderEnd.CANCELLED, reason)
 
     def _find(self, key: int) -> Order | None:
         return self._state.book.unnamed.get(key)

@@ -25,7 +25,7 @@ from typing import NamedTuple
 from cryptosim_bt.accounting.orders import Liquidity, Role
 from cryptosim_bt.exchange.fill_rules import Bar, BarValues, Matcher
 from cryptosim_bt.exchange.order_book import Order
-from cryptosim_bt.exchange.order_types import TRAILING, OrderType, rounded_limit
+from cryptosim_bt.exchange.order_types import TRAILING, OrderType
 
 # Before a run's first bar there is none.
 NO_BAR = Bar(-(1 << 62), *[math.nan] * 9)
@@ -94,28 +94,25 @@ def follow(order: Order, close: float, matcher: Matcher) -> None:
     The trigger stands ``amount``, or ``fraction * close``, above the close (buy) or below it
     (sell); it moves towards the market only. Rounded to the tick, away from the market.
     """
-    trail, instrument = order.trail, matcher.instrument
+    trail, instrument, is_buy = order.trail, matcher.instrument, order.is_buy
     if trail is None:
         return
     distance = trail.amount or close * trail.fraction
-    if order.is_buy:
-        trigger = instrument.price_up(close + distance)
-        moves = trigger < order.trigger
-    else:
-        trigger = instrument.price_down(close - distance)
-        moves = trigger > order.trigger
-    if not moves:
+    trigger = instrument.on_tick(close + distance if is_buy else close - distance, up=is_buy)
+    if trigger >= order.trigger if is_buy else trigger <= order.trigger:
         return
     order.trigger = trigger
     if order.kind is OrderType.TRAILING_STOP_LIMIT:
-        order.limit = rounded_limit(trigger - trail.limit_offset, instrument, is_buy=order.is_buy)
+        order.limit = instrument.on_tick(trigger - trail.limit_offset, up=not is_buy)  # R8
 
 
-def taken_at(price: float, order: Order, bar: Bar, matcher: Matcher) -> Match:
-    """Return the fill of a stop that price meets within a bar, slipped (R16)."""
+def taken_at(
+    price: float, order: Order, bar: Bar, matcher: Matcher, *, at_open: bool = False
+) -> Match:
+    """Return the fill of a stop that price meets in a bar, or of a market order, slipped (R16)."""
     slipped = matcher.slipped(price, bar, is_buy=order.is_buy)
-    # The bar's other end may have come before the trigger.
-    return Match(slipped, Liquidity.TAKER, at_open=False, before_end=False, bar=bar, market=price)
+    # Within the bar its other end may have come before the trigger.
+    return Match(slipped, Liquidity.TAKER, at_open, at_open, bar, market=price)
 
 
 def taken_limit(order: Order, price: float, bar: Bar, matcher: Matcher) -> Match | None:
@@ -151,12 +148,7 @@ def met_after_entry(order: Order, entry: Match, bar: Bar, matcher: Matcher) -> M
 
 # ---------------------------------------------------------------------- one function a type
 def _market(order: Order, bar: Bar, matcher: Matcher, _: BarValues) -> OrderTry:
-    return OrderTry(_taken_at_open(order, bar, matcher))
-
-
-def _taken_at_open(order: Order, bar: Bar, matcher: Matcher) -> Match:
-    price = matcher.slipped(bar.open, bar, is_buy=order.is_buy)
-    return Match(price, Liquidity.TAKER, at_open=True, before_end=True, bar=bar, market=bar.open)
+    return OrderTry(taken_at(bar.open, order, bar, matcher, at_open=True))
 
 
 def _close(order: Order, bar: Bar, matcher: Matcher, previous: BarValues) -> OrderTry:
@@ -206,7 +198,7 @@ def _resting(order: Order, bar: Bar, *, at_open: bool) -> Match:
 
 def _stop(order: Order, bar: Bar, matcher: Matcher, _: BarValues) -> OrderTry:
     if order.met_by(bar.open):
-        return OrderTry(_taken_at_open(order, bar, matcher))
+        return OrderTry(taken_at(bar.open, order, bar, matcher, at_open=True))
     if order.met_by(bar.high if order.is_buy else bar.low):
         return OrderTry(taken_at(order.trigger, order, bar, matcher))
     return _NOTHING

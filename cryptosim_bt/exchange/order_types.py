@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cryptosim_bt.accounting.instrument import Instrument
-
 
 class OrderType(StrEnum):
     """How an order wants to be filled."""
@@ -56,13 +54,3 @@ class Trail:
         # Wider than the grid's tolerance (R8): to look at a bar in vain is harmless.
         dust = 1e-8 * (abs(trigger) + abs(close)) + 1e-9
         return close + dust if is_buy else close - dust
-
-
-def rounded_limit(limit: float, instrument: Instrument, *, is_buy: bool) -> float:
-    """Return a limit on the tick, rounded away from the market (R8)."""
-    return instrument.price_down(limit) if is_buy else instrument.price_up(limit)
-
-
-def rounded_trigger(trigger: float, instrument: Instrument, *, is_buy: bool) -> float:
-    """Return a stop's trigger on the tick, never tighter than asked (R8)."""
-    return instrument.price_up(trigger) if is_buy else instrument.price_down(trigger)

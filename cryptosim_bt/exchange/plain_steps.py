@@ -2,12 +2,13 @@
 
 By the rules each is tried in the order of acceptance, against the whole bar: what came first within
 it is not asked where it changes no fill, as stock BackBroker does it. Orders that work against each
-other go as the bar tells, and so does a bar that would liquidate what is held. The other orders of
+other go as the bar says, and so does a bar that would liquidate what is held. The other orders of
 events are judged by what is held once the open has decided (docs/order-types.md).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 from cryptosim_bt.accounting.orders import OrderEnd
@@ -39,7 +40,7 @@ class PlainSteps(BarSteps):
             return
         reached = []
         for order in self._fillable(self._book.unnamed):
-            match = None if self._expired(order) else self._attempt(order).match
+            match = None if order.expired(self._state.time_ms) else self._attempt(order).match
             if match is not None:
                 reached.append(Reached(order, match.at_open))
         if reached:
@@ -77,19 +78,19 @@ class PlainSteps(BarSteps):
 
     def limit_exits(self) -> None:
         """Fill limits that exit."""
-        self._try_each(self._is_limit_exit)
+        self._try_each(lambda order, _: not order.waits_for_trigger and self._exits(order))
 
     def stop_exits(self) -> None:
         """Fill stops that exit, stop limits among them."""
-        self._try_each(self._is_stop_exit)
+        self._try_each(lambda order, _: order.waits_for_trigger and self._exits(order))
 
     def certain_entries(self) -> None:
         """Fill entries but by a stop, which may have come after the adverse end: at best it did."""
-        self._try_each(self._is_certain_entry, walks=True)
+        self._try_each(lambda order, match: match.before_end and not self._exits(order), walks=True)
 
     def entries(self) -> None:
         """Fill entries."""
-        self._try_each(self._is_entry, walks=True)
+        self._try_each(lambda order, _: not self._exits(order), walks=True)
 
     def exits_of_entries(self) -> None:
         """Fill the limits that an entry of this bar has made, where the bar reaches them."""
@@ -97,10 +98,7 @@ class PlainSteps(BarSteps):
 
     def exits_at_close(self) -> None:
         """Fill the limits that an entry of this bar has made, where its close touches them."""
-        state = self._state
-        self._fill_made(lambda order: state.matcher.touches(
-            state.bar.close, order.limit, is_buy=order.is_buy
-        ))  # fmt: skip
+        self._fill_made(lambda order: self._touches(self._state.bar.close, order))
 
     def _fill_made(self, chosen: Callable[[Order], bool]) -> None:
         if self._state.matcher.rules.latency_ms:
@@ -133,13 +131,10 @@ class PlainSteps(BarSteps):
     def _due(self) -> Iterator[Order]:
         """Yield the orders that the bar may still fill, each as it stands then; end the expired."""
         for order in list(self._book.unnamed.values()):
-            if order.alive and self._expired(order):
+            if order.alive and order.expired(self._state.time_ms):
                 self._lives.end(order, OrderEnd.EXPIRED, "its time had passed")
             if self._state.fills_now(order):
                 yield order
-
-    def _expired(self, order: Order) -> bool:
-        return order.expires_ms is not None and self._state.time_ms >= order.expires_ms
 
     def _try_each(self, chosen: Choice | None = None, *, walks: bool = False) -> None:
         """Fill the orders that are chosen; without a choice it is the bar's end for all of them.
@@ -182,8 +177,9 @@ class PlainSteps(BarSteps):
         if len(self._book.unnamed) < 2:
             return []
         found = []
+        time_ms = self._state.time_ms
         for other in self._fillable(self._book.unnamed):
-            if other is order or not self._against(order, other) or self._expired(other):
+            if other is order or not self._against(order, other) or other.expired(time_ms):
                 continue
             theirs = self._attempt(other).match
             if theirs is not None and self._precedes(other, theirs, order, match):
@@ -213,8 +209,12 @@ class PlainSteps(BarSteps):
 
     def _distance(self, order: Order) -> float:
         """Return how far below or above the open an order is met; negative beyond it."""
+        if order.kind in (OrderType.MARKET, OrderType.CLOSE):
+            return -math.inf  # at no price of its own
         price = order.trigger
         if not order.waits_for_trigger:
+            if order.limit != order.limit:
+                return -math.inf  # whatever the price
             price = self._state.matcher.edge(order.limit, is_buy=order.is_buy)
         away = price - self._state.bar.open
         return -away if _is_below(order) else away
@@ -276,7 +276,7 @@ class PlainSteps(BarSteps):
         awake = {order.key for order, _ in self._lives.made if order.alive}
         return [
             order for order in self._book.unnamed.values()
-            if order.filled_ms != state.time_ms and not self._expired(order)
+            if order.filled_ms != state.time_ms and not order.expired(self._state.time_ms)
             and (state.takes_part(order) or order.key in awake)
         ]  # fmt: skip
 
@@ -316,18 +316,6 @@ class PlainSteps(BarSteps):
 
     def _exits(self, order: Order) -> bool:
         return self._purpose(order).exits is not None
-
-    def _is_limit_exit(self, order: Order, _: Match) -> bool:
-        return not order.waits_for_trigger and self._exits(order)
-
-    def _is_stop_exit(self, order: Order, _: Match) -> bool:
-        return order.waits_for_trigger and self._exits(order)
-
-    def _is_entry(self, order: Order, _: Match) -> bool:
-        return not self._exits(order)
-
-    def _is_certain_entry(self, order: Order, match: Match) -> bool:
-        return match.before_end and self._is_entry(order, match)
 
 
 def _is_at_open(_: Order, match: Match) -> bool:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from cryptosim_bt.accounting.account import Account
-from cryptosim_bt.accounting.contracts import Side
+from cryptosim_bt.accounting.arithmetic import GRID_TOLERANCE, floor_to_step
 from cryptosim_bt.accounting.orders import Execution, Liquidity, OrderEnd, Role
 from cryptosim_bt.exchange.exchange_state import ExchangeState
 from cryptosim_bt.exchange.order_book import SIZE_TOLERANCE, Order
 from cryptosim_bt.exchange.order_try import Match
 
-# A lack of margin below this share of the cash is float dust.
+# What is missing of a margin below this share of the cash is float dust.
 MARGIN_TOLERANCE = 1e-12
 _NOTHING_HELD = "reduce_only: nothing was left to close"
 
@@ -27,31 +26,6 @@ class FillMoney(Protocol):
 
     def cash(self, price: float) -> float:
         """Return the cash that new contracts may use."""
-
-
-class SchemeMoney:
-    """The account's own scheme and balance, where nobody brings other money.
-
-    Parameters
-    ----------
-    account
-        Whose scheme and balance.
-    """
-
-    def __init__(self, account: Account) -> None:
-        self._account = account
-
-    def fee(self, size: float, price: float, liquidity: Liquidity) -> float:
-        """Return the cost of a fill (R17)."""
-        return self._account.scheme.fee(abs(size), price, liquidity)
-
-    def opening_cost(self, size: float, price: float) -> float:
-        """Return the initial margin (R20)."""
-        return self._account.scheme.initial_margin(abs(size), price)
-
-    def cash(self, price: float) -> float:
-        """Return the free balance (R20)."""
-        return self._account.free_balance(price)
 
 
 class Parts(NamedTuple):
@@ -74,25 +48,20 @@ _NOTHING = Posted(())
 
 
 class Posting:
-    """Posts fills to the account.
+    """Posts fills to the account; ``money`` is set before an order without a role comes."""
 
-    Parameters
-    ----------
-    state
-        Of the exchange.
-    """
+    money: FillMoney
 
     def __init__(self, state: ExchangeState) -> None:
         self._state = state
         self._account = state.account
-        self.money: FillMoney = SchemeMoney(state.account)
 
     def fill(self, order: Order, match: Match) -> Posted:
         """Fill an order as far as the bar's volume (R34) and the margin go."""
         order.go_on()
         order.filled_ms = match.bar.time_ms
         self._state.quiet = None  # a stop that was triggered trades in every bar from now on
-        quantity = self._state.matcher.quantity(order, match.bar)
+        quantity = self._state.matcher.quantity(order.contracts, match.bar)
         if quantity <= 0.0:
             return _NOTHING
         return self.post(order, quantity, match.price, match.liquidity, match.bar.time_ms)
@@ -108,50 +77,38 @@ class Posting:
             closing = min(closing, quantity)
             opening = min(opening, quantity - closing)
         executions: tuple[Execution, ...] = ()
+        end = None
         if closing:
             executions = (self._close(order, closing, price, liquidity, time_ms),)
-        if opening:
-            opened = self._open(order, opening, price, liquidity, time_ms)
-            executions = (*executions, opened) if opened is not None else executions
-            if opened is None:
-                end = (OrderEnd.MARGIN, f"not enough margin to open at {price}")
-                return self._left(order, Posted(executions, 0.0, end))
         if whole.surplus and closing == whole.closed:
             end = (OrderEnd.CANCELLED, _NOTHING_HELD)
-            return self._left(order, Posted(executions, opening, end))
-        return self._left(order, Posted(executions, opening))
+        if opening and order.may_cut:
+            opening = self._cut(order, opening, price, liquidity)
+        if opening:
+            opened = self._open(order, opening, price, liquidity, time_ms)
+            if opened is None:
+                end, opening = (OrderEnd.MARGIN, f"not enough margin to open at {price}"), 0.0
+            else:
+                executions = (*executions, opened)
+        return self._left(order, Posted(executions, opening, end))
 
     def parts(self, order: Order) -> Parts:
         """Split an order's contracts: by its role, or by what the account holds now."""
         contracts = order.contracts
         if order.role is not None:
-            if order.role is Role.ENTRY:
-                return Parts(0.0, contracts, 0.0)
-            return Parts(contracts, 0.0, 0.0)
+            opened = contracts if order.role is Role.ENTRY else 0.0
+            return Parts(contracts - opened, opened, 0.0)
         if order.side == order.opens:
-            if order.reduce_only:
-                return Parts(0.0, 0.0, contracts)
-            return Parts(0.0, contracts, 0.0)
+            surplus = contracts if order.reduce_only else 0.0
+            return Parts(0.0, contracts - surplus, surplus)
         holding = self._account.groups.get(order.groups[order.closes])
         held = 0.0 if holding is None else holding.contracts
         if abs(contracts - held) <= SIZE_TOLERANCE * contracts:
             return Parts(held, 0.0, 0.0)
         closed = min(contracts, held)
         rest = contracts - closed
-        if order.side is None and not order.reduce_only:
-            return Parts(closed, rest, 0.0)
-        return Parts(closed, 0.0, rest)
-
-    def close_group(
-        self, role: Role, side: Side, group: int, contracts: float, price: float, fee: float
-    ) -> Execution:
-        """Close contracts of a holding without an order, as taker: what the exchange does."""
-        self._state.quiet = None
-        realized = self._account.close(side, group, contracts, price, fee)
-        return Execution(
-            self._state.time_ms, None, role, side, group, price, contracts, fee, Liquidity.TAKER,
-            realized, balance=self._account.balance,
-        )  # fmt: skip
+        flips = order.side is None and not order.reduce_only
+        return Parts(closed, rest, 0.0) if flips else Parts(closed, 0.0, rest)
 
     # ------------------------------------------------------------------ the two halves of a fill
     def _close(
@@ -192,6 +149,24 @@ class Posting:
         if order.role is not None:
             return self._account.scheme.fee(contracts, price, liquidity)
         return self.money.fee(contracts if order.is_buy else -contracts, price, liquidity)
+
+    def _cut(
+        self, order: Order, opening: float, price: float, liquidity: Liquidity
+    ) -> float:
+        """Cut an order down to what there is money for; return what it then opens."""
+        signed = opening if order.is_buy else -opening
+        fee = self._fee(order, opening, price, liquidity)
+        if not self._lacks_margin(signed, price, fee):
+            return opening
+        cash = self.money.cash(self._state.mark_at(price))
+        # A little less, which the grid's tolerance could otherwise round up to a lot too much.
+        share = cash / (self.money.opening_cost(signed, price) + fee) * (1.0 - 2.0 * GRID_TOLERANCE)
+        fits = floor_to_step(opening * share, self._state.matcher.instrument.lot)
+        if fits < opening * (1.0 - order.may_cut):
+            return opening  # and is refused
+        order.contracts -= opening - fits
+        self._state.listener.resized(order)
+        return fits
 
     def _lacks_margin(self, size: float, price: float, fee: float) -> bool:
         # As an order fills, its margin is checked with the mark there is then (R20, R39).

@@ -1,6 +1,6 @@
 """The simulated exchange: what a bar does to working orders, margin and funding (R10-R16, R22-R24).
 
-Pure Python without backtrader: bars and orders go in, a listener is told of fills, cancels,
+Pure Python without backtrader: bars and orders go in, a listener receives fills, cancels,
 funding and shortfall at the moment they happen within the bar. The orders of strategies with a book
 and of strategies without one are the same orders in the same book; what differs is whose purpose is
 known, and the order of the steps of a bar (`schedules.py`).
@@ -15,7 +15,6 @@ from cryptosim_bt.accounting.account import Account
 from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.accounting.orders import OrderEnd, Role
 from cryptosim_bt.exchange.book_steps import BookSteps
-from cryptosim_bt.exchange.brackets import OrderRelations
 from cryptosim_bt.exchange.exchange_state import EXPIRIES, SIGNALS, ExchangeState
 from cryptosim_bt.exchange.fill_rules import Bar, BarValues, FillRules, Matcher
 from cryptosim_bt.exchange.funding_due import FundingDue
@@ -45,11 +44,18 @@ class SimulatedExchange:
     funding
         (epoch ms, rate) in order of time; the times at which legs pay (R22).
     listener
-        Who is told of it.
+        Receives what happens.
     venue
         Limits that the venue puts on orders.
     has_mark
         Whether bars carry a mark price of their own; else the last price is the mark.
+
+    Attributes
+    ----------
+    relations
+        How orders without a role hang together, by their keys.
+    ambiguous
+        (epoch ms, kind) of what bars left open (R43).
     """
 
     def __init__(
@@ -72,10 +78,11 @@ class SimulatedExchange:
         self._venue = venue or VenueRules()
         self._book = state.book
         self._bar_ms = bar_ms
-        self._funding = FundingDue(state, funding)
+        self.funding = FundingDue(state, funding)
+        self.relations, self.ambiguous = state.relations, state.ambiguous
         self._posting = Posting(state)
         self._lives = OrderLives(state, self._posting)
-        self._liquidation = Liquidation(state, self._posting, self._lives)
+        self._liquidation = Liquidation(state, self._lives)
         parts = (state, self._lives, self._liquidation)
         self._book_steps = [partial(step, BookSteps(*parts))
                             for step in SCHEDULES["book", rules.event_order]]  # fmt: skip
@@ -84,33 +91,12 @@ class SimulatedExchange:
         # The bar that happens, or happened last.
         self._values: BarValues = state.previous
 
-    # ------------------------------------------------------------------ what happened
-    @property
-    def ambiguous(self) -> list[tuple[int, str]]:
-        """(epoch ms, kind) of what bars could not tell (R43)."""
-        return self._state.ambiguous
-
     @property
     def liquidations(self) -> int:
         """How many there were (R23)."""
         return self._state.liquidations
 
-    @property
-    def funding_exposure(self) -> dict[int, float]:
-        """What long legs were worth more than short ones at each funding time (R48)."""
-        return self._funding.exposure
-
-    @property
-    def late_funding(self) -> int:
-        """How many funding times fell into holes of the bars and were charged after them (R22)."""
-        return self._funding.late
-
     # ------------------------------------------------------------------ orders
-    @property
-    def relations(self) -> OrderRelations:
-        """How orders without a role hang together, by their keys."""
-        return self._state.relations
-
     def use_money(self, money: FillMoney) -> None:
         """Ask this for fees and margin of orders without a role."""
         self._posting.money = money
@@ -127,7 +113,7 @@ class SimulatedExchange:
         return self._venue.refusal(contracts, price, mark, len(self._book), is_stop=is_stop)
 
     def cancel(self, order: Order, reason: str) -> None:
-        """End an order and all that hang on it, and tell the listener."""
+        """End an order and all that hang on it, and report it to the listener."""
         self._lives.end(order, OrderEnd.CANCELLED, reason)
 
     def resize(self, order: Order, contracts: float) -> None:
@@ -173,8 +159,8 @@ class SimulatedExchange:
         state.previous, self._values = self._values, values
         state.time_ms = time_ms
         due = time_ms >= self._book.due_ms and self._fall_due()
-        if self._funding.next_ms < time_ms + self._bar_ms:
-            self._funding.charge(mark_open)
+        if self.funding.next_ms < time_ms + self._bar_ms:
+            self.funding.charge(mark_open)
         floor, ceiling, mark_floor, mark_ceiling = state.quiet or self._quiet_bounds(mark_open)
         if (
             floor < low
@@ -199,8 +185,9 @@ class SimulatedExchange:
             return True
         # What that makes takes part from the open on (R11, R12).
         self._state.step = EXPIRIES
-        for order in self._book.expired(self._state.time_ms):
-            self._lives.end(order, OrderEnd.EXPIRED, "its time had passed")
+        for order in self._book.working():
+            if order.alive and order.expired(self._state.time_ms):
+                self._lives.end(order, OrderEnd.EXPIRED, "its time had passed")
         self._state.step = SIGNALS
         self._book.find_due()
         return False

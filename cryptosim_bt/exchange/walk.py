@@ -39,21 +39,7 @@ class Way:
     """Price goes from where it stands to an end.
 
     Stops and limits meet trades' prices, liquidation the mark's; all are ordered by price (R39).
-
-    Parameters
-    ----------
-    state, liquidation
-        Of the exchange.
-    fill_stop
-        Fills a stop that is met, given its match.
-    fill_limit
-        Fills a limit that is met.
-    end, mark_end
-        Where the price of trades goes, and the mark's.
-    mark_here
-        Where the mark stands; trades stand at ``state.stand``.
-    falling
-        Whether price falls.
+    Trades go from ``state.stand`` to ``end``, the mark from ``mark_here`` to ``mark_end``.
     """
 
     def __init__(
@@ -81,12 +67,8 @@ class Way:
     ) -> None:
         """Meet stops and liquidation, and what price surely meets before each of them (R13).
 
-        Parameters
-        ----------
-        stops
-            Gives the stops that take part, anew after each event: a fill renews its group's.
-        before
-            Gives the limits that a stop or a liquidation may not precede.
+        ``stops`` gives those that take part, anew after each event: a fill renews its group's;
+        ``before`` the limits that a stop or a liquidation may not precede.
         """
         while (danger := self._next_danger(stops())) is not None:
             earlier = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,21 @@ from cryptosim_bt.strategy.indicators import IndicatorPanel
 _MOST_BARS = 20_000
 _WARMUPS = 20
 
-ComputeTable = Callable[[pd.DataFrame], tuple[list[int] | None, tuple[IndicatorPanel, ...]]]
+
+
+class ComputedTable(Protocol):
+    """What a strategy's `generate_signals` gave: signals (None: decided bar by bar), panels."""
+
+    @property
+    def signals(self) -> list[int] | None:
+        """A signal a bar."""
+
+    @property
+    def panels(self) -> tuple[IndicatorPanel, ...]:
+        """The indicators."""
+
+
+ComputeTable = Callable[[pd.DataFrame], ComputedTable]
 ComputeAtr = Callable[[pd.DataFrame, int], list[float]]
 
 
@@ -43,15 +57,15 @@ class SignalTable:
         self._formulas = formulas
         self._rows = list(history)
         bars = self._bars()
-        signals, panels = formulas.table(bars)
-        self.signals = signals
+        made = formulas.table(bars)
+        self.signals = made.signals
         # Lists in the place of arrays: indicators read them by row, and they grow.
         columns: Any = [
-            {name: list(column) for name, column in panel.columns.items()} for panel in panels
+            {name: list(column) for name, column in panel.columns.items()} for panel in made.panels
         ]
         self.panels = tuple(
             IndicatorPanel(panel.name, grown)
-            for panel, grown in zip(panels, columns, strict=True)
+            for panel, grown in zip(made.panels, columns, strict=True)
         )
         self.size_atr = self._atr(bars, formulas.size_period)
         self.stop_atr = self._atr(bars, formulas.stop_period)
@@ -63,10 +77,10 @@ class SignalTable:
         if len(self._rows) > most + most // 10:
             del self._rows[: len(self._rows) - most]
         bars = self._bars()
-        signals, panels = self._formulas.table(bars)
-        if self.signals is not None and signals is not None:
-            self.signals.append(signals[-1])
-        for panel, fresh in zip(self.panels, panels, strict=True):
+        made = self._formulas.table(bars)
+        if self.signals is not None and made.signals is not None:
+            self.signals.append(made.signals[-1])
+        for panel, fresh in zip(self.panels, made.panels, strict=True):
             for name, column in panel.columns.items():
                 column.append(float(fresh.columns[name][-1]))  # type: ignore[attr-defined]
         for values, period in ((self.size_atr, self._formulas.size_period),

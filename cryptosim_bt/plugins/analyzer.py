@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Self
 
 import backtrader as bt
 
+from cryptosim_bt.errors import CryptoSimError, ReportFailed
+from cryptosim_bt.plugins.failures import blamed, what_failed
+from cryptosim_bt.results.run_files import disk_is_full
+
 if TYPE_CHECKING:
     from cryptosim_bt.results.result import Result
 
@@ -40,3 +44,26 @@ class ReportAnalyzer(bt.Analyzer):
     def write(self, result: Result, directory: Path) -> list[Path]:
         """Write files of a finished run into a directory; return their paths."""
         return []
+
+
+def write_report(name: str, analyzer: ReportAnalyzer, result: Result, directory: Path) -> None:
+    """Let an analyzer write a finished run; one that fails leaves no file behind.
+
+    Raises
+    ------
+    ReportFailed
+        In place of any exception of it, but that of a full disk.
+    """
+    before = set(directory.rglob("*"))
+    try:
+        analyzer.write(result, directory)
+    except (Exception, SystemExit) as error:
+        if disk_is_full(error):
+            raise
+        for path in set(directory.rglob("*")) - before:
+            if not path.is_dir():
+                path.unlink()
+        if isinstance(error, CryptoSimError):
+            raise ReportFailed(f"report {name}: {error}") from error
+        _, frame = blamed(error, {name: type(analyzer)})
+        raise ReportFailed(f"report {name}: {what_failed(error, frame)}") from error

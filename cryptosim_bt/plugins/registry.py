@@ -10,24 +10,22 @@ the plugin folders and gathers the marked classes into a `Registry`. A module th
 is an error for whoever asks for a plugin of its name, a warning for everybody else.
 
 A backtrader strategy of no kind of ours, as the web has them, needs no decorator: each class that a
-module of strategies defines is a plugin by its own name.
+module of strategies defines is a plugin by its own name. A user's file goes before one that ships.
 """
 
 from __future__ import annotations
 
 import difflib
-import hashlib
 import importlib
 import importlib.metadata
-import importlib.util
 import logging
 import pkgutil
-import re
 import sys
 import traceback
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -35,13 +33,13 @@ from typing import Any, TypeVar
 
 from cryptosim_bt.config.settings import Settings
 from cryptosim_bt.errors import PluginError
+from cryptosim_bt.plugins.importing import import_file
 
 logger = logging.getLogger(__name__)
 
 PluginClass = TypeVar("PluginClass", bound=type)
 
 _MARK = "__cryptosim_plugin__"
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Kind(StrEnum):
@@ -66,6 +64,14 @@ class Kind(StrEnum):
         return f"cryptosim_bt.{'live.' if self is Kind.NOTIFIER else ''}{self.value}"
 
 
+class Source(IntEnum):
+    """Where a plugin comes from: of one name, the first here goes before the others."""
+
+    USER = 0
+    INSTALLED = 1
+    SHIPPED = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Plugin:
     """A registered class and the file it stands in."""
@@ -74,6 +80,7 @@ class Plugin:
     name: str
     cls: type
     origin: str
+    source: Source = Source.USER
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,7 @@ class BrokenModule:
 
     stem: str
     reason: str
+    source: Source = Source.USER
 
 
 # ---------------------------------------------------------------------- decorators
@@ -159,12 +167,12 @@ def is_plain(cls: object) -> bool:
 
 
 def _marked(kind: Kind, name: str, cls: PluginClass) -> PluginClass:
-    if not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not name.isidentifier():
         raise PluginError(
             f"{kind.singular} {name!r} of {cls.__name__}: allowed: letters, digits and _, not "
             "beginning with a digit"
         )
-    setattr(cls, _MARK, (kind, name))
+    setattr(cls, _MARK, (kind, _normal(name)))
     return cls
 
 
@@ -207,7 +215,9 @@ class Registry:
         )
 
     def get(self, kind: Kind, name: str, place: str) -> Plugin:
-        """Return the one plugin of a name.
+        """Return the one plugin of a name; the user's own goes before what is installed or ships.
+
+        ``file.Class`` names a class by its file as well.
 
         Parameters
         ----------
@@ -220,18 +230,22 @@ class Registry:
             If there is none (with near names, and the reason where its module is broken), or if
             two have the name.
         """
-        found = [plugin for plugin in self.of_kind(kind) if plugin.name == name]
+        found = self._first(kind, name)
+        file, _, last = name.rpartition(".")
+        for module in self.broken:
+            if _same_word(module.stem, file or last) and (
+                not found or module.source < found[0].source
+            ):
+                raise PluginError(f"{place}: {kind.singular} {name!r} cannot be used: "
+                                  f"{module.reason}")  # fmt: skip
         if len(found) == 1:
             return found[0]
         if found:
             raise PluginError(
                 f"{place}: {kind.singular} {name!r} is registered twice, in "
-                f"{' and '.join(plugin.origin for plugin in found)}; rename one"
+                f"{' and '.join(plugin.origin for plugin in found)}; rename one, or name it by its "
+                f"file: {Path(found[0].origin).stem}.{last}"
             )
-        for module in self.broken:
-            if _same_word(module.stem, name):
-                raise PluginError(f"{place}: {kind.singular} {name!r} cannot be used: "
-                                  f"{module.reason}")  # fmt: skip
         near = difflib.get_close_matches(name, self.names(kind), n=3)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         failed = "".join(f"; not importable: {module.reason}" for module in self.broken)
@@ -240,15 +254,31 @@ class Registry:
             f"known: {', '.join(self.names(kind)) or 'none'}{failed}"
         )
 
+    def _first(self, kind: Kind, name: str) -> list[Plugin]:
+        """Return the plugins of a name, those of the source that goes before the others."""
+        file, _, name = _normal(name).rpartition(".")
+        found = [
+            plugin for plugin in self.of_kind(kind)
+            if (plugin.name == name or (file and plugin.cls.__name__ == name))
+            and (not file or _normal(Path(plugin.origin).stem) == file)
+        ]  # fmt: skip
+        first = min((plugin.source for plugin in found), default=Source.USER)
+        return [plugin for plugin in found if plugin.source is first]
+
     def warn(self) -> None:
         """Log a warning for every broken module and every name that is registered twice."""
         for module in self.broken:
             logger.warning("plugin module skipped: %s", module.reason)
         for kind in Kind:
             for name in self.names(kind):
-                origins = [p.origin for p in self.of_kind(kind) if p.name == name]
+                origins = [plugin.origin for plugin in self._first(kind, name)]
                 if len(origins) > 1:
                     logger.warning("%s %s is registered twice: %s", kind.singular, name, origins)
+
+
+def _normal(name: str) -> str:
+    """Return a name as Python has those of classes: files of a Mac have letters in parts."""
+    return unicodedata.normalize("NFKC", name)
 
 
 def _same_word(module: str, name: str) -> bool:
@@ -284,7 +314,7 @@ def discover(folders: Iterable[Path] = (), paths: Iterable[Path] = ()) -> Regist
         _read_files(registry, sorted(path.glob("*.py")) if path.is_dir() else [path], seen)
     for kind in Kind:
         for entry in importlib.metadata.entry_points(group=f"cryptosim_bt.{kind.value}"):
-            _read(registry, entry.name, entry.value, entry.load, kind)
+            _read(registry, entry.name, entry.value, entry.load, kind, Source.INSTALLED)
     return registry
 
 
@@ -301,7 +331,8 @@ def _read_package(registry: Registry, kind: Kind, seen: set[Path]) -> None:
     for module in pkgutil.iter_modules(package.__path__):
         name = f"{package.__name__}.{module.name}"
         seen.update(Path(folder, f"{module.name}.py").resolve() for folder in package.__path__)
-        _read(registry, module.name, name, partial(importlib.import_module, name), kind)
+        load = partial(importlib.import_module, name)
+        _read(registry, module.name, name, load, kind, Source.SHIPPED)
 
 
 def _read_files(
@@ -311,27 +342,16 @@ def _read_files(
         if file.name.startswith("_") or file.resolve() in seen:
             continue
         seen.add(file.resolve())
-        _read(registry, file.stem, str(file), partial(_import_file, file), kind)
-
-
-def _import_file(file: Path) -> ModuleType:
-    digest = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]
-    name = f"cryptosim_bt_plugin_{digest}_{file.stem}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{file} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # backtrader looks the module of a class up there
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+        _read(registry, file.stem, str(file), partial(import_file, file), kind)
 
 
 def _read(
-    registry: Registry, stem: str, origin: str, load: Callable[[], Any], kind: Kind | None
+    registry: Registry,
+    stem: str,
+    origin: str,
+    load: Callable[[], Any],
+    kind: Kind | None,
+    source: Source = Source.USER,
 ) -> None:
     """Import one module; a failure of any kind is recorded with the module's own line.
 
@@ -340,14 +360,14 @@ def _read(
     try:
         loaded = load()
     except (Exception, SystemExit) as error:
-        registry.broken.append(BrokenModule(stem, _reason(origin, error)))
+        registry.broken.append(BrokenModule(stem, _reason(origin, error), source))
         return
     module = loaded if isinstance(loaded, ModuleType) else sys.modules[loaded.__module__]
     known = {id(plugin.cls) for plugin in registry.plugins}
     for found, name, cls in _plugin_classes(module, plain=kind in (None, Kind.STRATEGY)):
         if id(cls) not in known:
             known.add(id(cls))
-            registry.plugins.append(Plugin(found, name, cls, module.__file__ or origin))
+            registry.plugins.append(Plugin(found, name, cls, module.__file__ or origin, source))
 
 
 def _plugin_classes(module: ModuleType, *, plain: bool) -> Iterator[tuple[Kind, str, type]]:

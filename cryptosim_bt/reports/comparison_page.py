@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cryptosim_bt.backtest.comparison import REPORTED, Comparison, Effect, FirstDifference, Pair
+from cryptosim_bt.reports.page.page import filled_in
 from cryptosim_bt.reports.words import Words
 from cryptosim_bt.results.result import Result
 
@@ -45,20 +46,19 @@ class Section:
 def sections(comparison: Comparison, language: str) -> Iterator[Section]:
     """Yield the tables of a comparison in a language, ``"ko"`` or ``"en"``."""
     words = Words(language)
-    rows = tuple((pair.name, _value(pair.a), _value(pair.b)) for pair in comparison.settings)
-    yield Section(
-        words("comparison.settings"),
-        (words("comparison.key"), "A", "B"),
-        rows,
-        empty=words("comparison.same_settings"),
+    what = words("comparison.what")
+    settings, origins = (
+        tuple((pair.name, _value(pair.a), _value(pair.b)) for pair in pairs)
+        for pairs in (comparison.settings, comparison.origins)
     )
-    origins = tuple((pair.name, _value(pair.a), _value(pair.b)) for pair in comparison.origins)
+    yield Section(words("comparison.settings"), (words("comparison.key"), "A", "B"), settings,
+                  empty=words("comparison.same_settings"))  # fmt: skip
     if origins:
-        yield Section(words("comparison.origins"), (words("comparison.what"), "A", "B"), origins)
+        yield Section(words("comparison.origins"), (what, "A", "B"), origins)
     differences = [*comparison.bars, *([comparison.fill] if comparison.fill else [])]
     yield Section(
         words("comparison.parting"),
-        (words("comparison.what"), words("comparison.first"), "A", "B"),
+        (what, words("comparison.first"), "A", "B"),
         tuple(_first_difference(each, words) for each in differences),
         empty=words("comparison.no_parting"),
     )
@@ -69,33 +69,30 @@ def sections(comparison: Comparison, language: str) -> Iterator[Section]:
             tuple(_effect(effect, words) for effect in comparison.effects),
             note=words("comparison.effects_note") if len(comparison.effects) > 1 else "",
         )
-    figures = tuple(_figure(pair) for pair in comparison.figures)
-    headings = (words("comparison.what"), "A", "B", words("comparison.change"))
+    figures = tuple(
+        (pair.name, _number(pair.name, pair.a), _number(pair.name, pair.b),
+         _number(pair.name, pair.change, "+"))
+        for pair in comparison.figures
+    )  # fmt: skip
+    headings = (what, "A", "B", words("comparison.change"))
     yield Section(words("comparison.figures"), headings, figures)
 
 
 def _value(value: Any) -> str:
     if value is None:
         return _NOTHING
-    if isinstance(value, float):
-        return repr(value)
     if isinstance(value, dict):
         return ", ".join(f"{key} {str(each)[:12]}" for key, each in value.items()) or _NOTHING
     text = str(value)
     return f"{text[:12]}…" if len(text) == 64 and text.isalnum() else text
 
 
-def _number(
-    name: str, value: float | None, *, change: bool = False, digits: int = 10
-) -> str:
+def _number(name: str, value: float | None, sign: str = "", digits: int = 10) -> str:
     if value is None:
         return _NOTHING
-    sign = "+" if change else ""
     if name in _FRACTIONS:
         return f"{value:{sign}.4%}"
-    if isinstance(value, int):
-        return f"{value:{sign},}"
-    return f"{value:{sign},.{digits}g}"
+    return f"{value:{sign},}" if isinstance(value, int) else f"{value:{sign},.{digits}g}"
 
 
 def _first_difference(difference: FirstDifference, words: Words) -> tuple[str, ...]:
@@ -104,14 +101,14 @@ def _first_difference(difference: FirstDifference, words: Words) -> tuple[str, .
         shown = tuple(cell for cell in difference.cells if cell.a != cell.b or cell.name in _WHICH)
     more = ", …" if difference.stage != "fill" and len(shown) < len(difference.cells) else ""
 
-    def cells(side: str) -> str:
-        values = [(pair.name, getattr(pair, side)) for pair in shown]
+    def cells(values: list[tuple[str, Any]]) -> str:
         if all(value is None for _, value in values):
             return _NOTHING
         return ", ".join(f"{name} {_value(value)}" for name, value in values) + more
 
+    a, b = ([(pair.name, getattr(pair, side)) for pair in shown] for side in "ab")
     place = f"#{difference.place}" if difference.stage == "fill" else difference.place
-    return words(f"comparison.stage.{difference.stage}"), place, cells("a"), cells("b")
+    return words(f"comparison.stage.{difference.stage}"), place, cells(a), cells(b)
 
 
 def _effect(effect: Effect, words: Words) -> tuple[str, ...]:
@@ -119,17 +116,8 @@ def _effect(effect: Effect, words: Words) -> tuple[str, ...]:
     if effect.refusal is not None:
         text = f"{name} ({words('comparison.refused', why=effect.refusal)})"
         return (text, *[_NOTHING] * len(REPORTED))
-    changes = (_number(each, effect.changes.get(each), change=True, digits=5) for each in REPORTED)
+    changes = (_number(each, effect.changes.get(each), "+", digits=5) for each in REPORTED)
     return (name, *changes)
-
-
-def _figure(pair: Pair) -> tuple[str, ...]:
-    return (
-        pair.name,
-        _number(pair.name, pair.a),
-        _number(pair.name, pair.b),
-        _number(pair.name, pair.change, change=True),
-    )
 
 
 # ---------------------------------------------------------------------- terminal
@@ -158,31 +146,15 @@ def _upright(section: Section) -> Section:
 
 
 # ---------------------------------------------------------------------- page
-# By this a page tells who made it, so that no other file is written over.
-_MADE_BY = '<meta name="generator" content="cryptosim-bt compare">'
+# By this its template tells who made a page, so that no other file is written over.
+_MADE_BY = b'<meta name="generator" content="cryptosim-bt compare">'
 _HEAD_BYTES = 1000
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 15px/1.5 system-ui, 'Noto Sans KR', 'Malgun Gothic', sans-serif; margin: 2rem auto;
-  max-width: 1100px; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .4rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .9rem; }
-th, td { border-bottom: 1px solid #8884; padding: .3rem .7rem; text-align: left;
-  vertical-align: top; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
-th, .line { white-space: nowrap; } td:first-child { min-width: 9rem; }
-p { margin: .2rem 0; opacity: .8; }
-svg { width: 100%; height: auto; } .a { stroke: #1F5FA8; } .b { stroke: #E07B00; }
-text { fill: currentColor; font-size: 12px; } polyline { fill: none; stroke-width: 1.6; }
-.key-a { color: #1F5FA8; font-weight: bold; } .key-b { color: #E07B00; font-weight: bold; }
-"""
 
 
 def page(comparison: Comparison, language: str) -> str:
     """Return the comparison as one HTML page that needs nothing else."""
     words = Words(language)
-    title = escape(words("comparison.title"))
-    body = [f"<h1>{title}</h1>"]
+    body = []
     for letter, run in (("A", comparison.a), ("B", comparison.b)):
         path = escape(str(run.directory))
         body.append(f'<p><span class="key-{letter.lower()}">{letter}</span> {path}</p>')
@@ -193,11 +165,9 @@ def page(comparison: Comparison, language: str) -> str:
         if section.note:
             body.append(f"<p>{escape(section.note)}</p>")
         body.append(_html_table(section) if section.rows else f"<p>{escape(section.empty)}</p>")
-    return (
-        f'<!doctype html>\n<html lang="{language}">\n<meta charset="utf-8">\n'
-        f'{_MADE_BY}\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{_STYLE}</style>\n" + "\n".join(body) + "\n</html>\n"
-    )
+    parts = {"language": language, "title": escape(words("comparison.title")),
+             "body": "\n".join(body)}  # fmt: skip
+    return filled_in("comparison.html", parts)
 
 
 def is_page(path: Path) -> bool:
@@ -209,22 +179,18 @@ def is_page(path: Path) -> bool:
         If it cannot be read.
     """
     with path.open("rb") as file:
-        return _MADE_BY.encode() in file.read(_HEAD_BYTES)
+        return _MADE_BY in file.read(_HEAD_BYTES)
 
 
 def _html_table(section: Section) -> str:
-    head = "".join(f"<th>{escape(heading)}</th>" for heading in section.headings)
-    rows = "\n".join(
-        "<tr>" + "".join(_html_cell(cell) for cell in row) + "</tr>"
-        for row in section.rows
-    )
-    return f'<div class="scroll"><table>\n<tr>{head}</tr>\n{rows}\n</table></div>'
-
-
-def _html_cell(cell: str) -> str:
-    # What is short, and times and numbers are, stays on one line.
-    mark = ' class="line"' if len(cell) < _LINE else ""
-    return f"<td{mark}>{escape(cell)}</td>"
+    lines = ["".join(f"<th>{escape(heading)}</th>" for heading in section.headings)]
+    for row in section.rows:
+        # What is short, and times and numbers are, stays on one line.
+        marks = (' class="line"' if len(cell) < _LINE else "" for cell in row)
+        lines.append("".join(f"<td{mark}>{escape(cell)}</td>"
+                             for mark, cell in zip(marks, row, strict=True)))  # fmt: skip
+    rows = "\n".join(f"<tr>{line}</tr>" for line in lines)
+    return f'<div class="scroll"><table>\n{rows}\n</table></div>'
 
 
 def _equity_picture(a: Result, b: Result) -> str:

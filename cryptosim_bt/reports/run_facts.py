@@ -12,20 +12,22 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
 
 from cryptosim_bt.accounting.contracts import InverseContract, LinearContract
 from cryptosim_bt.accounting.instrument import Instrument, kind_of
 from cryptosim_bt.data.timeframe import milliseconds
-from cryptosim_bt.reports.words import Words
+from cryptosim_bt.reports.words import Words, strategy_text
+from cryptosim_bt.results.metrics import Array
 from cryptosim_bt.results.result import Result
 
 # A coin's smallest unit (satoshi); of dollars, what shows a fee of a small order.
 _COIN_DECIMALS, _DOLLAR_DECIMALS = 8, 4
-# Where a grid is 0 (any price, any size): figures that are worth showing.
-_FIGURES, _LOTLESS_DECIMALS = 7, 4
-
-
+# What is less than this share of every price, or more than so many times, is no price.
+_FAR = 5.0
+# Figures of a value on no grid that are worth showing.
+_FIGURES = 7
 _FACTS = {field.name for field in fields(Instrument)}
 
 
@@ -54,6 +56,8 @@ class RunFacts:
         ``"ko"`` or ``"en"``.
     first_price
         Open of the first bar: tells how many decimals prices need where the tick is 0.
+    panels
+        Panel of each indicator, ``"price"`` or a name of its own.
     """
 
     instrument: Instrument
@@ -66,15 +70,13 @@ class RunFacts:
     strategy: str
     synthetic: bool
     first_price: float
+    panels: Mapping[str, str]
 
     @classmethod
     def of(cls, result: Result) -> RunFacts:
         """Gather the facts of a run."""
         settings = result.settings
         instrument = instrument_of(settings)
-        name = settings["strategy"]["name"]
-        parameters = settings["strategy"].get(name) or {}
-        given = ", ".join(f"{key}={value}" for key, value in parameters.items())
         return cls(
             instrument=instrument,
             contract=instrument.contract(settings["backtest"]["linear_pnl"]),
@@ -83,9 +85,10 @@ class RunFacts:
             zone=ZoneInfo(settings["timezone"]),
             language=settings["report"]["language"],
             timeframe=settings["data"]["timeframe"],
-            strategy=f"{name} ({given})" if given else name,
+            strategy=strategy_text(settings),
             synthetic=bool(result.summary["data"]["synthetic"]),
             first_price=float(result.bars["open"].iloc[0]),
+            panels={name: _panel(result, name) for name in result.indicators},
         )
 
     def words(self, language: str | None = None) -> Words:
@@ -113,14 +116,12 @@ class RunFacts:
     @property
     def price_decimals(self) -> int:
         """Decimals that a price on the tick is shown with."""
-        if self.instrument.tick == 0:
-            return max(2, _FIGURES - 1 - math.floor(math.log10(self.first_price)))
-        return _decimals(self.instrument.tick)
+        return decimals_of(self.instrument.tick, self.first_price)
 
     @property
     def contract_decimals(self) -> int:
         """Decimals that a count of contracts is shown with."""
-        return _decimals(self.instrument.lot) if self.instrument.lot else _LOTLESS_DECIMALS
+        return decimals_of(self.instrument.lot, 100.0)
 
     def base_amount(self, contracts: float, price: float) -> float:
         """Return the coins that contracts stood for at a price."""
@@ -140,6 +141,33 @@ class RunFacts:
         return local
 
 
-def _decimals(step: float) -> int:
-    exponent = Decimal(str(step)).normalize().as_tuple().exponent
-    return max(0, -int(exponent))
+def _panel(result: Result, name: str) -> str:
+    """Return an indicator's panel: its own where it is said to stand with prices, but is none.
+
+    A signal of -1, 0 and 1, or what never comes near the prices, would flatten the candles.
+    """
+    panel, bars = result.panels.get(name, "price"), result.bars
+    values = bars[name].to_numpy(np.float64)
+    known = values[np.isfinite(values)]
+    if panel != "price" or not len(known):
+        return panel
+    is_signal = bool(np.isin(known, (-1.0, 0.0, 1.0)).all())
+    low, high = float(bars["low"].min()), float(bars["high"].max())
+    is_far = float(known.max()) * _FAR < low or float(known.min()) > high * _FAR
+    return name if is_signal or is_far else panel
+
+
+def decimals_of(step: float, example: float) -> int:
+    """Return the decimals of a grid of prices or sizes; seven figures where it is 0 (any value)."""
+    if step == 0.0:
+        return max(2, figures_decimals(np.array([example])))
+    return max(0, -int(Decimal(repr(float(step))).normalize().as_tuple().exponent))
+
+
+def figures_decimals(values: Array) -> int:
+    """Return the decimals that show seven figures of the largest of these values, 0 to 20."""
+    finite = np.abs(values[np.isfinite(values)])
+    largest = float(finite.max(initial=0.0))
+    if largest == 0.0:
+        return 0
+    return min(20, max(0, _FIGURES - 1 - math.floor(math.log10(largest))))

@@ -7,7 +7,7 @@ the same files. No backtrader here, and no files but the result's own.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,15 @@ COUNTS = {"fills": ("order_id", "transaction"), "orders": ("parent_id",)}
 # Numbers with blanks between them; one alone would be read as a number.
 _TEXTS = {"sets": {"transactions": str}}
 
+BACKTRADER_FILE = "backtrader.json"
+
 # What the summary calls the mark where there is no series of it (R38).
 LAST_PRICE = "last price"
+
+# The panel of a strategy's columns that hold no numbers: they are not drawn.
+TEXT_PANEL = "(text)"
+# What is drawn is below this; letters of a greater number's label are too far off to be drawn.
+_DRAWN_BELOW = 1e15
 
 FIRST_BAR_COLUMNS = ("time", "open", "high", "low", "close", "volume")
 LAST_BAR_COLUMNS = (
@@ -99,6 +106,8 @@ class Result:
         price, contracts, payment (+ = received).
     ambiguous : DataFrame
         Time and kind of every bar that alone cannot say what came first in it.
+    backtrader : dict
+        What backtrader's own ``analyzers`` and ``observers`` say (backtrader.json), {} without any.
     panels : dict
         Panel of each indicator column: ``"price"`` or a name of its own.
 
@@ -115,6 +124,7 @@ class Result:
     funding: pd.DataFrame
     ambiguous: pd.DataFrame
     panels: Mapping[str, str] = field(default_factory=dict)
+    backtrader: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def made_when_asked(cls, makers: Mapping[str, Callable[[Result], Any]]) -> Result:
@@ -137,9 +147,19 @@ class Result:
 
     @property
     def indicators(self) -> list[str]:
-        """Names of the strategy's indicator columns in ``bars``."""
-        fixed = {*FIRST_BAR_COLUMNS, *LAST_BAR_COLUMNS}
+        """Names of the strategy's columns of numbers in ``bars``."""
+        fixed = {*FIRST_BAR_COLUMNS, *LAST_BAR_COLUMNS, *self.texts}
         return [column for column in self.bars.columns if column not in fixed]
+
+    @property
+    def texts(self) -> list[str]:
+        """Names of the strategy's columns in ``bars`` that hold no numbers."""
+        return [column for column, panel in self.panels.items() if panel == TEXT_PANEL]
+
+    def drawn(self, column: str) -> np.ndarray:
+        """Return a column of ``bars`` as it is drawn: a gap (NaN) where a value has no place."""
+        values = self.bars[column].to_numpy(np.float64)
+        return np.where(np.abs(values) < _DRAWN_BELOW, values, np.nan)
 
     def write_tables(self, directory: Path) -> list[Path]:
         """Write each table to a CSV file of its name; return their paths.
@@ -156,11 +176,12 @@ class Result:
         return paths
 
     def write_summary(self, directory: Path) -> Path:
-        """Write summary.json; return its path."""
+        """Write summary.json, and backtrader.json where there is any; return the first's path."""
         path = directory / "summary.json"
         summary = {**self.summary, "settings": self.settings, "panels": dict(self.panels)}
-        text = json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False)
-        path.write_text(text + "\n", encoding="utf-8")
+        _write_json(path, summary)
+        if self.backtrader:
+            _write_json(directory / BACKTRADER_FILE, self.backtrader)
         return path
 
     @classmethod
@@ -179,14 +200,22 @@ class Result:
             tables = {}
             for name in TABLES:
                 file = f"{name}.csv"
-                tables[name] = _read_table(directory / file, name)
+                texts = [column for column, panel in panels.items() if panel == TEXT_PANEL]
+                tables[name] = _read_table(directory / file, name, texts)
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise OutputError(
                 f"{directory}: no complete run: {file}: {why}; name a folder that `run` wrote with "
                 "the ledger analyzer"
             ) from error
-        return cls(settings=settings, summary=summary, panels=panels, **tables)
+        said = directory / BACKTRADER_FILE
+        known = json.loads(said.read_text(encoding="utf-8")) if said.exists() else {}
+        return cls(settings=settings, summary=summary, panels=panels, backtrader=known, **tables)
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def iso_times(times: pd.Series) -> pd.Series:
@@ -206,8 +235,9 @@ def _read_summary(path: Path) -> dict[str, Any]:
     return dict(summary)
 
 
-def _read_table(path: Path, name: str) -> pd.DataFrame:
-    table: pd.DataFrame = pd.read_csv(path, dtype=_TEXTS.get(name), **EXACT_FLOATS)
+def _read_table(path: Path, name: str, texts: Sequence[str]) -> pd.DataFrame:
+    types = dict.fromkeys(texts, str) if name == "bars" else _TEXTS.get(name)
+    table: pd.DataFrame = pd.read_csv(path, dtype=types, **EXACT_FLOATS)
     _check_columns(table, name)
     for column in _TIMES[name]:
         try:

@@ -14,6 +14,8 @@ import backtrader as bt
 import numpy as np
 
 PRICE_PANEL = "price"
+# What backtrader's lines are called by, besides their names.
+_TAKEN = {"lines", *dir(bt.lineseries.Lines)}
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,12 @@ class IndicatorPanel:
 
 def panel_indicator(panel: IndicatorPanel) -> type[bt.Indicator]:
     """Return an indicator class whose lines are the panel's columns."""
-    lines = {re.sub(r"\W", "_", column): column for column in panel.columns}
+    lines: dict[str, str] = {}
+    for column in panel.columns:
+        line = re.sub(r"\W", "_", column)
+        while line in lines or line in _TAKEN:
+            line += "_"
+        lines[line] = column
 
     def next_(self: bt.Indicator) -> None:
         row = len(self) - 1

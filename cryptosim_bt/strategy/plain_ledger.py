@@ -1,8 +1,8 @@
 """What a run of a plain backtrader strategy writes down: the life of its orders, fills, trades.
 
 A `SignalStrategy` keeps a book and the record of it; any other `bt.Strategy` knows of neither. The
-broker tells this ledger of every change of its orders, of what the exchange does by itself, of
-funding and of forgiven sums, at the moment when they happen; the strategy's class stays as it is.
+broker reports every change of its orders, and what the exchange does by itself, to this ledger as
+it happens; the strategy's class stays as it is.
 """
 
 from __future__ import annotations
@@ -10,22 +10,24 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import backtrader as bt
 
-from cryptosim_bt.accounting.orders import Execution, FundingPayment, OrderEnd, Role
+from cryptosim_bt.accounting.book_events import NO_ANSWER, BookEvent, Forgiven, Funded
+from cryptosim_bt.accounting.orders import Execution, OrderEnd, Role
 from cryptosim_bt.accounting.round_trips import RoundTrips
+from cryptosim_bt.broker.backtrader_time import epoch_ms
 from cryptosim_bt.broker.book_check import BookCheck
 from cryptosim_bt.broker.order_refusals import ORDER_TYPES
 from cryptosim_bt.config.simulation import SimulationSettings
 from cryptosim_bt.data.timeframe import iso_utc
 from cryptosim_bt.errors import PluginError
 from cryptosim_bt.exchange.order_types import WITH_LIMIT, OrderType
-from cryptosim_bt.strategy.run_record import Fill, OrderLife
+from cryptosim_bt.strategy.run_record import BookRecord, OrderLife
 
 if TYPE_CHECKING:
     from cryptosim_bt.broker.futures_broker import FuturesBroker
@@ -71,51 +73,33 @@ class PlainOrderLife(OrderLife):
     parent_id: int | None = None
 
 
-class PlainLedger:
-    """The record of one run of a strategy without a book.
+class PlainLedger(BookRecord):
+    """The record of one run of a strategy without a book, made before its broker starts."""
 
-    It has what a run's tables are made from in the places where a `SignalStrategy` has it:
-    ``fills``, ``funding``, ``order_lives``, ``refused``, ``book``.
-
-    Parameters
-    ----------
-    broker
-        The broker of the run, before it starts.
-    context
-        The run.
-    """
-
-    last_signal = 0  # there are no signals
+    book: RoundTrips
 
     def __init__(self, broker: FuturesBroker, context: PlainContext) -> None:
         self.context = context
         self._broker = broker
         self._configured = (broker.p.cash, broker.p.commission, broker.p.fill_rules)
-        self.book: RoundTrips
         self._comparison: BookCheck
-        self._clear()
+        self._numbers: dict[int, int] = {}
+        self._executions: Counter[int] = Counter()
         broker.ledger = self
 
     def begin(self) -> None:
         """Open the record, once the strategy has been made and before it starts."""
         self._check_broker()
-        self._clear()  # a broker may run more than once
         account, initial = self._broker.account, self.context.initial_balance
-        self.book = RoundTrips(account.scheme, initial)
+        super().__init__(RoundTrips(account.scheme, initial))  # a broker may run more than once
+        self._numbers, self._executions = {}, Counter()
         self._comparison = BookCheck(account, self.book, initial)
-
-    def _clear(self) -> None:
-        self.fills: list[Fill] = []
-        self.funding: list[FundingPayment] = []
-        self.order_lives: dict[int, OrderLife] = {}
-        self.refused: Counter[str] = Counter()
-        self._numbers: dict[int, int] = {}
-        self._executions: Counter[int] = Counter()
 
     def _check_broker(self) -> None:
         """Refuse a run whose strategy changes the money that the configuration gives."""
         broker = self._broker
-        known = (broker.p.cash, broker.getcommissioninfo(broker.traded_data), broker.p.fill_rules)
+        scheme = bt.BrokerBase.getcommissioninfo(broker, broker.traded_data)
+        known = (broker.p.cash, scheme, broker.p.fill_rules)
         names = ("broker.setcash", "broker.setcommission", "broker.set_slippage_perc")
         keys = ("backtest.initial_balance", "backtest.fees", "backtest.fill.slippage")
         for was, now, name, key in zip(self._configured, known, names, keys, strict=True):
@@ -125,16 +109,16 @@ class PlainLedger:
                     f"configuration {key} says it; leave the call out"
                 )
 
-    # ------------------------------------------------------------------ what the broker tells
+    # ------------------------------------------------------------------ what the broker reports
     def order_changed(self, order: bt.Order) -> None:
-        """Hear of an order of the strategy that was sent, accepted, filled or ended."""
+        """Take in an order of the strategy that was sent, accepted, filled or ended."""
         if order.info.get("role") is not None:
             return  # made by the exchange, for backtrader's Trades
         number = self._numbers.get(order.ref)
         if number is None:
             number = self._begin_life(order)
         life = self.order_lives[number]
-        life.contracts = abs(order.created.size)
+        life.contracts = self._contracts(order.created.size)
         done, kind = self._executions[order.ref], ORDER_TYPES.get(order.exectype)
         for bit in islice(order.executed.exbits, done, None):
             self._executions[order.ref] += 1
@@ -145,25 +129,19 @@ class PlainLedger:
             life.ended(end, order.info.get("reason") or "", self._broker.now_ms)
             self.refused.update([end.value] if end in _REFUSED else [])
 
-    def on_execution(self, execution: Execution) -> None:
-        """Hear of what the exchange closed by itself: a liquidation, the end of the run."""
-        self._book(execution, execution.role.value)
-
-    def on_funding(self, funding: FundingPayment) -> None:
-        """Hear of a leg's funding cash flow (R22)."""
-        self.book.fund(funding.side, funding.payment)
-        self.funding.append(funding)
-
-    def on_shortfall(self, amount: float) -> None:
-        """Hear of money that the exchange forgave (R23), beside the fill that called for it."""
-        self.book.pay_in(amount)
-        last = self.fills[-1]
-        self.fills[-1] = replace(
-            last, shortfall=last.shortfall + amount, balance=last.balance + amount
-        )
+    def on_event(self, event: BookEvent) -> None:
+        """Take in what the exchange did by itself: closed contracts, funding, a forgiven sum."""
+        if isinstance(event, Execution):
+            self._book(event, event.role.value)
+            return
+        if isinstance(event, Funded):
+            self.book.fund(event.funding.side, event.funding.payment)
+        elif isinstance(event, Forgiven):
+            self.book.pay_in(event.amount)
+        self.note(event, NO_ANSWER, self.book.balance)
 
     def on_cash(self, amount: float) -> None:
-        """Hear of money that the strategy paid in, or out if negative (``broker.add_cash``)."""
+        """Take in money that the strategy paid in, or out if negative (``broker.add_cash``)."""
         self.book.pay_in(amount)
         logger.warning(
             "strategy %s: add_cash(%g): returns count it as if it had been earned",
@@ -179,7 +157,7 @@ class PlainLedger:
         BooksDisagree
             If the fills and cash flows that were recorded do not make the exchange's account.
         PluginError
-            If the strategy has changed the money meanwhile; told at the end of the run.
+            If the strategy has changed the money meanwhile; checked at the end of the run.
         """
         broker = self._broker
         if last_bar:
@@ -210,10 +188,10 @@ class PlainLedger:
 
     def _check(self, order: bt.Order) -> None:
         """Refuse a run whose strategy trades in another mode, or before it may trade."""
-        context, side = self.context, order.info.side
-        if self._broker.now_ms < context.start_ms:
+        context, side, created_ms = self.context, order.info.side, epoch_ms(order.created.dt)
+        if created_ms < context.start_ms:
             raise PluginError(
-                f"strategy {context.strategy}: it sent an order at {iso_utc(self._broker.now_ms)}, "
+                f"strategy {context.strategy}: it sent an order at {iso_utc(created_ms)}, "
                 f"in the {context.warmup} bars before start_date that strategy.warmup gave to its "
                 "indicators; send none in prenext(), or leave strategy.warmup out"
             )
@@ -246,28 +224,25 @@ class PlainLedger:
                     side=side,  # type: ignore[arg-type]  # long or short, as above
                     group=0,
                     price=bit.price,
-                    contracts=abs(size),
+                    contracts=self._contracts(size),
                     fee=fee,
                     liquidity=order.info.liquidity,
                     realized_pnl=pnl,
                 )
 
+    def _contracts(self, size: float) -> float:
+        return float(self._broker.unit.contracts(abs(size)))
+
     # ------------------------------------------------------------------ fills
     def _note_fill(self, life: OrderLife, execution: Execution, reason: str) -> None:
-        group = self._book(execution, reason)
-        price = execution.price
-        if life.fill_price is not None:
-            parts = [(life.filled_contracts, life.fill_price), (execution.contracts, price)]
-            price = self.book.money.average_entry(parts)
-        life.filled(execution, group, price)
+        self._book(execution, reason)
         role = execution.role.value
         life.role = role if life.role in (None, role) else _FLIP
 
-    def _book(self, execution: Execution, reason: str) -> str:
+    def _book(self, execution: Execution, reason: str) -> None:
         booked = self.book.apply_fill(execution, reason)
-        # Fills of one order are told together: the exchange's balance is already the last one's.
-        self.fills.append(Fill.of(booked, self.book.balance))
-        return booked.group
+        # An order's fills are reported together: the exchange's balance is the last one's already.
+        self.note_fill(booked, self.book.balance)
 
 
 def _role(*, opens: bool) -> str:

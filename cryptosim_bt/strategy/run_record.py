@@ -5,19 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from cryptosim_bt.accounting.book_events import (
-    Answer,
-    BookedFill,
-    BookEvent,
-    Forgiven,
-    Funded,
-    OrderEnded,
-    OrderRejected,
-    OrderResized,
-)
-from cryptosim_bt.accounting.contracts import Side
+from cryptosim_bt.accounting import book_events as events
+from cryptosim_bt.accounting.book_events import Answer, BookedFill, BookEvent
 from cryptosim_bt.accounting.orders import (
     CONTRACT_TOLERANCE,
     Command,
@@ -27,7 +18,8 @@ from cryptosim_bt.accounting.orders import (
     PlaceOrder,
     Role,
 )
-from cryptosim_bt.accounting.position_sets import PositionMath, PositionSet, Trade
+from cryptosim_bt.accounting.position_book import PositionBook
+from cryptosim_bt.accounting.round_trips import RoundTrips
 
 if TYPE_CHECKING:
     import backtrader as bt
@@ -79,7 +71,7 @@ class Fill:
 
 @dataclass(slots=True)
 class OrderLife:
-    """An order from its making to its end. ``status`` is ``working`` until then."""
+    """An order's life. ``status`` is ``working`` until then."""
 
     order_id: int
     role: str | None
@@ -99,13 +91,12 @@ class OrderLife:
     @classmethod
     def of(cls, order: PlaceOrder, created_ms: int) -> OrderLife:
         """Begin the life of an order of a book."""
-        is_buy = (order.side == "long") == (order.role is Role.ENTRY)
         return cls(
             order_id=order.number,
             role=order.role.value,
             side=order.side,
-            action="buy" if is_buy else "sell",
-            type="stop" if order.role.value == "stop_loss" else "limit",
+            action="buy" if order.is_buy else "sell",
+            type="stop" if order.role is Role.STOP_LOSS else "limit",
             price=order.price,
             contracts=order.contracts,
             created_ms=created_ms,
@@ -124,19 +115,18 @@ class OrderLife:
 
 
 class BookRecord:
-    """What a `SignalStrategy`'s run writes down of what happened, and of what the book made of it.
+    """What a run writes down of what happened, and of what its book made of it.
 
-    Parameters
-    ----------
-    money
-        The average of an order's fills.
+    ``refused`` counts what the strategy wanted and was not sent, or not taken, by reason.
     """
 
-    def __init__(self, money: PositionMath) -> None:
-        self._money = money
+    def __init__(self, book: PositionBook | RoundTrips) -> None:
+        self.book = book
         self.fills: list[Fill] = []
         self.funding: list[FundingPayment] = []
         self.order_lives: dict[int, OrderLife] = {}
+        self.refused: Counter[str] = Counter()
+        self.last_signal = 0
 
     def sent(self, commands: Sequence[Command], time_ms: int) -> None:
         """Begin the lives of the orders among commands that go out."""
@@ -145,37 +135,38 @@ class BookRecord:
                 self.order_lives[command.number] = OrderLife.of(command, time_ms)
 
     def note(self, event: BookEvent, answer: Answer, balance: float) -> None:
-        """Write an event down; ``balance`` is the book's, for where the exchange tells none."""
+        """Write an event down; ``balance`` is the book's, for where the exchange reports none."""
         for booked in answer.fills:
             reported = booked.execution.balance
-            self.fills.append(Fill.of(booked, balance if reported is None else reported))
-            self._note_fill(booked)
+            self.note_fill(booked, balance if reported is None else reported)
         write = self._WRITERS.get(type(event))
         if write is not None:
             write(self, event)
 
-    def _write_end(self, event: OrderEnded | OrderRejected) -> None:
+    def _write_end(self, event: events.OrderEnded | events.OrderRejected) -> None:
         life = self.order_lives.get(event.number)
         if life is not None and life.status == "working":
-            end = event.end if isinstance(event, OrderEnded) else OrderEnd.REJECTED
+            end = event.end if isinstance(event, events.OrderEnded) else OrderEnd.REJECTED
             life.ended(end, event.reason, event.time_ms)
 
-    def _write_size(self, event: OrderResized) -> None:
+    def _write_size(self, event: events.OrderResized) -> None:
         life = self.order_lives.get(event.number)
         if life is not None:
             life.contracts = life.filled_contracts + event.contracts
 
-    def _write_funding(self, event: Funded) -> None:
+    def _write_funding(self, event: events.Funded) -> None:
         self.funding.append(event.funding)
 
-    def _write_forgiven(self, event: Forgiven) -> None:
+    def _write_forgiven(self, event: events.Forgiven) -> None:
         # R23: beside the fill that called for it.
         last, amount = self.fills[-1], event.amount
         self.fills[-1] = replace(
             last, shortfall=last.shortfall + amount, balance=last.balance + amount
         )
 
-    def _note_fill(self, booked: BookedFill) -> None:
+    def note_fill(self, booked: BookedFill, balance: float) -> None:
+        """Write a fill down, and in the life of its order if it has one."""
+        self.fills.append(Fill.of(booked, balance))
         execution = booked.execution
         life = self.order_lives.get(execution.number or 0)
         if life is None:
@@ -183,48 +174,20 @@ class BookRecord:
         price = execution.price
         if life.fill_price is not None:
             parts = [(life.filled_contracts, life.fill_price), (execution.contracts, price)]
-            price = self._money.average_entry(parts)
+            price = self.book.money.average_entry(parts)
         life.filled(execution, booked.group, price)
 
     _WRITERS: ClassVar[dict[type, Callable[[BookRecord, Any], None]]] = {
-        OrderEnded: _write_end, OrderRejected: _write_end, OrderResized: _write_size,
-        Funded: _write_funding, Forgiven: _write_forgiven,
-    }  # fmt: skip
+        events.OrderEnded: _write_end,
+        events.OrderRejected: _write_end,
+        events.OrderResized: _write_size,
+        events.Funded: _write_funding,
+        events.Forgiven: _write_forgiven,
+    }
 
 
-class BookTables(Protocol):
-    """What a strategy's book has for the tables and the rows of bars."""
-
-    @property
-    def trades(self) -> list[Trade]:
-        """Closed trades."""
-
-    @property
-    def sets(self) -> list[PositionSet]:
-        """Every set that was made."""
-
-    def open_sets(self) -> list[PositionSet]:
-        """Return the sets that are open."""
-
-    def count_sets(self, side: Side) -> int:
-        """Return the number of open sets of a side."""
-
-
-class RunRecord(Protocol):
-    """What a run's tables and summary are made from."""
-
-    fills: list[Fill]
-    funding: list[FundingPayment]
-    order_lives: dict[int, OrderLife]
-    refused: Counter[str]
-    last_signal: int
-
-    @property
-    def book(self) -> BookTables:
-        """Trades and sets."""
-
-
-def record_of(strategy: bt.Strategy) -> RunRecord:
-    """Return who keeps the record of a run: a `SignalStrategy`, or the broker for any other."""
-    ledger: RunRecord | None = strategy.broker.ledger
-    return strategy if ledger is None else ledger
+def record_of(strategy: bt.Strategy) -> BookRecord:
+    """Return the record of a run: a `SignalStrategy`'s own, or the broker's of any other."""
+    ledger: BookRecord | None = strategy.broker.ledger
+    record: BookRecord = strategy._record if ledger is None else ledger
+    return record

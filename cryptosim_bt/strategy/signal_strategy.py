@@ -8,8 +8,9 @@ All that it asks of a broker is `TradingBroker`.
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections import Counter
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -33,11 +34,10 @@ from cryptosim_bt.broker.commission import scheme_of
 from cryptosim_bt.broker.futures_trade import FuturesTrade
 from cryptosim_bt.broker.trading_broker import TradingBroker
 from cryptosim_bt.config.simulation import SimulationSettings
-from cryptosim_bt.errors import PluginError
+from cryptosim_bt.errors import PluginError, shown
 from cryptosim_bt.strategy.daily_loss import DailyLossLimit
 from cryptosim_bt.strategy.indicators import IndicatorPanel, panel_indicator
 from cryptosim_bt.strategy.run_record import BookRecord
-from cryptosim_bt.strategy.sizers import entry_limit
 
 logger = logging.getLogger(__name__)
 
@@ -159,12 +159,7 @@ class SignalStrategy(bt.Strategy):
             replace(context.book_rules, asks_stops=own_stops or context.stop_atr is not None),
             context.initial_balance,
         )
-        self.refused: Counter[str] = Counter()
-        self.last_signal = NOTHING
-        self._record = record = BookRecord(money)
-        self.fills, self.funding, self.order_lives = (
-            record.fills, record.funding, record.order_lives
-        )  # fmt: skip
+        self._record = BookRecord(self.book)
         self._row = context.warmup - 1  # of the bar that next() stands on
         self._bar_ms = 0
         self._panels = [panel_indicator(panel)(self.data) for panel in context.panels]
@@ -192,7 +187,10 @@ class SignalStrategy(bt.Strategy):
         self._bar_ms = broker.now_ms
         equity = broker.equity()
         loss.check(self._bar_ms, equity)
-        signal = self.last_signal = self.signal()
+        signal = self.signal()
+        if signal.__class__ is not int or signal not in SIGNALS:
+            signal = self._checked(signal)
+        self._record.last_signal = signal
         if signal and broker.may_trade:
             self._act(signal, broker.last_price)
             equity = broker.equity()
@@ -212,29 +210,31 @@ class SignalStrategy(bt.Strategy):
         super()._addnotification(order, quicknotify=quicknotify)
 
     # ------------------------------------------------------------------ net-position calls
-    def close(self, data: Any = None, size: float | None = None, **options: Any) -> Any:
-        """Refuse: with long and short held at once there is no one position to close."""
+    def close(self, *_: Any, **__: Any) -> Any:
+        """Refuse: orders are made of signals, for long and short are held at once."""
+        code = sys._getframe(1)
         raise PluginError(
-            f"strategy {type(self).__name__}: close() sees only a net position; return the signal "
-            "2 (exit long) or -2 (exit short)"
+            f"strategy {type(self).__name__}: it gives orders by itself; let signal() return 1 or "
+            "-1 (enter long or short), 2 or -2 (exit long or short), or write a bt.Strategy; in "
+            f"{code.f_code.co_name} ({code.f_code.co_filename}:{code.f_lineno})"
         )
 
-    def order_target_size(self, *_: Any, **__: Any) -> Any:
-        """Refuse, like `close`."""
-        raise PluginError(
-            f"strategy {type(self).__name__}: order_target_...() sees only a net position; return "
-            "entry and exit signals"
-        )
-
-    order_target_value = order_target_percent = order_target_size
+    buy = sell = buy_bracket = sell_bracket = close
+    order_target_size = order_target_value = order_target_percent = close
 
     # ------------------------------------------------------------------ from signal to order
+    def _checked(self, signal: Any) -> int:
+        """Return a signal as a whole number of R5, such as one of numpy's."""
+        with contextlib.suppress(TypeError, ValueError):
+            if not isinstance(signal, str) and signal in SIGNALS:
+                return int(signal)
+        code = type(self).signal.__code__
+        raise PluginError(
+            f"strategy {type(self).__name__}: signal() returned {shown(signal)}; allowed: 1, -1, "
+            f"2, -2, 0 (no return at all is None); in {code.co_filename}:{code.co_firstlineno}"
+        )
+
     def _act(self, signal: int, close: float) -> None:
-        if signal not in SIGNALS:
-            raise PluginError(
-                f"strategy {type(self).__name__}: signal was {signal!r}; allowed: "
-                "1, -1, 2, -2, 0"
-            )
         if signal in (ENTER_LONG, ENTER_SHORT):
             self._enter("long" if signal == ENTER_LONG else "short", close)
         else:
@@ -245,7 +245,7 @@ class SignalStrategy(bt.Strategy):
         reason = self._entry_refusal(side)
         limit = contracts = 0.0
         if reason is None:
-            limit = entry_limit(instrument, side, close)
+            limit = instrument.on_tick(close, up=side == "short")  # R8: away from the market
             contracts = self.getsizing(self.data, isbuy=side == "long")
             # A price below one tick has no limit to stand on: nothing can be ordered there.
             if limit <= 0.0 or contracts <= 0.0 or contracts < instrument.min_contracts:
@@ -253,7 +253,7 @@ class SignalStrategy(bt.Strategy):
             elif self._trading.initial_margin(contracts, limit) > self._trading.available_balance():
                 reason = "margin"
         if reason is not None:
-            self.refused[reason] += 1
+            self._record.refused[reason] += 1
             logger.warning(
                 "entry %s at %s refused: %s", side, close, reason, extra={"once": reason}
             )
@@ -273,8 +273,7 @@ class SignalStrategy(bt.Strategy):
 
     def _exit(self, side: Side, close: float) -> None:
         # R8, R11: closing a long sells, so the limit is rounded up; closing a short buys.
-        instrument = self._context.instrument
-        limit = instrument.price_up(close) if side == "long" else instrument.price_down(close)
+        limit = self._context.instrument.on_tick(close, up=side == "long")
         self.on_event(SignalExitWanted(side, limit, self._expires_ms()))
 
     def _expires_ms(self) -> int:

@@ -6,13 +6,7 @@ from typing import Any
 
 import backtrader as bt
 
-from cryptosim_bt.accounting.contracts import Side
 from cryptosim_bt.accounting.instrument import Instrument
-
-
-def entry_limit(instrument: Instrument, side: Side, close: float) -> float:
-    """Return an entry's limit: the close, rounded away from the market (R8, R9)."""
-    return instrument.price_down(close) if side == "long" else instrument.price_up(close)
 
 
 class EntrySizer(bt.Sizer):
@@ -33,7 +27,7 @@ class EntrySizer(bt.Sizer):
         self, comminfo: bt.CommInfoBase, cash: float, data: bt.feed.DataBase, isbuy: bool
     ) -> float:
         instrument: Instrument = self.p.instrument
-        limit = entry_limit(instrument, "long" if isbuy else "short", data.close[0])
+        limit = instrument.on_tick(data.close[0], up=not isbuy)  # R8, R9
         return instrument.contracts_for(self.base_amount(limit), limit)
 
     def equity_in_base(self, price: float) -> float:

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cryptosim_bt import load_settings, run_backtest
+from cryptosim_bt import InputError, load_settings, run_backtest
+from cryptosim_bt.backtest.prepare import prepare
+from cryptosim_bt.backtest.run import cerebro_for
 from cryptosim_bt.plugins.registry import Kind, plugins_for
 from tests.broker import stock_strategies as stock
 from tests.plain_runs import FractionsOfCoins, hourly, invariants, run_config, write_run
@@ -279,3 +281,127 @@ class Bracket(bt.Strategy):
     band = {name: each["final_equity"] for name, each in result.summary["ambiguity"].items()}
     # Both extremes are 11 away and the close is not below the open: the path falls first.
     assert band == {"rules": 990.0, "best": 1_010.0, "worst": 990.0, "path": 990.0}
+
+
+JUDGED = """
+import backtrader as bt
+
+class Judged(bt.Strategy):
+    def __init__(self):
+        days = dict(timeframe=bt.TimeFrame.Days)
+        add, of = self._addanalyzer, bt.analyzers
+        for analyzer in (of.AnnualReturn, of.Returns, of.PeriodStats, of.DrawDown, of.SQN,
+                         of.TradeAnalyzer, of.VWR, of.Calmar, of.GrossLeverage, of.TimeDrawDown):
+            add(analyzer)
+        add(of.Returns, _name="daily", **days)
+        add(of.TimeReturn, _name="days", **days)
+        add(of.PeriodStats, _name="day_stats", **days)
+        add(of.SharpeRatio, _name="sharpe", riskfreerate=0.0, annualize=True, **days)
+
+    def next(self):
+        hour = self.data.datetime.time().hour
+        if hour == 3:
+            self.buy(size=4 if self.data.datetime.date().day % 2 else 2)
+        elif hour == 17:
+            self.close()
+"""
+
+
+def test_stock_analyzers_see_the_trading_window_only(tmp_path):
+    # R3: 400 bars before the start, the new year among them, are no flat days of the account.
+    bars = stock.random_bars(1_600, seed=8)
+    bars.index += pd.Timestamp("2024-12-18") - pd.Timestamp("2024-01-01")
+    window = bars.iloc[400:]
+    assert {bars.index[0].year, window.index[0].year} == {2024, 2025}
+    path = write_run(tmp_path, bars, "Judged", JUDGED)
+    start = f"backtest.trading_period.start_date={window.index[0]}"
+    settings = load_settings(path, [start, "strategy.warmup=400"])
+    prepared = prepare(settings, plugins_for(settings))
+    runs = [stock_run(prepared.strategy, window)]
+    runs += [cerebro_for(prepared).run(runonce=lean)[0] for lean in (True, False)]
+    found = [
+        {name: plain(each.get_analysis()) for name, each in run.analyzers.getitems()
+         if name != "bar_recorder"} for run in runs
+    ]  # fmt: skip
+    assert set(found[0]["annualreturn"]) == {2025}
+    assert found[0]["tradeanalyzer"]["total"]["closed"] >= 40
+    for ours in found[1:]:
+        for name, expected in found[0].items():
+            assert ours[name] == approximately(expected), name
+
+
+def stock_run(kind, bars):
+    cerebro = bt.Cerebro()
+    data = bt.feeds.PandasData(dataname=bars, timeframe=bt.TimeFrame.Minutes, compression=60)
+    cerebro.adddata(data)
+    cerebro.broker.setcash(1_000_000.0)
+    cerebro.broker.addcommissioninfo(FractionsOfCoins())
+    cerebro.addstrategy(kind)
+    return cerebro.run()[0]
+
+
+def plain(value):
+    return {str(k) if hasattr(k, "year") else k: plain(v) for k, v in value.items()} if isinstance(
+        value, dict
+    ) else value  # fmt: skip
+
+
+def approximately(value):
+    if isinstance(value, dict):
+        return {key: approximately(each) for key, each in value.items()}
+    # Drawdowns are differences of figures near 1 000 000.
+    is_float = isinstance(value, float)
+    return pytest.approx(value, rel=1e-6, abs=1e-9, nan_ok=True) if is_float else value
+
+
+# ---------------------------------------------------------------------- further columns
+READS_LINES = """
+import backtrader as bt
+
+class ReadsLines(bt.Strategy):
+    def __init__(self):
+        self.mean = bt.ind.SMA(self.data.open_interest, period=3)
+        self.seen = []
+
+    def next(self):
+        mood = self.data.lines.Mood[0]
+        print(len(self), mood, self.data.open_interest[-1], self.mean[0])
+        if mood > 0.5 and not self.position:
+            self.buy()
+        elif mood < 0.5 and self.position:
+            self.close()
+"""
+
+
+def test_further_columns_of_the_data_are_lines(tmp_path, capsys):
+    bars = hourly(*[(100.0 + hour,) * 4 for hour in range(8)])
+    bars["Mood"] = [0.0, 0.0, 0.0, 1.0, 1.0, np.nan, 0.0, 0.0]
+    bars["open_interest"] = np.arange(8) * 10.0
+    path = write_run(tmp_path, bars, "ReadsLines", READS_LINES)
+    start = "backtest.trading_period.start_date=2024-01-01 03:00"
+    sets = ("data.lines=[Mood, open_interest]", "strategy.warmup=3", start)
+    result = run_config(path, *sets)
+    # From bar 4 on: its mood; the interest of the bar before; the mean of the last three.
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows[0] == ["4", "1.0", "20.0", "20.0"]
+    assert rows[2][1] == "nan"
+    assert rows[-1] == ["8", "0.0", "60.0", "60.0"]
+    assert result.fills["time"].dt.hour.tolist() == [4, 7]
+    settings = load_settings(path, sets)
+    prepared = prepare(settings, plugins_for(settings))
+    for lean in (True, False):
+        assert cerebro_for(prepared).run(runonce=lean)[0].broker.getvalue() == (
+            pytest.approx(result.summary["final_equity"])
+        )
+    assert settings.resolved()["data"]["lines"] == ["Mood", "open_interest"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [("[mood]", "no column 'mood' in the data"), ("[close]", "names that no bar has"),
+     ("[a b]", "names that no bar has"), ("mood", "allowed: a list")],
+)  # fmt: skip
+def test_line_that_the_data_lack_is_told(lines, words, tmp_path):
+    path = write_run(tmp_path, hourly(*[(100.0,) * 4] * 8), "Hedged", HEDGED)
+    with pytest.raises(InputError, match=rf"data\.lines: .*{words}"):
+        run_config(path, f"data.lines={lines}")

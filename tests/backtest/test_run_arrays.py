@@ -14,6 +14,7 @@ from cryptosim_bt.broker.backtrader_time import epoch_ms
 from cryptosim_bt.data.timeframe import utc_index
 from cryptosim_bt.plugins.analyzer import ReportAnalyzer
 from cryptosim_bt.strategy.daily_loss import DailyLossLimit
+from cryptosim_bt.strategy.run_record import record_of
 from tests.exchange_runs import exchange_run
 from tests.helpers import HOUR_MS, NEW_YEAR_MS, PLAIN, changed, flat_hours, prepared_run, sample_run
 
@@ -32,7 +33,7 @@ class Seen(ReportAnalyzer):
         data, strategy = self.strategy.data, self.strategy
         prices = (data.open[0], data.high[0], data.low[0], data.close[0], data.volume[0])
         self.rows.append((epoch_ms(data.datetime[0]), *prices))
-        self.signals.append(strategy.last_signal)
+        self.signals.append(record_of(strategy).last_signal)
         self.atrs.append(strategy.size_atr())
 
 

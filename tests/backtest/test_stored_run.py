@@ -9,9 +9,16 @@ from pathlib import Path
 import pytest
 
 from cryptosim_bt import Result
-from cryptosim_bt.backtest.stored_run import disagreement, flat, read_run, rebuild_reports
+from cryptosim_bt.backtest.comparison import compare
+from cryptosim_bt.backtest.stored_run import (
+    disagreement,
+    flat,
+    read_run,
+    rebuild_reports,
+    run_again,
+)
 from cryptosim_bt.backtest.verification import verify
-from cryptosim_bt.errors import OutputError, PluginError
+from cryptosim_bt.errors import OutputError, PluginError, ReportFailed
 from tests.report_runs import sample_settings, store
 
 pytestmark = pytest.mark.usefixtures("quiet_framework")
@@ -89,22 +96,48 @@ def test_failed_report_leaves_everything_as_it_was(own_plugins: Path) -> None:
     (own_plugins / "fail").touch()
     (own_plugins / "performance.json").write_text("old", encoding="utf-8")
     before = contents(own_plugins)
-    with pytest.raises(OutputError, match="no space left"):
-        rebuild_reports(read_run(own_plugins))
+    sentence = r"^report half: OSError: no space left; in write .*half\.py:10\)$"
+    with pytest.raises(ReportFailed, match=sentence):
+        rebuild_reports(read_run(own_plugins, trusted=True))
     assert contents(own_plugins) == before
 
 
 def test_plugins_beside_the_configuration_are_found_again(own_plugins: Path) -> None:
     (own_plugins / "half.txt").unlink()
-    rebuild_reports(read_run(own_plugins))
+    rebuild_reports(read_run(own_plugins, trusted=True))
     assert (own_plugins / "half.txt").read_text() == "whole"
-    assert verify(read_run(own_plugins)).identical
+    assert verify(read_run(own_plugins, trusted=True)).identical
+
+
+def test_code_of_a_run_that_is_not_trusted_never_runs(own_plugins: Path, tmp_path: Path) -> None:
+    for path in (tmp_path / "home").rglob("*.py"):
+        mark = f"__import__('pathlib').Path({str(tmp_path / 'ran')!r}).touch()"
+        path.write_text(path.read_text().replace("\n\n", f"\n{mark}\n\n", 1))
+    run = read_run(own_plugins)
+    for command in (rebuild_reports, verify):
+        with pytest.raises(PluginError, match=r"unknown .*; its code is run with --trust only"):
+            command(run)
+    compare(run, run, lambda settings: run_again(settings, run.registry()))
+    assert not (tmp_path / "ran").exists()
+    verify(read_run(own_plugins, trusted=True))
+    assert (tmp_path / "ran").exists()
+
+
+def test_link_that_leads_out_of_a_run_is_not_followed(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    summary["settings"]["report"]["analyzers"] = ["charts"]
+    (run / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    (run / "charts").symlink_to(tmp_path / "mine")
+    with pytest.raises(OutputError, match="leads out of the run's folder"):
+        rebuild_reports(read_run(run))
+    assert list((tmp_path / "mine").iterdir()) == []
 
 
 def test_analyzer_that_is_gone_is_named(own_plugins: Path, tmp_path: Path) -> None:
     (tmp_path / "home" / "analyzers" / "half.py").unlink()
     with pytest.raises(PluginError, match="unknown analyzer 'half'"):
-        rebuild_reports(read_run(own_plugins))
+        rebuild_reports(read_run(own_plugins, trusted=True))
 
 
 def test_tables_of_a_run_go_with_its_summary(run: Path) -> None:
@@ -280,7 +313,7 @@ def test_edited_configuration_is_named(run: Path) -> None:
 def test_changed_plugin_source_is_noted(own_plugins: Path, tmp_path: Path) -> None:
     source = tmp_path / "home" / "strategies" / "mine.py"
     source.write_text(STRATEGY + "# changed\n", encoding="utf-8")
-    outcome = verify(read_run(own_plugins))
+    outcome = verify(read_run(own_plugins, trusted=True))
     assert outcome.identical
     (note,) = outcome.notes
     assert note.startswith("the source of the strategy plugin in mine.py has changed since the run")
@@ -295,3 +328,19 @@ def test_other_versions_are_noted(run: Path) -> None:
     assert outcome.identical
     assert outcome.notes[0].startswith("the run was made by CryptoSim 0.0.1")
     assert outcome.notes[1].startswith("the run was made with numpy 1.0")
+
+
+def test_last_digits_may_differ_under_another_python_alone(run: Path) -> None:
+    path = run / "trades.csv"
+    column = path.read_text(encoding="utf-8").splitlines()[0].split(",").index("net_pnl")
+    was = edit(path, 1, column, "0")
+    edit(path, 1, column, repr(float(was) * (1 + 1e-14)))
+    assert not verify(read_run(run)).identical
+    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    summary["provenance"]["python"] = "3.99.0"
+    (run / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    outcome = verify(read_run(run))
+    assert outcome.identical
+    assert outcome.notes[-1].endswith("numbers are compared to 1e-09")
+    edit(path, 1, column, repr(float(was) * (1 + 1e-7)))
+    assert not verify(read_run(run)).identical

@@ -11,6 +11,7 @@ import pytest
 from cryptosim_bt import SHIPPED_CONFIGS, ConfigError, InputError, PluginError, load_settings
 from cryptosim_bt.backtest.prepare import resolve_plugins
 from cryptosim_bt.backtest.strategy_mode import unused_keys
+from cryptosim_bt.config.document import yaml_text
 from cryptosim_bt.config.keys import Keys
 from cryptosim_bt.plugins.registry import Kind, discover
 from tests.plain_runs import hourly, run_config, write_run
@@ -223,3 +224,72 @@ def test_same_class_name_in_two_files_is_an_error_when_used(tmp_path: Path) -> N
     found(tmp_path, ONE_WAY, stem="two")
     with pytest.raises(PluginError, match="'Mine' is registered twice"):
         discover([tmp_path]).get(Kind.STRATEGY, "Mine", "strategy.name")
+
+
+# ---------------------------------------------------------------------- parameters
+def test_strategy_that_skips_itself_is_told_with_its_parameters(
+    tmp_path: Path, bars: pd.DataFrame
+) -> None:
+    code = """
+import backtrader as bt
+
+class Skips(bt.Strategy):
+    params = dict(fast=10, slow=5)
+
+    def __init__(self):
+        if self.p.fast > self.p.slow:
+            raise bt.errors.StrategySkipError
+"""
+    path = write_run(tmp_path, bars, "Skips", code)
+    sentence = complaint(path)
+    for part in ("strategy Skips", "StrategySkipError", "{'fast': 10, 'slow': 5}"):
+        assert part in sentence
+    assert len(run_config(path, "strategy.Skips.fast=3").bars) == len(bars)
+
+
+@pytest.mark.parametrize("given", ["2.5", "true", "[1, 2]", "abc"])
+def test_parameter_of_a_plain_strategy_that_is_false_takes_what_may_stand_there(
+    given: str, tmp_path: Path, bars: pd.DataFrame
+) -> None:
+    code = ONE_WAY.replace("params = dict(", "params = dict(trail=False, ")
+    path = write_run(tmp_path, bars, "Mine", code)
+    assert len(run_config(path, f"strategy.Mine.trail={given}").bars) == len(bars)
+
+
+def test_parameter_of_a_plain_strategy_that_is_true_takes_no_number(
+    tmp_path: Path, bars: pd.DataFrame
+) -> None:
+    code = ONE_WAY.replace("params = dict(", "params = dict(trail=True, ")
+    path = write_run(tmp_path, bars, "Mine", code)
+    assert "allowed: true or false" in complaint(path, "strategy.Mine.trail=2.5")
+
+
+# ---------------------------------------------------------------------- names
+def test_strategy_of_a_file_named_with_its_path_runs_and_can_be_run_again(
+    tmp_path: Path, bars: pd.DataFrame
+) -> None:
+    path = write_run(tmp_path, bars, "../lab/my_file.py:교차", "")
+    (tmp_path.parent / "lab").mkdir(exist_ok=True)
+    code = ONE_WAY.replace("Mine", "교차")
+    (tmp_path.parent / "lab" / "my_file.py").write_text(code, encoding="utf-8")
+    settings = load_settings(path, ["strategy.교차.period=2"])
+    assert settings.keys.strategy.name == "my_file.교차"
+    result = run_config(path, "strategy.교차.period=2")
+    assert result.bars["sma_2"].notna().any()
+    again = tmp_path / "elsewhere"
+    again.mkdir()
+    (again / "again.yaml").write_text(yaml_text(settings.resolved()), encoding="utf-8")
+    pd.testing.assert_frame_equal(run_config(again / "again.yaml").bars, result.bars)
+
+
+def test_parameters_may_stand_below_the_name_with_its_file(
+    tmp_path: Path, bars: pd.DataFrame
+) -> None:
+    path = write_run(tmp_path, bars, "mine.Mine", ONE_WAY)
+    values = path.read_text(encoding="utf-8").replace(
+        "name: mine.Mine", "name: mine.Mine\n  mine.Mine:\n    perio: 2"
+    )
+    path.write_text(values, encoding="utf-8")
+    assert "did you mean period" in complaint(path)
+    path.write_text(values.replace("perio:", "period:"), encoding="utf-8")
+    assert "sma_2" in run_config(path).bars

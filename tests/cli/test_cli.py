@@ -85,6 +85,51 @@ def test_run_writes_its_files_and_shows_the_table(folder: Path) -> None:
     assert not list(folder.glob(".out*"))
 
 
+def test_figures_stand_before_the_reports_and_the_folder_on_a_line_of_its_own(
+    folder: Path,
+) -> None:
+    (folder / "analyzers").mkdir()
+    (folder / "analyzers" / "late.py").write_text(
+        "from cryptosim_bt import ReportAnalyzer, register_analyzer\n"
+        "@register_analyzer('late')\nclass Late(ReportAnalyzer):\n    '''Say so.'''\n"
+        "    def write(self, result, directory):\n        print('the report', flush=True)\n"
+    )
+    deep = Path("a_folder_with_a_long_name", "and_another_below_it", "and_the_run_at_last" * 3)
+    done = run(folder, "report.analyzers=[ledger, late]", options=("--output", deep))
+    said = done.stdout
+    assert said.index("max drawdown") < said.index("the report") < said.index("files: ")
+    assert said.splitlines()[-1] == f"files: {folder / deep}"
+
+
+def test_table_says_what_ran_in_the_time_zone_of_the_run(folder: Path) -> None:
+    seoul = ("timezone=Asia/Seoul", "backtest.trading_period.end_date=2025-01-02 05:00")
+    start = "backtest.trading_period.start_date=2025-01-01 {}:00"
+    done = run(folder, *seoul, start.format(19), "trading.leverage=7")
+    for row in (
+        r"strategy +│ simple_ma \(short_period=2, long_period=5",
+        r"period +│ 2025-01-01 19:00 – 2025-01-02 05:00 \(Asia/Seoul\)",
+        r"timeframe +│ 1h ",
+        r"leverage +│ 7× \(cross\)",
+        r"time in market; exposure mean / max +│ \d+\.\d\d%; \d+\.\d\d× / \d+\.\d\d×",
+    ):
+        assert re.search(row, done.stdout), row
+    # What is wrong is said in the zone of the dates that were given; the bars begin at 00:00Z.
+    done = run(folder, *seoul, start.format(10), code=2)
+    assert "begin at 2025-01-01T09:00:00+09:00" in done.stderr
+
+
+def test_warnings_of_a_kind_are_said_once_and_counted(folder: Path) -> None:
+    done = run(folder, "position_set.max_long_set=0", "position_set.max_short_set=0",
+               options=("--output", "out"))  # fmt: skip
+    (line,) = (line for line in done.stderr.splitlines() if "refused: sets_full" in line)
+    log = (folder / "out" / "run.log").read_text()
+    count = log.count("refused: sets_full")
+    assert count > 1
+    assert line.startswith("WARNING entry ")
+    assert line.endswith(f"({count} times; each in the log)")
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ INFO ", log)
+
+
 def test_config_of_a_run_runs_again_to_the_same_figures(folder: Path) -> None:
     run(folder, options=("--output", "first"))
     (folder / "elsewhere").mkdir()
@@ -138,6 +183,16 @@ def test_wrong_input_ends_with_2_a_sentence_and_no_files(folder: Path, case: str
     sentence = done.stderr.partition("error: ")[2]
     for part in parts:
         assert part in sentence
+    assert everything(folder) == before
+
+
+def test_wrong_input_leaves_no_log_elsewhere_and_a_log_is_no_input(folder: Path) -> None:
+    before = everything(folder)
+    run(folder, "logging.file=deep/er/my.log", "data.path=none.csv", code=2)
+    bars = (folder / "bars.csv").read_bytes()
+    done = run(folder, "logging.file=bars.csv", code=2)
+    assert "logging.file: was 'bars.csv', which this run reads" in done.stderr
+    assert (folder / "bars.csv").read_bytes() == bars
     assert everything(folder) == before
 
 
@@ -228,24 +283,81 @@ def test_workbook_open_elsewhere_is_told(folder: Path) -> None:
 
 # ---------------------------------------------------------------------- failures of ours or theirs
 def test_unexpected_failure_ends_with_1_and_keeps_its_log(folder: Path) -> None:
-    (folder / "strategies").mkdir()
-    (folder / "strategies" / "mine.py").write_text(
-        "from cryptosim_bt import SignalStrategy, register_strategy\n"
-        "@register_strategy('mine')\n"
-        "class Mine(SignalStrategy):\n"
-        "    '''Fail.'''\n"
-        "    @classmethod\n"
-        "    def warmup(cls, params):\n"
-        "        return 1\n"
-        "    def signal(self):\n"
-        "        return 1 / 0\n"
-    )
+    write_strategy(folder, "        return 1 / 0\n")
     done = run(folder, "strategy.name=mine", code=1, options=("--output", "out"))
     assert "ZeroDivisionError" in done.stderr
     assert not (folder / "out").exists()
     log = (folder / "out_failed" / "run.log").read_text()
     assert "Traceback" in log
     assert "mine.py" in log
+
+
+@pytest.mark.parametrize(("signal", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_signal_ends_with_one_word_and_nothing_left(folder: Path, signal: str, code: int) -> None:
+    write_strategy(folder, f"        os.kill(os.getpid(), signal.{signal})\n        return 0\n")
+    before = everything(folder)
+    done = run(folder, "strategy.name=mine", "logging.level=ERROR", code=code)
+    assert done.stderr == "interrupted\n"
+    assert everything(folder) == before
+
+
+def test_full_disk_is_one_sentence_and_nothing_is_left(folder: Path) -> None:
+    before = everything(folder)
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 1; {sys.executable} -m cryptosim_bt run config.yaml"],
+        cwd=folder, capture_output=True, check=False, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "no space is left on its disk" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert everything(folder) == before
+
+
+def test_report_that_fails_leaves_the_run_and_ends_with_3(folder: Path) -> None:
+    (folder / "analyzers").mkdir()
+    for name, body in (("half", "(directory / 'half.txt').write_text('x'); return 1 / 0"),
+                       ("gone", "raise SystemExit")):  # fmt: skip
+        (folder / "analyzers" / f"{name}.py").write_text(
+            "from cryptosim_bt import ReportAnalyzer, register_analyzer\n"
+            f"@register_analyzer('{name}')\nclass Mine(ReportAnalyzer):\n    '''Fail.'''\n"
+            f"    def write(self, result, directory):\n        {body}\n"
+        )
+    analyzers = "report.analyzers=[half, gone, picture]"
+    done = run(folder, analyzers, code=3, options=("--output", "out"))
+    said = done.stderr.partition("error: ")[2].splitlines()
+    assert re.fullmatch(r"report half: ZeroDivisionError: .*; in write \(.*half\.py:6\)", said[0])
+    assert re.fullmatch(r"report gone: called sys\.exit; in write \(.*gone\.py:6\)", said[1])
+    assert said[2].startswith("the run is kept in ")
+    assert "total return" in done.stdout
+    files = {path.name for path in (folder / "out").iterdir()}
+    assert {"summary.json", "bars.csv", "fills.csv", "chart.png", "plot.png"} <= files
+    assert "half.txt" not in files
+    assert "Traceback" in (folder / "out" / "run.log").read_text()
+
+
+def test_backend_of_a_notebook_is_no_reason_to_fail(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MPLBACKEND", "module://none_such.backend_inline")
+    run(folder, "report.analyzers=[picture, charts]", options=("--output", "out"))
+    assert (folder / "out" / "plot.png").exists()
+
+
+def write_strategy(folder: Path, body: str) -> None:
+    """Write strategies/mine.py, the strategy `mine` whose signal() has a body."""
+    (folder / "strategies").mkdir()
+    (folder / "strategies" / "mine.py").write_text(
+        "import os, signal\n"
+        "from cryptosim_bt import SignalStrategy, register_strategy\n"
+        "@register_strategy('mine')\n"
+        "class Mine(SignalStrategy):\n"
+        "    '''Do what a test wants.'''\n"
+        "    @classmethod\n"
+        "    def warmup(cls, params):\n"
+        "        return 1\n"
+        f"    def signal(self):\n{body}"
+    )
 
 
 def test_quiet_level_still_tells_why_it_failed(folder: Path) -> None:
@@ -290,6 +402,16 @@ def test_check_tells_what_run_would_tell(folder: Path) -> None:
     done = cryptosim(folder, "check", "config.yaml", "--set", "strategy.name=none", code=2)
     assert "unknown strategy 'none'" in done.stderr
     assert done.stdout == ""
+
+
+def test_password_of_a_url_is_never_shown(folder: Path) -> None:
+    url = "exchange.rest_url=http://me:hunter2@localhost:9"
+    run(folder, url, options=("--output", "out"))
+    done = cryptosim(folder, "check", "config.yaml", "--set", url)
+    files = [path.read_text() for path in (folder / "out").iterdir()]
+    files += [done.stdout, run(folder, url + "/x y", code=2).stderr]
+    assert all("hunter2" not in text for text in files)
+    assert sum("http://***@localhost:9" in text for text in files) == 4
 
 
 def test_list_names_every_plugin_with_its_parameters(folder: Path) -> None:

@@ -113,11 +113,22 @@ def test_report_names_the_files_it_made(folder: Path) -> None:
 def test_report_warns_of_tables_that_do_not_go_with_the_summary(folder: Path) -> None:
     path = folder / "a" / "trades.csv"
     lines = path.read_text(encoding="utf-8").splitlines()
-    path.write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
+    path.write_text("\n".join([*lines, lines[-1]]) + "\n", encoding="utf-8")
     done = cryptosim(folder, "report", "a")
     assert done.stderr.startswith("WARNING ")
-    assert f"trades is {len(lines) - 1} in summary.json and {len(lines) - 2} by" in done.stderr
+    assert f"trades is {len(lines) - 1} in summary.json and {len(lines)} by" in done.stderr
     assert "performance.json" in done.stdout
+
+
+@pytest.mark.parametrize("command", [("report", "a"), ("compare", "b", "a"), ("plot", "a")])
+@pytest.mark.parametrize("name", ["bars", "fills", "orders"])
+def test_cut_table_is_a_sentence(folder: Path, command: tuple[str, ...], name: str) -> None:
+    path = folder / "a" / f"{name}.csv"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text[: text.rindex("\n", 0, -1) - 9], encoding="utf-8")
+    done = cryptosim(folder, *command, code=2)
+    assert f"{name}.csv was cut: " in done.stderr
+    assert done.stdout == ""
 
 
 def test_table_of_garbage_is_a_sentence(folder: Path) -> None:

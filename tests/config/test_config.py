@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +162,9 @@ WRONG: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("trading.symbol=12", ("trading.symbol", "was 12", "text")),
     ("trading.position_size=0", ("trading.position_size", "was 0", "above 0")),
     ("exchange.trade_type=4", ("exchange.trade_type", "was 4", "1, 2 or 3")),
-    ("exchange.name=bybit", ("instrument: contract_size, lot", "missing", "BTC/USD:BTC of bybit")),
+    ("exchange.name=bybit", ("instrument: contract_size, lot", "missing", "BTC/USD:BTC of bybit",
+                             "contract_size (USD of a contract)", "tick (step of a price)",
+                             "backtest.fees", "source: ccxt")),
     ("data.timeframe=7m", ("data.timeframe", "'7m'", "'5m'")),
     ("data.gaps=ignore", ("data.gaps", "'ignore'", "'keep'")),
     ("data.source=file", ("data.path", "missing", "source: file")),
@@ -243,6 +247,9 @@ def test_every_wrong_key_has_a_sentence_of_its_own() -> None:
         ("a: \x07\n", ("no valid YAML", "#x0007")),
         ("a: !mine 1\n", ("line 1", "no valid YAML", "!mine")),
         ("a: *b\n", ("line 1", "undefined alias 'b'")),
+        ("b: 1\na: " + "9" * 5000 + "\n", ("line 2", "(5,002 signs) cannot be read as int")),
+        ("b: 1\na: !!bool maybe\n", ("line 2", "'maybe' cannot be read as bool")),
+        ("a:\n- !!float x\n", ("line 2", "'x' cannot be read as float")),
         ("a: &a {b: *a}\n", ("line 1", "more than 32 levels")),
         ("a: " + "[" * 400 + "]" * 400, ("line 1", "more than 32 levels")),
         # 9 ** 9 items in nine lines: each is a list of nine of the one before.
@@ -276,8 +283,15 @@ def test_missing_file_is_told_with_the_command_that_writes_one(tmp_path: Path) -
     assert "new-config" in complaint(tmp_path / "none.yaml")
 
 
-def test_directory_and_binary_file_are_told(tmp_path: Path) -> None:
-    assert "cannot be read" in complaint(tmp_path)
+def test_what_is_no_file_of_settings_is_told_and_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(tmp_path / "socket"))
+        for path in (tmp_path, tmp_path / "pipe", tmp_path / "socket", Path("/dev/zero")):
+            assert complaint(path) == f"{path}: is no file; give a configuration in YAML"
+    path = tmp_path / "large.yaml"
+    path.write_text("#" * 1_000_001)
+    assert "more than 1,000,000 bytes" in complaint(path)
     path = tmp_path / "binary.yaml"
     path.write_bytes(b"\xff\xfe\x00\x80")
     assert str(path) in complaint(path)
@@ -293,10 +307,15 @@ def test_directory_and_binary_file_are_told(tmp_path: Path) -> None:
         ("trading.leverage=[", "no valid YAML"),
         ("trading={leverage: 2, leverage: 3}", "leverage stands twice"),
         ("trading=" + "[" * 400, "more than 32 levels"),
+        ("trading.leverage=" + "9" * 5000, "cannot be read as int"),
+        ("x" * 5000, "allowed: key.path=value"),
+        ("trading.leverage.x" + "y" * 5000 + "=3", "holds 5, no keys"),
     ],
 )
 def test_wrong_assignment_is_told(assignment: str, part: str) -> None:
-    assert part in complaint(SHIPPED, assignment)
+    sentence = complaint(SHIPPED, assignment)
+    assert part in sentence
+    assert len(sentence) < 700
 
 
 @pytest.mark.parametrize(

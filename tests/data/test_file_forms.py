@@ -53,7 +53,11 @@ def lines(header: str, order: str = "tohlcv", rows: Any = None, between: str = "
          "q": row[4] * row[5], "w": (row[2] + row[3]) / 2, "e": row[0] + HOUR - 1,
          "d": iso(row[0], "%Y.%m.%d"), "k": iso(row[0], "%H:%M:%S"), "i": iso(row[0]),
          "K": iso(row[0] + 9 * HOUR), "s": row[0] // 1000, "m": "BTCUSDT",
-         "b": iso(row[0], "%Y-%m-%d %I-%p")}
+         "b": iso(row[0], "%Y-%m-%d %I-%p"), "B": iso(row[0], "%Y/%m/%d %I:%M:%S %p"),
+         "N": iso(row[0], "%Y%m%d%H%M%S"), "M": iso(row[0], "%Y%m%d %H%M"),
+         "Z": iso(row[0], "%Y%m%dT%H%M%SZ"), "y": iso(row[0], "%Y년 %m월 %d일 %H:%M"),
+         "Y": iso(row[0], "%Y. %m. %d. 오전 %I:%M"),
+         **{sign: f'"{1000 * price:,.1f}"' for sign, price in zip("OHLC", row[1:5], strict=True)}}
         for row in (ROWS if rows is None else rows)
     ]  # fmt: skip
     body = [between.join(str(row[sign]) for sign in order) for row in cells]
@@ -123,6 +127,18 @@ FORMS: dict[str, tuple[str, str]] = {
         text("close_time,time,o,h,l,c,v", "ttohlcv", [[row[0] + HOUR, *row[1:]] for row in ROWS]),
         "moved back by 1h",
     ),
+    "closing times alone": (text("close_time,o,h,l,c,v", rows=[[row[0] + HOUR, *row[1:]]
+                                                               for row in ROWS]), "moved back"),
+    "date and hour as one number": (text(USUAL, "Nohlcv"), "without an offset"),
+    "the same to the minute, in text": (text(USUAL, "Mohlcv"), "without an offset"),
+    "the same in ISO's short form": (text(USUAL, "Zohlcv"), ""),
+    "Korean date": (text(USUAL, "yohlcv"), "without an offset"),
+    "Korean date and half of the day": (text(USUAL, "Yohlcv"), "without an offset"),
+    "12-hour date alone": (text(USUAL, "bohlcv"), "without an offset"),
+    "12-hour clock": (text(USUAL, "Bohlcv"), "without an offset"),
+    "thousands": (text(USUAL, "tOHLCv"), "commas in numbers read as thousands"),
+    "decimal commas": (text(USUAL.replace(",", ";"), "tohlcv", between=";").replace(".", ","),
+                       "read as decimal points"),
     "no header: Binance": (text("", "tohlcveq0"), ""),
     "no header: Coinbase": (text("", "slhocv", NEWEST_FIRST), "time, low, high, open, close"),
     "no header: Bitfinex": (text("", "tochlv", NEWEST_FIRST), "time, open, close, high, low"),
@@ -138,7 +154,9 @@ def test_form_of_csv_is_the_four_bars_and_said(tmp_path: Path, name: str, caplog
     path = tmp_path / "bars.csv"
     path.write_text(form, encoding="utf-8")
     with caplog.at_level(logging.INFO):
-        assert_is_the_four_bars(load(path))
+        bars = load(path)
+    thousand = 1000.0 if name == "thousands" else 1.0
+    assert_is_the_four_bars(bars / [*[thousand] * 4, 1.0])
     assert said in caplog.text
     of_the_file = [record for record in caplog.records if record.name.endswith("tabular")]
     assert len(of_the_file) <= 1
@@ -169,6 +187,12 @@ JSON: dict[str, Any] = {
     "columns in data": {"success": True, "data": COLUMNS},
     "header row": [USUAL.split(","), *ROWS],
     "pandas, columns": {name: dict(zip("0123", COLUMNS[name], strict=True)) for name in COLUMNS},
+    "pandas, index": {str(n): row for n, row in enumerate(OBJECTS)},
+    "a row a time": {str(row["timestamp"]): {k: v for k, v in row.items() if k != "timestamp"}
+                     for row in OBJECTS},
+    "Deribit": {"result": {"status": "ok", "ticks": COLUMNS["t"], "open": COLUMNS["o"],
+                           "high": COLUMNS["h"], "low": COLUMNS["l"], "close": COLUMNS["c"],
+                           "volume": COLUMNS["v"], "cost": COLUMNS["v"]}},
     "pandas, split": {"columns": USUAL.split(","), "index": [0, 1, 2, 3], "data": ROWS},
 }  # fmt: skip
 
@@ -270,6 +294,12 @@ REFUSED: dict[str, tuple[str, str]] = {
     "day first": (text(USUAL, "tohlcv").replace(str(T0), "05.02.2025"), "'05.02.2025'"),
     "slashes": (text(USUAL, "tohlcv").replace(str(T0), "05/02/2025"), "'05/02/2025'"),
     "year of two digits": (text(USUAL, "tohlcv").replace(str(T0), "25-01-05"), "'25-01-05'"),
+    "a year behind 2200": (text(USUAL).replace(str(T0), "8" * 13), "'8{13}'|8888888888888"),
+    "no such hour": (text(USUAL).replace(str(T0), "2025-01-01 13-PM"), "'2025-01-01 13-PM'"),
+    "no such month": (text(USUAL, "Nohlcv").replace("202501", "202513"), "is '20251301000000' in"),
+    "commas of two readings": (text(USUAL, "tohlcv").replace("101.0", '"101,000"'), "'101,000'"),
+    "commas of both": (text(USUAL, "tohlcv").replace("101.0", '"1,010.5"').replace("99.5", '"9,5"'),
+                       "needed: a number"),
     "now": (text(USUAL, "tohlcv").replace(str(T0), "now"), "'now'"),
     "some with an offset": (text(USUAL, "iohlcv").replace("T02:00:00", "T02:00:00Z"),
                             "first other in data row 3"),
@@ -360,7 +390,7 @@ def a_locked_archive(folder: Path) -> Path:
         (a_locked_archive, "cannot be read .*password"),
         (lambda folder: written(folder, {"bars.xlsx": "x"})[0], "save its sheet as CSV"),
     ],
-    ids=str,
+    ids=lambda value: value.__name__ if callable(value) else value,
 )
 def test_what_is_no_file_of_bars_is_refused_in_one_short_sentence(
     tmp_path: Path, make: Callable[[Path], Path], message: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
@@ -240,6 +241,18 @@ def test_read_funding_file_usual_forms_are_understood(tmp_path, text):
 def test_read_funding_file_wrong_rows_are_refused(tmp_path, rows, message):
     with pytest.raises(DataError, match=f"funding.csv: .*{message}"):
         read_funding_file(write(tmp_path, "timestamp,funding_rate\n" + rows))
+
+
+@pytest.mark.parametrize(
+    ("zone", "first", "warns"), [(None, 0, True), ("Asia/Seoul", -9, False), ("UTC", 0, False)]
+)
+def test_read_funding_file_local_times_are_of_the_zone_that_is_told(
+    tmp_path, caplog, zone, first, warns
+):
+    path = write(tmp_path, "time,rate\n2025-01-01 00:00,0.0001\n2025-01-01 08:00,0.0002\n")
+    rates = read_funding_file(path, zone and ZoneInfo(zone), ZoneInfo("Asia/Seoul"))
+    assert hours_of(rates.index.asi8) == [first, first + 8]
+    assert ("data.timezone" in caplog.text) == warns
 
 
 def test_read_funding_file_bars_are_no_funding_rates(tmp_path):

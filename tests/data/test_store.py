@@ -9,8 +9,10 @@ import sys
 import textwrap
 from itertools import pairwise
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
@@ -18,6 +20,7 @@ from hypothesis import strategies as some
 from cryptosim_bt.accounting.instrument import known_instrument
 from cryptosim_bt.accounting.maintenance_tiers import MaintenanceTiers
 from cryptosim_bt.accounting.maintenance_tiers import Tier as Step
+from cryptosim_bt.data.bars import check_bars
 from cryptosim_bt.data.market import Market, Tier, Tiers
 from cryptosim_bt.data.store import Series, Store
 from cryptosim_bt.data.store.files import folder_name, locked, replace_file, symbol_of
@@ -30,8 +33,9 @@ from cryptosim_bt.data.store.records import (
     kept_tiers,
 )
 from cryptosim_bt.data.store.spans import clip, length, subtract, union
+from cryptosim_bt.data.store.transfer import import_file
 from cryptosim_bt.data.store.verify import verify
-from cryptosim_bt.errors import StoreError
+from cryptosim_bt.errors import DataError, StoreError
 
 ROOT = Path(__file__).resolve().parents[2]
 HOUR = 3_600_000
@@ -42,7 +46,7 @@ MARKET = Market("BTC/USD:BTC", "BTC-USD-SWAP", 100.0, 1.0, 0.1, 1.0, 0.0002, 0.0
 
 def rows(start: int, count: int, price: float = 100.0, series: Series = BARS):
     times = start + HOUR * np.arange(count, dtype=np.int64)
-    return {"time": times, **{name: np.full(count, price) for name in series.columns}}
+    return pd.DataFrame({"time": times, **{name: price for name in series.columns}})
 
 
 def span(start: int, count: int):
@@ -198,13 +202,13 @@ def test_store_file_of_another_market_is_refused(store):
 
 def test_verify_forgets_rows_that_cannot_be(store):
     wrong = rows(T0, 6)
-    wrong["close"][2] = np.nan
-    wrong["time"][4] += 5
+    wrong.loc[2, "close"] = np.nan
+    wrong.loc[4, "time"] += 5
     store.write(BARS, wrong, span(T0, 6))
     problems = [finding.problem for finding in verify(store, repair=True)]
     assert problems == [
-        "1 bars off the grid of UTC, the first at 2025-01-30T04:00:00Z",
-        "1 figures that are not finite, the first at 2025-01-30T02:00:00Z",
+        "1 rows off the grid of UTC, the first at 2025-01-30T04:00:00Z",
+        "1 rows where close is missing or not finite, the first at 2025-01-30T02:00:00Z",
     ]
     assert store.unknown(BARS, T0, T0 + 6 * HOUR) == (
         (T0 + 2 * HOUR, T0 + 3 * HOUR), (T0 + 4 * HOUR, T0 + 5 * HOUR),
@@ -214,17 +218,51 @@ def test_verify_forgets_rows_that_cannot_be(store):
 
 def test_verify_remarks_odd_prices_but_keeps_them(store):
     odd = rows(T0, 3)
-    odd["high"][1] = 1.0
+    odd.loc[1, "high"] = 1.0
     store.write(BARS, odd, span(T0, 3))
     (finding,) = verify(store, repair=True)
-    assert finding.cure is None
+    assert (finding.cure, finding.fixed) == (None, False)
     assert store.summary(BARS).rows == 3
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("open", -5.0), ("high", 0.0), ("low", -5.0), ("close", np.inf), ("volume", -1.0),
+     ("high", 99.0), ("low", 101.0), ("volume", np.nan)],
+)  # fmt: skip
+def test_verify_finds_all_that_a_run_refuses(store, column, value):
+    wrong = rows(T0, 6)
+    wrong.loc[3, column] = value
+    store.write(BARS, wrong, span(T0, 6))
+    read = store.read(BARS, *(pd.Timestamp(at, unit="ms", tz="UTC") for at in (T0, T0 + 9 * HOUR)))
+    with pytest.raises(DataError) as refused:
+        check_bars(read, "1h", "bars")
+    fault = str(refused.value).removeprefix("bars: ").partition(" at 2025")[0]
+    findings = verify(store, repair=False)
+    assert fault in findings[0].problem
+    assert not any(finding.fixed for finding in findings)
+
+
+def test_import_that_differs_in_one_month_writes_no_other(store):
+    store.write(BARS, rows(T0 + 48 * HOUR, 24), span(T0 + 48 * HOUR, 24))
+    with pytest.raises(StoreError, match="nothing was changed"):
+        store.write(BARS, rows(T0, 72, 7.0), span(T0, 72), "refuse")
+    assert [path.name for path in store.part_paths(BARS)] == ["2025-02.parquet"]
+
+
+@pytest.mark.parametrize(("zone", "first"), [(None, 0), ("Asia/Seoul", -9)])
+def test_import_reads_local_times_in_the_zone_that_is_told(store, tmp_path, zone, first):
+    file = tmp_path / "bars.csv"
+    times = [f"2025-01-30 {hour:02}:00,1,2,1,2,5" for hour in range(3)]
+    file.write_text("\n".join(["time,open,high,low,close,volume", *times]))
+    import_file(store, file, "okx", BARS.symbol, "1h", "bars", None, zone and ZoneInfo(zone))
+    assert store.summary(BARS).first == pd.Timestamp(T0 + first * HOUR, unit="ms", tz="UTC")
 
 
 # --- crashes and other processes ------------------------------------------------------------------
 
 WRITER = """
-    import sys, numpy as np
+    import sys, pandas as pd
     from pathlib import Path
     from cryptosim_bt.data.store import Series, Store
     HOUR, T0 = 3_600_000, {T0}
@@ -232,9 +270,9 @@ WRITER = """
     series, store = Series.bars("okx", "BTC/USD:BTC", "1h"), Store(Path(sys.argv[1]))
     print("ready", flush=True)
     for at in range(start, start + count):
-        time = np.array([T0 + at * HOUR], dtype=np.int64)
-        values = {{name: np.array([float(at)]) for name in series.columns}}
-        store.write(series, {{"time": time, **values}}, [(T0 + at * HOUR, T0 + (at + 1) * HOUR)])
+        values = {{name: [float(at)] for name in series.columns}}
+        rows = pd.DataFrame({{"time": [T0 + at * HOUR], **values}})
+        store.write(series, rows, [(T0 + at * HOUR, T0 + (at + 1) * HOUR)])
         print(at, flush=True)
 """
 

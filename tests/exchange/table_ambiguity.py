@@ -37,6 +37,17 @@ AMBIGUITY = tuple(
             [BOUGHT, Filled(1, "take_profit", "P-long", 1, 102)],
         ),
         (
+            "a later entry and its take-profit at the close are a guess beside its stop",
+            MIXED, [QUIET, (101, 103, 94, 102)], {0: 1}, STOP_5,
+            [BOUGHT, Filled(1, "stop_loss", "P-long", 1, 95, "taker")],
+        ),
+        (
+            "a later entry and its take-profit at the close are a guess if it is liquidated",
+            MIXED, [QUIET, (101, 103, 88, 102)], {0: 1}, {**TEN, "take_profit_pct": 0.02},
+            # 10 + (P - 100) = 0.004 * P
+            [BOUGHT, Filled(1, "liquidation", "P-long", 1, 90 / 0.996, "taker")],
+        ),
+        (
             "an entry that a walk meets before a stop is certain",
             CERTAIN, [QUIET, QUIET, (100, 100, 99, 99), (100, 100, 95, 96)], {0: 1, 2: 1}, STOP_5,
             # (100 + 99) / 2 * 0.95 = 94.525, down to 94.5.

@@ -11,7 +11,7 @@ def test_oco_group_any_member_names_the_group():
     relations.add(2, oco=1)
     relations.add(3, oco=2)
     assert relations.leader(3) == 1
-    assert relations.take_rivals(2) == [1, 3]
+    assert relations.take_rivals(2) == [3, 1]  # the newest first, as on BackBroker
     assert relations.take_rivals(1) == []
 
 

@@ -13,10 +13,7 @@ from hypothesis import strategies as st
 
 from cryptosim_bt import Result
 from cryptosim_bt.accounting.instrument import Instrument
-from cryptosim_bt.accounting.orders import Role
 from cryptosim_bt.exchange.fill_rules import Bar, EventOrder, FillRules, Matcher
-from cryptosim_bt.exchange.order_book import Order
-from cryptosim_bt.exchange.order_types import OrderType
 from tests.exchange_runs import (
     assert_money_is_kept,
     assert_same_result,
@@ -77,9 +74,8 @@ def test_bar_fills_a_share_of_its_volume_cut_down_to_the_lot(
     # R34.
     instrument = Instrument("BTC/USDT:USDT", "linear", 1.0, lot, 0.5, lot, 0.004, 0.004)
     matcher = Matcher(instrument, FillRules(max_volume_share=share))
-    order = Order(1, OrderType.LIMIT, True, left, "long", Role.ENTRY, limit=100.0)
     bar = Bar(0, *QUIET, *QUIET, volume)
-    assert matcher.quantity(order, bar) == pytest.approx(filled, abs=1e-12)
+    assert matcher.quantity(left, bar) == pytest.approx(filled, abs=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from cryptosim_bt.accounting.account import Account
 from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.broker.commission import FuturesCommission, scheme_of
+from cryptosim_bt.broker.order_margin import OrderMargin
 from cryptosim_bt.exchange.fill_rules import FillRules
 from cryptosim_bt.exchange.order_book import NEVER_MS, Order
 from cryptosim_bt.exchange.order_types import TRAILING, WITH_LIMIT, WITH_TRIGGER, OrderType, Trail
@@ -108,6 +109,7 @@ def diary_of(made: type[SimulatedExchange], seed: int, rules: FillRules, tick: f
     account = Account(scheme_of(scheme, 0.01), 0.004)
     funding = [(row * 8 * HOUR_MS, 0.0001) for row in range(BARS // 8)]
     exchange = made(account, instrument, rules, HOUR_MS, funding, diary)
+    exchange.use_money(OrderMargin(account, exchange, scheme))
     key = 0
     for values in made_bars(seed):
         exchange.next_bar(values)
@@ -128,7 +130,7 @@ def diary_of(made: type[SimulatedExchange], seed: int, rules: FillRules, tick: f
     return [*diary.lines, left, exchange.ambiguous, exchange.liquidations]
 
 
-@pytest.mark.parametrize("event_order", ["rules", "best", "worst"])
+@pytest.mark.parametrize("event_order", ["rules", "best", "worst", "path"])
 @pytest.mark.parametrize(
     ("rules", "tick"),
     [

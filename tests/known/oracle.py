@@ -88,8 +88,12 @@ class Simulation(Account):
         group = self.fill_entry(order, *self.limit_price(order, order.side))
         own, sign = group.signal_exit or group.take_profit, -order.side
         if (own and own.born == (self.index, self.step) and self.step > OPEN
-                and self.bar_touches(own, sign) and not self.touches(self.bar[4], own, sign)):
-            self.kinds.add("entry_and_exit")
+                and self.bar_touches(own, sign)):
+            end = self.bar[3] if order.side == LONG else self.bar[2]
+            stopped = group.stop and order.side * end <= order.side * group.stop.price
+            liquidated = self.liquidation_price(self.bar[1], end) is not None
+            if stopped or liquidated or not self.touches(self.bar[4], own, sign):
+                self.kinds.add("entry_and_exit")
 
     def exit(self, order: Order, group: Group) -> None:
         """R15, R19: fill a limit exit."""

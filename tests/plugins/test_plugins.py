@@ -6,10 +6,12 @@ import importlib
 import logging
 import os
 import sys
+import unicodedata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import backtrader
 import pytest
 
 from cryptosim_bt import (
@@ -246,7 +248,7 @@ def test_class_of_another_kind_is_refused_with_its_base(register: Any, base: str
         register("mine")(Mine)
 
 
-@pytest.mark.parametrize("name", ["", "1st", "my-strategy", "my strategy", "a.b", "전략"])
+@pytest.mark.parametrize("name", ["", "1st", "my-strategy", "my strategy", "a.b"])
 def test_name_that_no_config_could_write_is_refused(name: str) -> None:
     with pytest.raises(PluginError, match="letters, digits and _"):
         register_strategy(name)(Whole)
@@ -314,3 +316,123 @@ def test_wrong_parameter_is_told_with_value_and_cure(
         checked_parameters(PLUGIN, given, "strategy.mine")
     for part in parts:
         assert part in str(caught.value)
+
+
+# ---------------------------------------------------------------------- a user's own files
+def test_users_strategy_goes_before_one_that_ships(tmp_path: Path) -> None:
+    mine = strategy_file(tmp_path / "strategies", "simple_ma")
+    registry = discover([tmp_path])
+    assert registry.get(Kind.STRATEGY, "simple_ma", "x").origin == str(mine)
+    assert registry.get(Kind.STRATEGY, "simple_ma.simple_ma", "x").origin == str(mine)
+    mine.write_text("import nowhere_to_be_found\n", encoding="utf-8")
+    with pytest.raises(PluginError, match=r"'simple_ma' cannot be used: .*nowhere_to_be_found"):
+        discover([tmp_path]).get(Kind.STRATEGY, "simple_ma", "x")
+
+
+PLAIN = "import backtrader as bt\n\nclass {name}(bt.Strategy):\n    {body}\n"
+
+
+def plain_file(path: Path, name: str = "Mine", body: str = "pass") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(PLAIN.format(name=name, body=body), encoding="utf-8")
+    return path
+
+
+def test_class_may_be_named_by_its_file(tmp_path: Path) -> None:
+    one = plain_file(tmp_path / "strategies" / "one.py", "Mine")
+    two = plain_file(tmp_path / "strategies" / "two.py", "Mine")
+    registry = discover([tmp_path])
+    assert registry.get(Kind.STRATEGY, "one.Mine", "x").origin == str(one)
+    assert registry.get(Kind.STRATEGY, "two.Mine", "x").origin == str(two)
+    with pytest.raises(PluginError, match=r"registered twice.* or name it by its file: one\.Mine"):
+        registry.get(Kind.STRATEGY, "Mine", "x")
+    with pytest.raises(PluginError, match=r"unknown strategy 'three\.Mine'"):
+        registry.get(Kind.STRATEGY, "three.Mine", "x")
+    strategy_file(tmp_path / "strategies", "decorated", stem="four")
+    registry = discover([tmp_path])
+    for name in ("decorated", "four.decorated", "four.Mine"):
+        assert registry.get(Kind.STRATEGY, name, "x").name == "decorated"
+
+
+def test_modules_beside_a_file_can_be_imported_each_folder_its_own(tmp_path: Path) -> None:
+    for folder, period in (("first", 3), ("second", 7)):
+        helper = tmp_path / folder / "strategies"
+        helper.mkdir(parents=True)
+        (helper / "my_periods.py").write_text(f"PERIOD = {period}\n", encoding="utf-8")
+        (helper / "my_package").mkdir()
+        (helper / "my_package" / "__init__.py").write_text("from .deep import DEPTH\n")
+        (helper / "my_package" / "deep.py").write_text(f"DEPTH = {period * 2}\n")
+        (helper / f"{folder}_strategy.py").write_text(
+            "import backtrader as bt\nfrom my_periods import PERIOD\nimport my_package\n\n"
+            f"class {folder.title()}(bt.Strategy):\n"
+            "    params = dict(period=PERIOD, depth=my_package.DEPTH)\n",
+            encoding="utf-8",
+        )
+    registry = discover([tmp_path / "first", tmp_path / "second"])
+    for name, period in (("First", 3), ("Second", 7)):
+        found = parameters(registry.get(Kind.STRATEGY, name, "x").cls)
+        assert found == {"period": period, "depth": period * 2}
+    assert registry.broken == []
+
+
+def test_module_imported_while_the_strategy_runs_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / "strategies"
+    body = "def late(self):\n        import late_helper_of_mine as it\n        return it.X"
+    plain_file(folder / "mine.py", body=body)
+    (folder / "late_helper_of_mine.py").write_text("X = 5\n", encoding="utf-8")
+    cls = discover([tmp_path]).get(Kind.STRATEGY, "Mine", "x").cls
+    assert cls.late(None) == 5
+
+
+SCRIPT = """
+import backtrader as bt
+print("reading the script")
+
+class Scripted(bt.Strategy):
+    params = dict(period=3)
+
+cerebro = bt.Cerebro()
+cerebro.addstrategy(Scripted)
+cerebro.adddata(bt.feeds.GenericCSVData(dataname="no such file.csv"))
+cerebro.broker.setcash(1000.0)
+print("starting with", cerebro.broker.getvalue())
+try:
+    {call}
+except Exception as error:
+    print(error)
+raise SystemExit("the script has gone on")
+"""
+
+
+@pytest.mark.parametrize(
+    "call", ["cerebro.run()", "input('go on? ')\n    cerebro.run()", "bt.Cerebro().run(maxcpus=1)"]
+)
+def test_script_that_runs_its_own_cerebro_is_read_as_far_as_that(
+    call: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "strategies"
+    folder.mkdir()
+    (folder / "script.py").write_text(SCRIPT.format(call=call), encoding="utf-8")
+    registry = discover([tmp_path])
+    if "input" in call:
+        assert "the script has gone on" in registry.broken[0].reason
+    else:
+        assert registry.get(Kind.STRATEGY, "Scripted", "x").name == "Scripted"
+        assert registry.broken == []
+    assert capfd.readouterr() == ("", "")
+    assert "run" in vars(backtrader.Cerebro)
+    cerebro = backtrader.Cerebro()
+    cerebro.adddata(backtrader.feeds.GenericCSVData(dataname="no such file.csv"))
+    with pytest.raises(Exception, match="no such file"):
+        cerebro.run()
+
+
+def test_korean_names_are_names(tmp_path: Path) -> None:
+    plain_file(tmp_path / "strategies" / "이동평균.py", "교차전략")
+    strategy_file(tmp_path / "strategies", "내_전략", stem="둘")
+    registry = discover([tmp_path])
+    for name in ("교차전략", "이동평균.교차전략", "내_전략", "둘.내_전략"):
+        apart = unicodedata.normalize("NFD", name)  # as a Mac's editors and files may have it
+        assert apart != name
+        for each in (name, apart):
+            assert registry.get(Kind.STRATEGY, each, "x").name in name

@@ -46,6 +46,7 @@ from cryptosim_bt.backtest.lean_loop import ArrayData, LeanCerebro
 from cryptosim_bt.backtest.prepare import Prepared, prepare
 from cryptosim_bt.broker.commission import scheme_of
 from cryptosim_bt.plugins.registry import discover
+from cryptosim_bt.strategy.run_record import record_of
 from tests.books import fill_of, funding, new_book
 from tests.helpers import (
     Bar,
@@ -107,7 +108,7 @@ def journal_of(prepared: Prepared) -> Journal:
 def state_of(book: PositionBook) -> dict[str, str]:
     """Return all that a book is, but what it was made with and what it only remembers."""
     inside = {**vars(book), **vars(book._orders)}
-    for name in ("_money", "_orders", "_instrument", "_exposures"):
+    for name in ("money", "_orders", "_instrument", "_exposures"):
         del inside[name]
     return {name: repr(value) for name, value in inside.items()}
 
@@ -131,7 +132,7 @@ def assert_replays(journal: Journal, cuts: Sequence[int]) -> None:
         command.number: (command.role.value, command.side, command.price)
         for answer in answers for command in answer.commands if isinstance(command, PlaceOrder)
     }  # fmt: skip
-    lives = ran.order_lives.values()
+    lives = record_of(ran).order_lives.values()
     assert placed == {life.order_id: (life.role, life.side, life.price) for life in lives}
     for cut in cuts:
         restarted = journal.new_book()

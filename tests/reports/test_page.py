@@ -20,8 +20,9 @@ from cryptosim_bt.exchange.ambiguity import (
 )
 from cryptosim_bt.exchange.order_types import OrderType
 from cryptosim_bt.plugins.registry import Kind, discover
-from cryptosim_bt.reports.page.packed import PackedTable, decimals_of, figures_decimals
+from cryptosim_bt.reports.page.packed import PackedTable
 from cryptosim_bt.reports.page.page import ASSETS, page_of, write_page
+from cryptosim_bt.reports.run_facts import decimals_of, figures_decimals
 from cryptosim_bt.reports.words import texts_of
 from cryptosim_bt.results.performance import performance_of
 from tests.page_cases import page_result

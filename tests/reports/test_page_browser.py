@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cryptosim_bt.reports.page.page import write_page
+from cryptosim_bt.results.performance import performance_of
 from tests.chromium import open_page, settle
 from tests.page_cases import HOUR_SECONDS, page_result
 
@@ -143,6 +146,30 @@ def test_dragging_moves_all_panes_and_double_click_shows_everything(shown: Any) 
     assert ranges(shown)[0][1:] == pytest.approx(whole[1:])
 
 
+@pytest.mark.parametrize(("name", "days"), [("span_day", 1), ("span_week", 7), ("span_month", 30)])
+def test_spans_end_at_the_last_bar(browser: Any, tmp_path: Path, name: str, days: int) -> None:
+    result = page_result(3 * 365 * 24, trades=30)
+    open_page(browser, write_page(result, tmp_path / "report.html"))
+    browser.execute_script("cryptosim.charts.zoom(0.01)")
+    click(browser, f'[data-span="{name}"]')
+    _, low, high = ranges(browser)[0]
+    last = result.bars["time"].iloc[-1].timestamp()
+    assert high == pytest.approx(last + HOUR_SECONDS)
+    assert high - low == pytest.approx(days * 24 * HOUR_SECONDS)
+
+
+@pytest.mark.parametrize(("share", "end"), [(-1e6, 0), (1e6, -1)])
+def test_moving_ends_at_the_bars(browser: Any, tmp_path: Path, share: float, end: int) -> None:
+    result = page_result(3 * 365 * 24, trades=30)
+    open_page(browser, write_page(result, tmp_path / "report.html"))
+    browser.execute_script("cryptosim.charts.span(86400)")
+    ranges(browser)
+    browser.execute_script(f"cryptosim.charts.pan({share})")
+    edge = ranges(browser)[0][2 if end else 1]
+    # Two bars of room, no day without any.
+    assert abs(edge - result.bars["time"].iloc[end].timestamp()) <= 2 * HOUR_SECONDS
+
+
 def test_click_on_a_trade_moves_the_chart_to_it(shown: Any) -> None:
     whole = ranges(shown)[0]
     trade = page_result().trades.iloc[5]
@@ -236,6 +263,100 @@ def test_heading_sorts_the_trades(shown: Any) -> None:
     order = [int(row.get_attribute("data-row")) for row in rows]
     pnl = page_result().trades["net_pnl"]
     assert list(pnl.iloc[order]) == sorted(pnl)
+
+
+def narrow(browser: Any, text: str) -> list[int]:
+    """Filter the open list; return the rows that are left, in their order."""
+    browser.execute_script(
+        "const box = document.getElementById('filter'); box.value = arguments[0];"
+        "box.dispatchEvent(new Event('input'))", text,
+    )  # fmt: skip
+    return [int(row.get_attribute("data-row"))
+            for row in browser.find_elements("css selector", "#list .row.body")]
+
+
+@pytest.mark.parametrize(
+    ("text", "passes"),
+    [
+        ("", lambda trade: True),
+        ("long", lambda trade: trade["side"] == "long"),
+        ("S2 short", lambda trade: trade["group"] == "S2" and trade["side"] == "short"),
+        ("PnL < 0", lambda trade: trade["net_pnl"] < 0),
+        ("short PnL>=0", lambda trade: trade["net_pnl"] >= 0 and trade["side"] == "short"),
+        ("exit reason = stop-loss", lambda trade: trade["exit_reason"] == "stop_loss"),
+        ("side != long, trade <= 8", lambda trade: trade["side"] != "long" and trade["id"] <= 8),
+        ("entry price > 15000", lambda trade: trade["entry_price"] > 15_000),
+        ("nothing like it", lambda trade: False),
+    ],
+)
+def test_filter_keeps_the_rows_that_pass(shown: Any, text: str, passes: Any) -> None:
+    trades = page_result().trades
+    wanted = [row for row, trade in trades.iterrows() if passes(trade)]
+    assert narrow(shown, text) == wanted
+    count = f"{len(wanted)} of 12" if len(wanted) < 12 else ""
+    assert shown.find_element("id", "shown").text == count
+
+
+def test_filtered_and_sorted_rows_are_saved_as_csv(shown: Any) -> None:
+    narrow(shown, "long")
+    click(shown, '#list [data-column="net_pnl"]')
+    trades = page_result().trades
+    wanted = trades[trades["side"] == "long"].sort_values("net_pnl", kind="stable")
+    text = shown.execute_script("return cryptosim.page.tabs.trades.csv()")
+    assert text.startswith("\ufeffTrade,Side,Entry time")
+    found = pd.read_csv(io.StringIO(text.removeprefix("\ufeff")))
+    assert found["Trade"].tolist() == wanted["id"].tolist()
+    assert found["PnL (BTC)"].tolist() == pytest.approx(wanted["net_pnl"].tolist())
+    local = wanted["entry_time"].dt.tz_convert("Asia/Seoul").dt.strftime("%Y-%m-%d %H:%M")
+    assert found["Entry time"].tolist() == local.tolist()
+    click(shown, "#csv")
+    # What was filtered stays so when the list is opened again, in the other language too.
+    click(shown, "#language")
+    click(shown, "#tab-sets")
+    click(shown, "#tab-trades")
+    assert shown.find_element("id", "shown").text == f"12건 중 {len(wanted)}건"
+    assert len(narrow(shown, "포지션 = 롱")) == len(narrow(shown, "side=long")) == len(wanted)
+    assert problems(shown) == []
+
+
+@pytest.mark.parametrize("symbol", ["BTC/USD:BTC", "BTC/USDT:USDT"])
+def test_head_weighs_the_account_against_holding(
+    browser: Any, tmp_path: Path, symbol: str
+) -> None:
+    result = page_result(symbol=symbol)
+    open_page(browser, write_page(result, tmp_path / "report.html"))
+    found = {box.get_attribute("data-figure"): box.text
+             for box in browser.find_elements("css selector", "#figures dd")}  # fmt: skip
+    figures = performance_of(result)
+    holding, excess = (figures["holding"][name] for name in ("total_return", "excess_return"))
+    assert found["holding.total_return"] == f"{holding:+.2%}"
+    assert found["holding.excess_return"] == f"{excess:+.2%}"
+    assert found["exposure.average_gross"] == f"{figures['exposure']['average_gross']:,.2f}"
+    assert {"total_return", "max_drawdown", "profit_factor"} <= set(found)
+
+
+def test_print_shows_charts_and_every_row_and_no_switches(browser: Any, tmp_path: Path) -> None:
+    result = page_result(3_000, trades=120)
+    open_page(browser, write_page(result, tmp_path / "report.html"))
+    settle(browser)
+    browser.execute_script("window.dispatchEvent(new Event('beforeprint'))")
+    for selector in (".switches", "#navigator", "#narrow", "aside nav"):
+        assert not browser.find_element("css selector", selector).is_displayed()
+    assert len(browser.find_elements("css selector", "#list .row.body")) == 120
+    plots, chart = browser.execute_script(
+        "return [[...document.querySelectorAll('#panes .u-wrap')]"
+        ".map((each) => [each.clientWidth, each.clientHeight]),"
+        " document.getElementById('chart').getBoundingClientRect().height]"
+    )
+    # All charts as wide as the page, and together on one: 190 mm are 718 pixels.
+    assert len(plots) == len(PANES)
+    assert {width for width, _ in plots} == {1040}
+    assert min(height for _, height in plots) >= 54
+    assert chart < 718
+    browser.execute_script("window.dispatchEvent(new Event('afterprint'))")
+    settle(browser)
+    assert browser.find_element("css selector", ".switches").is_displayed()
+    assert len(browser.find_elements("css selector", "#list .row.body")) < 100
 
 
 def test_crosshair_reads_the_bar_in_every_pane(shown: Any) -> None:
@@ -440,6 +561,89 @@ def test_language_and_theme_switch(shown: Any) -> None:
     click(shown, "#fit")
     ranges(shown)
     assert problems(shown) == []
+
+
+AXIS = """cryptosim.charts.log = arguments[0]; cryptosim.page.build();
+    const [{ lowest, highest, plot }] = cryptosim.charts.panes;
+    return [lowest, highest, plot.axes[1]._values]"""
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_signal_does_not_flatten_the_candles(browser: Any, tmp_path: Path, log: bool) -> None:
+    signal = np.arange(744) % 2
+    result = page_result(indicators={"flag": ("price", signal), "rank": ("price", signal + 50.0)})
+    open_page(browser, write_page(result, tmp_path / "report.html"))
+    low, high, _ = browser.execute_script(AXIS, log)
+    bars = result.bars
+    assert bars["low"].min() * 0.9 < low < high < bars["high"].max() * 1.1
+    assert [name for name, _, _ in browser.execute_script(RANGES)][2:4] == ["flag", "rank"]
+
+
+def test_log_axis_with_an_indicator_that_is_zero_at_times(browser: Any, tmp_path: Path) -> None:
+    result = page_result()
+    stop = result.bars["close"].where(result.bars.index % 3 > 0, 0.0)
+    result = page_result(indicators={"stop": ("price", stop.to_numpy())})
+    open_page(browser, write_page(result, tmp_path / "report.html"))
+    low, high, labels = browser.execute_script(AXIS, True)
+    settle(browser)
+    assert 0 < low < result.bars["low"].min() < result.bars["high"].max() < high
+    # As far below as half the candles' own range.
+    span = result.bars["high"].max() / result.bars["low"].min()
+    assert low > result.bars["low"].min() / span
+    assert colours(browser, "price") > 3
+    assert [text for text in labels if "NaN" in text] == []
+    assert problems(browser) == []
+
+
+@pytest.mark.parametrize(("ratio", "log"), [(4.5, False), (50.0, True)])
+def test_price_that_became_many_times_itself_has_a_log_axis(
+    browser: Any, tmp_path: Path, ratio: float, log: bool
+) -> None:
+    result = page_result()
+    bars = result.bars
+    for name in ("open", "high", "low", "close"):
+        bars[name] = 1000.0 * np.geomspace(1.0, ratio, len(bars))
+    open_page(browser, write_page(result, tmp_path / "report.html"))
+    assert browser.execute_script("return cryptosim.charts.log") == log
+    assert shown_as_pressed(browser, "log") == log
+    labels = browser.execute_script(AXES)["price"]
+    if log:
+        assert labels == ["1,000", "2,000", "5,000", "10,000", "20,000", "50,000"]
+    click(browser, "#log")
+    assert browser.execute_script("return cryptosim.charts.log") != log
+
+
+def shown_as_pressed(browser: Any, switch: str) -> bool:
+    pressed = browser.find_element("id", switch).get_attribute("aria-pressed")
+    return bool(pressed == "true")
+
+
+def test_small_prices_have_the_decimals_of_their_tick(browser: Any, tmp_path: Path) -> None:
+    result = page_result()
+    for name in ("open", "high", "low", "close", "sma_24", "long_average"):
+        result.bars[name] *= 1e-15
+    result.settings["instrument"]["tick"] = 1e-12
+    open_page(browser, write_page(result, tmp_path / "report.html"))
+    settle(browser)
+    last = result.bars.iloc[-1]
+    text = browser.find_element("css selector", '[data-layer="indicator:sma_24"] b').text
+    assert text == f"{last['sma_24']:.12f}"
+    for log in (False, True):
+        _, _, labels = browser.execute_script(AXIS, log)
+        shown = [float(text) for text in labels if text]
+        assert len(set(shown)) == len(shown) > 0
+        assert min(shown) > 0
+
+
+def test_liquidation_is_a_faint_line(shown: Any) -> None:
+    click(shown, "#fit")
+    settle(shown)
+    # A faint line has no pixel of the full colour, but it is there.
+    assert pixels(shown, "price", "liquidation") == 0
+    before = colours(shown, "price")
+    click(shown, '[data-layer="liquidation_below"]')
+    settle(shown)
+    assert colours(shown, "price") < before
 
 
 def test_layers_can_be_switched_off(shown: Any) -> None:

@@ -6,11 +6,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont
 from matplotlib.image import imread
 from matplotlib.legend import Legend
@@ -101,6 +104,52 @@ def test_result_read_back_gives_the_same_pictures(coin: Result, tmp_path: Path) 
         first = pixels(draw(coin, tmp_path / "first.png"))
         again = pixels(draw(Result.read(tmp_path), tmp_path / "again.png"))
         assert (first == again).all()
+
+
+def drawn(result: Result, path: Path) -> list[Axes]:
+    """Return the panels of chart.png."""
+    figures: list[Figure] = []
+    save = Figure.savefig
+
+    def keep(figure: Figure, *args: Any, **options: Any) -> None:
+        figures.append(figure)
+        save(figure, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", keep)
+        draw_chart(result, path)
+    return list(figures[0].axes)
+
+
+@pytest.mark.parametrize(("ratio", "scale"), [(4.0, "linear"), (60.0, "log")])
+def test_years_have_a_log_axis_where_prices_ask_for_it(
+    coin: Result, tmp_path: Path, ratio: float, scale: str
+) -> None:
+    bars = coin.bars.copy()
+    for name in ("open", "high", "low", "close"):
+        bars[name] = 1000.0 * np.geomspace(1.0, ratio, len(bars))
+    bars["sma_24"] = 0.0
+    price, *_ = drawn(replace(coin, bars=bars), tmp_path / "chart.png")
+    assert price.get_yscale() == scale
+    low, high = price.get_ylim()
+    # An average that is 0 widens the axis by half the candles' range at most, and a little room.
+    span = ratio**0.6 if scale == "log" else 1.0 + 0.6 * (ratio - 1.0)
+    assert 0 < low < 1000.0 or scale == "linear"
+    assert high < 1000.0 * ratio * span
+    assert low > 1000.0 / span - (0 if scale == "log" else 1000.0 * ratio)
+
+
+def test_chart_has_the_coin_held_and_both_drawdowns(coin: Result, tmp_path: Path) -> None:
+    growth, fall = drawn(changed(coin, "en"), tmp_path / "chart.png")[3:5]
+    bars, initial = coin.bars, coin.settings["backtest"]["initial_balance"]
+    held = bars["close"] / bars["open"].iloc[0]
+    account, quote, coins = (line.get_ydata() for line in growth.lines[:3])
+    assert account[-1] == pytest.approx(bars["equity"].iloc[-1] / initial)
+    assert coins[-1] == pytest.approx(held.iloc[-1])
+    assert quote[-1] == pytest.approx(account[-1] * coins[-1])
+    assert -fall.lines[0].get_ydata().min() == pytest.approx(coin.summary["max_drawdown"])
+    peaks = np.maximum(held.cummax(), 1.0)
+    assert fall.lines[1].get_ydata().min() == pytest.approx((held / peaks - 1).min())
 
 
 def test_synthetic_data_are_labelled_in_the_picture(coin: Result, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ def written(tmp_path: Path, columns: list[list[Any]], style: int = 0) -> openpyx
     page = book.create_sheet("rows")
     page.append(["heading"])
     book.save(tmp_path / "plain.xlsx")
-    with RowFile(tmp_path / "rows.xml", 2, len(columns)) as file:
+    rows = tmp_path / "rows.xml"
+    with closing(RowFile(rows, 2, len(columns))) as file:
         file.write([values[:1] for values in columns], [style] * len(columns))
         file.write([values[1:] for values in columns], [style] * len(columns))
-    splice(tmp_path / "plain.xlsx", {"xl/worksheets/sheet1.xml": file.path}, tmp_path / "book.xlsx")
+    splice(tmp_path / "plain.xlsx", {"xl/worksheets/sheet1.xml": rows}, tmp_path / "book.xlsx")
     return openpyxl.load_workbook(tmp_path / "book.xlsx")
 
 

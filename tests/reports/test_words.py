@@ -62,6 +62,28 @@ def test_explanation_belongs_to_a_column_or_figure() -> None:
     assert noted - set(texts()) == set()
 
 
+# A Korean particle goes by the syllable before it: the one after a vowel, after a consonant.
+PARTICLES = {"로": "으로", "를": "을", "와": "과"}
+# Words that end like a particle; ㄹ (number 8) counts as a vowel before 로.
+NOUNS = {"경로", "결과", "초과"}
+
+
+def test_korean_particles_agree_with_the_syllable_before_them() -> None:
+    wrong = []
+    for key, (_, korean) in texts().items():
+        for word in set(re.findall(r"[가-힣]+", korean)) - NOUNS:
+            for vowel, consonant in PARTICLES.items():
+                ending = consonant if word.endswith(consonant) else vowel
+                stem = word.removesuffix(ending)
+                if stem in ("", word):
+                    continue
+                last = (ord(stem[-1]) - ord("가")) % 28
+                after_vowel = last == 0 or (last == 8 and vowel == "로")
+                if (ending == vowel) != after_vowel:
+                    wrong.append((key, word))
+    assert wrong == []
+
+
 def test_words_of_a_language_fill_in_names_and_values() -> None:
     english, korean = (Words(language, currency="BTC", zone="UTC") for language in LANGUAGES)
     assert english("workbook.column.balance") == english.heading("balance") == "Balance (BTC)"

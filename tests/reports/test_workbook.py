@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from cryptosim_bt.reports.run_facts import RunFacts, instrument_of
 from cryptosim_bt.reports.workbook.book import EXCEL_ROWS, write_workbook
 from cryptosim_bt.reports.workbook.proof.checks import HEADING_ROW
 from cryptosim_bt.reports.workbook.sheets import sheets_of
-from tests.report_runs import sample_settings
+from tests.report_runs import sample_result, sample_settings
 
 pytestmark = pytest.mark.usefixtures("quiet_framework")
 
@@ -113,6 +114,13 @@ def coin() -> Result:
 @pytest.fixture(scope="module")
 def book(coin: Result, tmp_path_factory: pytest.TempPathFactory) -> Cells:
     return cells(write_workbook(coin, tmp_path_factory.mktemp("book") / "report.xlsx"))
+
+
+def test_workbook_is_written_by_a_clock_before_1980(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "localtime", lambda *_: time.struct_time((1970, 1, 1, *[0] * 6)))
+    assert write_workbook(sample_result(), tmp_path / "report.xlsx").stat().st_size
 
 
 def test_workbook_has_the_sheets_in_both_languages(
@@ -290,8 +298,8 @@ def test_indicator_with_a_heading_of_the_sheet_gets_a_number(coin: Result, langu
     price = coin.bars["close"]
     named = coin.bars.assign(drawdown=price, 거래ID=price, fill_price=price, Sma=price, sma=price)
     result = replace(coin, bars=named)
-    words = RunFacts.of(coin).words(language)
-    for sheet in sheets_of(result, RunFacts.of(coin), words):
+    words = RunFacts.of(result).words(language)
+    for sheet in sheets_of(result, RunFacts.of(result), words):
         headings = [words.heading(each.name) for each in sheet.columns]
         assert len(set(headings)) == len(headings)
         if sheet.name == "bars":
@@ -383,6 +391,17 @@ def test_workbook_is_computed_when_it_is_opened(coin: Result, tmp_path: Path) ->
         title, place = book.defined_names[name].attr_text.replace("'", "").split("!")
         assert isinstance(book[title][place.replace("$", "")].value, int | float), name
     assert not list(tmp_path.glob(".report-*"))
+
+
+def test_workbook_is_written_by_a_machine_whose_clock_stands_before_1980(
+    coin: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_1975 = 157_766_400.0
+    monkeypatch.setattr(time, "time", lambda: in_1975)
+    path = write_workbook(coin, tmp_path / "report.xlsx")
+    with zipfile.ZipFile(path) as archive:
+        assert 1980 in {item.date_time[0] for item in archive.infolist()}
+        assert archive.testzip() is None
 
 
 def test_made_of_rows_have_labels(book: Cells) -> None:

@@ -178,7 +178,7 @@ def test_every_number_of_the_summary_is_proved_or_counted_as_given(
     for label, name in (("최종 총자산", "final_equity"), ("최대 낙폭", "max_drawdown"),
                         ("샤프 지수", "sharpe"), ("소르티노 지수", "sortino"),
                         ("연환산 수익률", "annual_return"), ("승률", "win_rate"),
-                        ("손익비 (Profit factor)", "profit_factor"),
+                        ("수익 팩터 (Profit factor)", "profit_factor"),
                         ("총수익률 (USD)", "total_return_usd"),
                         ("가격 변동률 (단순 보유)", "buy_and_hold_return"),
                         ("수수료 합계", "fees_paid"), ("펀딩비 합계", "funding_paid")):  # fmt: skip

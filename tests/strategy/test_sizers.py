@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from cryptosim_bt.accounting.instrument import Instrument
 from cryptosim_bt.backtest.run import execute
-from cryptosim_bt.strategy.sizers import entry_limit
 from tests.helpers import PLAIN, changed, flat_hours, prepared_run
 
 
 @pytest.mark.parametrize(
-    ("side", "close", "limit"),
-    [("long", 100.3, 100.0), ("short", 100.3, 100.5), ("long", 100.5, 100.5),
-     ("short", 100.5, 100.5)],
+    ("signal", "close", "limit"),
+    [(1, 100.3, 100.0), (-1, 100.3, 100.5), (1, 100.5, 100.5), (-1, 100.5, 100.5)],
 )
 def test_entry_limit_is_rounded_away_from_the_market(
-    side: str, close: float, limit: float
+    signal: int, close: float, limit: float
 ) -> None:
-    instrument = Instrument("BTC/USD:BTC", "inverse", 100.0, 1.0, 0.5, 1.0, 0.004, 0.004)
-    assert entry_limit(instrument, side, close) == limit  # type: ignore[arg-type]
+    rules = changed(PLAIN, tick=0.5, price_improvement=False)
+    result, _ = execute(prepared_run(flat_hours(1, close), [signal], rules))
+    assert result.orders["price"].tolist() == [limit]
 
 
 @pytest.mark.parametrize(

@@ -331,7 +331,7 @@ def test_verify_asks_again_for_holes(command, kept, server, exchange):
 def test_export_and_import_give_the_same_rows_to_the_last_bit(command, kept, tmp_path, ending):
     table = synthetic_bars(FIRST_MS, 3000, HOUR_MS) / 3.0
     columns = {"time": table.index.to_numpy(), **{name: table[name].to_numpy() for name in COLUMNS}}
-    kept.write(BARS, columns, [(FIRST_MS, FIRST_MS + 3000 * HOUR_MS)])
+    kept.write(BARS, pd.DataFrame(columns), [(FIRST_MS, FIRST_MS + 3000 * HOUR_MS)])
     said = command("export-data", "BTC/USD:BTC", f"out.{ending}", "--timeframe", "1h")
     assert "3,000 rows" in said.stdout
     command("import-data", f"out.{ending}", "--symbol", "BTC/USD:BTC", "--directory", "other")

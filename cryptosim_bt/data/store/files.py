@@ -24,12 +24,8 @@ def replace_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
 
     The bytes reach the disk before the name does (fsync of the file, rename, fsync of the folder):
     a crash at any moment, of the program or the machine, leaves the old file or the new one.
-    What a killed writer left aside is removed by the next one; hold the folder's `locked`.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be written; the old file is untouched.
+    What a killed writer left aside is removed by the next one; hold the folder's `locked`. Raise
+    `StoreError` if it cannot be written; the old file is untouched.
     """
     aside = path.with_name(f"{_ASIDE}{os.getpid()}-{path.name}")
     try:
@@ -74,21 +70,9 @@ def locked(folder: Path, purpose: str = "write", waiting: Callable[[], None] | N
            timeout_s: float = -1) -> Iterator[None]:  # fmt: skip
     """Hold a folder for one purpose against all other processes; a killed holder lets go.
 
-    Parameters
-    ----------
-    folder
-        Made where it is not there.
-    purpose
-        Holders for different purposes do not shut each other out.
-    waiting
-        Called once when another process holds it.
-    timeout_s
-        Wait at most so long; negative = for ever.
-
-    Raises
-    ------
-    StoreError
-        If the folder cannot be written, or another process keeps it longer than `timeout_s`.
+    It is made where it is not there. Holders for different purposes do not shut each other out;
+    `waiting` is called once when another process holds it. Raise `StoreError` if it cannot be
+    written, or another process keeps it longer than `timeout_s` (negative: wait for ever).
     """
     import filelock  # takes as long as half of pandas; runs from files never lock
 
@@ -123,13 +107,7 @@ def remove_leftovers(folder: Path) -> int:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; None where there is none.
-
-    Raises
-    ------
-    StoreError
-        If it is damaged.
-    """
+    """Read a JSON file; None where there is none, `StoreError` if it is damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
-import numpy as np
-import numpy.typing as npt
+import pandas as pd
 
 from cryptosim_bt.data.store.files import replace_file
 from cryptosim_bt.data.store.spans import Span, Spans, union
@@ -16,9 +15,6 @@ from cryptosim_bt.errors import StoreError
 
 FORMAT: Final = 1
 _KEY: Final = b"cryptosim"
-
-Columns = dict[str, npt.NDArray[Any]]
-"""``time`` (int64, ms) and float64 columns of the same length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +31,23 @@ class PartInfo:
     last_ms: int | None
 
 
-def write_part(path: Path, labels: dict[str, str], columns: Columns, known: Spans) -> None:
+def write_part(path: Path, labels: dict[str, str], rows: pd.DataFrame, known: Spans) -> None:
     """Replace a file; rows ascending. Each row names its venue, so that none can lose it."""
     import pyarrow as pa
     import pyarrow.parquet as pq  # some milliseconds, that runs from files need not wait
 
-    times = columns["time"]
+    bounds = [int(rows["time"].iloc[at]) if len(rows) else None for at in (0, -1)]
     meta = {
         "format": FORMAT,
         **labels,
         "known": [list(span) for span in known],
-        "first_ms": int(times[0]) if len(times) else None,
-        "last_ms": int(times[-1]) if len(times) else None,
+        "first_ms": bounds[0],
+        "last_ms": bounds[1],
     }
     venue = pa.DictionaryArray.from_arrays(
-        pa.array(np.zeros(len(times), dtype=np.int32)), pa.array([labels["venue"]])
+        pa.array([0] * len(rows), pa.int32()), pa.array([labels["venue"]])
     )
-    arrays = {"venue": venue, **{name: pa.array(values) for name, values in columns.items()}}
+    arrays = {"venue": venue, **{name: pa.array(rows[name].to_numpy()) for name in rows.columns}}
     table = pa.table(arrays).replace_schema_metadata({_KEY: json.dumps(meta).encode()})
 
     def write(file: BinaryIO) -> None:
@@ -63,48 +59,31 @@ def write_part(path: Path, labels: dict[str, str], columns: Columns, known: Span
     replace_file(path, write)
 
 
-def read_info(path: Path) -> PartInfo:
-    """Read a file's own description.
+def read_part(path: Path, names: tuple[str, ...]) -> tuple[PartInfo, pd.DataFrame]:
+    """Read a file's description and some of its columns, the time among them, or none.
 
-    Raises
-    ------
-    StoreError
-        If it is damaged or no file of a store.
+    Page checksums are compared. `StoreError` if it is damaged or no file of a store.
     """
     import pyarrow.parquet as pq
 
     try:
-        meta = pq.read_metadata(path)
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError) as error:
-        raise damaged(path, error) from error
-    return _info(path, meta.metadata, meta.num_rows)
-
-
-def read_part(path: Path, names: tuple[str, ...]) -> tuple[PartInfo, Columns]:
-    """Read a file's description and some of its columns; page checksums are compared.
-
-    Raises
-    ------
-    StoreError
-        If it is damaged or no file of a store.
-    """
-    import pyarrow.parquet as pq
-
-    try:
+        if not names:
+            meta = pq.read_metadata(path)
+            return _info(path, meta.metadata, meta.num_rows), pd.DataFrame()
         # The file is opened once: a rename by another process in between changes nothing.
         with path.open("rb") as handle:
             file = pq.ParquetFile(handle, page_checksum_verification=True)
             table = file.read(columns=list(names))
             meta = file.metadata
-        # Copies: without them, the whole table would stay in memory as long as one column does.
-        columns = {name: table.column(name).to_numpy().copy() for name in names}
+        # A frame copies: otherwise the whole table would stay in memory as long as one column does.
+        rows = pd.DataFrame({name: table.column(name).to_numpy() for name in names})
     except FileNotFoundError:
         raise
     except (OSError, ValueError, KeyError) as error:
         raise damaged(path, error) from error
-    return _info(path, meta.metadata, meta.num_rows), columns
+    if not rows["time"].is_monotonic_increasing:
+        raise damaged(path, ValueError("its times do not ascend"))
+    return _info(path, meta.metadata, meta.num_rows), rows
 
 
 def damaged(path: Path, error: Exception) -> StoreError:

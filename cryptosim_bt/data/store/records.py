@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cryptosim_bt.accounting.instrument import Instrument, kind_of
 from cryptosim_bt.accounting.maintenance_tiers import MaintenanceTiers
@@ -14,6 +15,8 @@ from cryptosim_bt.data.market import Market, Tier, Tiers
 from cryptosim_bt.data.store.files import locked, read_json, write_json
 from cryptosim_bt.data.store.series import Store
 from cryptosim_bt.errors import StoreError
+
+_Said = TypeVar("_Said")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +40,15 @@ def keep_tiers(store: Store, venue: str, symbol: str, tiers: Tiers, now: str) ->
 
 def kept_market(store: Store, venue: str, symbol: str) -> tuple[Market, DatedRecord] | None:
     """Return what a venue last said of a market, None where it was never asked."""
-    path = _path(store, venue, symbol, "instrument")
-    latest = _latest(path)
-    if latest is None:
-        return None
-    try:
-        return Market(**latest.value), latest
-    except TypeError as error:
-        raise StoreError(f"{path}: is of another form: {error}; download again") from error
+    return _kept(_path(store, venue, symbol, "instrument"), lambda value: Market(**value))
 
 
 def kept_tiers(store: Store, venue: str, symbol: str) -> tuple[Tiers, DatedRecord] | None:
     """Return the margin tiers that a venue last gave, None where there are none."""
-    path = _path(store, venue, symbol, "tiers")
-    latest = _latest(path)
-    if latest is None:
-        return None
-    try:
-        rows = tuple(Tier(**row) for row in latest.value["tiers"])
-        return Tiers(latest.value["unit"], rows), latest
-    except (TypeError, KeyError) as error:
-        raise StoreError(f"{path}: is of another form: {error}; download again") from error
+    return _kept(
+        _path(store, venue, symbol, "tiers"),
+        lambda value: Tiers(value["unit"], tuple(Tier(**row) for row in value["tiers"])),
+    )
 
 
 def kept_instrument(
@@ -71,22 +62,14 @@ def kept_instrument(
     market, tiers = kept_market(store, venue, symbol), kept_tiers(store, venue, symbol)
     if market is None or (tiers is None and built_in is None):
         return built_in
-    said = market[0]
-    if tiers is not None:
-        maintenance = tiers[0].tiers[0].maintenance_margin_rate
-    elif built_in is not None:
-        maintenance = built_in.maintenance_margin_rate
+    first: Any = built_in if tiers is None else tiers[0].tiers[0]
+    same = ("contract_size", "lot", "tick", "min_contracts", "maker", "taker")
     return Instrument(
         symbol=symbol,
         kind=kind_of(symbol),
-        contract_size=said.contract_size,
-        lot=said.lot,
-        tick=said.tick,
-        min_contracts=said.min_contracts,
-        maintenance_margin_rate=maintenance,
-        liquidation_fee_rate=maintenance,
-        maker=said.maker,
-        taker=said.taker,
+        maintenance_margin_rate=first.maintenance_margin_rate,
+        liquidation_fee_rate=first.maintenance_margin_rate,
+        **{name: getattr(market[0], name) for name in same},
     )
 
 
@@ -126,16 +109,17 @@ def _keep(path: Path, venue: str, value: dict[str, Any], now: str) -> None:
         write_json(path, {"venue": venue, "records": [asdict(record) for record in records]})
 
 
-def _latest(path: Path) -> DatedRecord | None:
+def _kept(path: Path, build: Callable[[dict[str, Any]], _Said]) -> tuple[_Said, DatedRecord] | None:
     records = _records(path)
-    return records[-1] if records else None
+    try:
+        return (build(records[-1].value), records[-1]) if records else None
+    except (TypeError, KeyError) as error:
+        raise StoreError(f"{path}: is of another form: {error}; download again") from error
 
 
 def _records(path: Path) -> list[DatedRecord]:
     content = read_json(path)
-    if content is None:
-        return []
     try:
-        return [DatedRecord(**record) for record in content["records"]]
+        return [DatedRecord(**record) for record in content["records"]] if content else []
     except (TypeError, KeyError) as error:
         raise StoreError(f"{path}: is of another form: {error}; remove it") from error

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, Literal
 
@@ -12,8 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from cryptosim_bt.data.store.files import folder_name, locked, remove_leftovers, symbol_of
-from cryptosim_bt.data.store.parts import Columns, PartInfo, read_info, read_part, write_part
-from cryptosim_bt.data.store.spans import Span, Spans, clip, length, subtract, union
+from cryptosim_bt.data.store.parts import PartInfo, read_part, write_part
+from cryptosim_bt.data.store.spans import Spans, clip, length, subtract, union
 from cryptosim_bt.data.timeframe import (
     TIMEFRAMES,
     from_milliseconds,
@@ -36,15 +37,9 @@ Conflict = Literal["keep", "replace", "refuse"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Series:
-    """One row of times: whose, of what, in which steps.
+    """One row of times: of a venue (ccxt's id), of a symbol (ccxt's unified one), in some steps.
 
-    Parameters
-    ----------
-    venue, symbol : str
-        A ccxt exchange id, and ccxt's unified symbol.
-    kind : str
-        A timeframe (bars of trades), a timeframe with ``-mark`` (of the mark price), or
-        ``funding``.
+    ``kind``: a timeframe (bars of trades), one with ``-mark`` (of the mark price), or ``funding``.
     """
 
     venue: str
@@ -88,20 +83,10 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class SeriesSummary:
-    """What `list-data` shows of a series.
+    """What `list-data` shows of a series: times of its first and last row, how many there are.
 
-    Attributes
-    ----------
-    first, last : pandas.Timestamp or None
-        Times of the first and last row.
-    rows : int
-        How many there are.
-    holes : int or None
-        Bars between first and last that the venue does not have; None for funding.
-    unasked : int or None
-        Bars between the first and last known time that were never asked; None for funding.
-    size : int
-        Bytes on disk.
+    ``holes`` are bars between them that the venue does not have, ``unasked`` those between the
+    first and last known time that were never asked; both None for funding. ``size`` is in bytes.
     """
 
     series: Series
@@ -146,10 +131,9 @@ class Store:
     # ------------------------------------------------------------------ reading
     def known(self, series: Series, start_ms: int, end_ms: int) -> Spans:
         """Return the spans inside ``[start, end)`` of which everything is known."""
-        spans: list[Span] = []
-        for path in self._paths_between(series, start_ms, end_ms):
-            spans.extend(self._info(series, path).known)
-        return clip(spans, start_ms, end_ms)
+        paths = self._paths_between(series, start_ms, end_ms)
+        infos = [self.part(series, path, whole=False)[0] for path in paths]
+        return clip((span for info in infos for span in info.known), start_ms, end_ms)
 
     def unknown(self, series: Series, start_ms: int, end_ms: int) -> Spans:
         """Return the spans inside ``[start, end)`` that were never asked."""
@@ -158,27 +142,32 @@ class Store:
     def read(self, series: Series, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
         """Return the rows of ``start <= time < end``: float64, indexed by ``time`` in UTC.
 
-        Raises
-        ------
-        StoreError
-            If a file is damaged: nothing is left out in silence.
+        `StoreError` if a file is damaged: nothing is left out in silence.
         """
-        columns = self.read_columns(series, to_milliseconds(start), to_milliseconds(end))
-        times = columns.pop("time")
-        return pd.DataFrame(columns, index=utc_index(times), copy=False)
+        rows = self.read_columns(series, to_milliseconds(start), to_milliseconds(end))
+        return rows.set_axis(utc_index(rows.pop("time").to_numpy()), axis="index")
 
-    def read_columns(self, series: Series, start_ms: int, end_ms: int) -> Columns:
-        """Return the rows of ``start <= time < end`` as arrays by column."""
-        names = ("time", *series.columns)
-        pieces: list[Columns] = []
-        for path in self._paths_between(series, start_ms, end_ms):
-            info, columns = read_part(path, names)
-            require_label(series, info, path)
-            first, stop = np.searchsorted(columns["time"], [start_ms, end_ms])
-            pieces.append({name: columns[name][first:stop] for name in names})
-        if not pieces:
-            return _no_rows(series)
-        return {name: np.concatenate([piece[name] for piece in pieces]) for name in names}
+    def read_columns(self, series: Series, start_ms: int, end_ms: int) -> pd.DataFrame:
+        """Return the rows of ``start <= time < end``: ``time`` in ms, and the series' columns."""
+        paths = self._paths_between(series, start_ms, end_ms)
+        pieces = [_between(self.part(series, path)[1], start_ms, end_ms) for path in paths]
+        return pd.concat(pieces, ignore_index=True) if pieces else _no_rows(series)
+
+    def part(
+        self, series: Series, path: Path, *, whole: bool = True
+    ) -> tuple[PartInfo, pd.DataFrame]:
+        """Return a file's description and, if it is wanted whole, its rows.
+
+        `StoreError` if it is damaged, or holds another series than its place says.
+        """
+        info, rows = read_part(path, ("time", *series.columns) if whole else ())
+        if info.labels != asdict(series):
+            found = " ".join(info.labels.values())
+            raise StoreError(
+                f"{path}: holds {found}, not {series}; was it moved? `verify-data --repair` sets "
+                "it aside"
+            )
+        return info, rows
 
     def holes(self, series: Series, start_ms: int, end_ms: int) -> npt.NDArray[np.int64]:
         """Return the opening times of bars that the venue does not have, as far as it was asked."""
@@ -192,7 +181,7 @@ class Store:
     def summary(self, series: Series) -> SeriesSummary:
         """Sum a series up, without reading its rows."""
         paths = self.part_paths(series)
-        infos = [self._info(series, path) for path in paths]
+        infos = [self.part(series, path, whole=False)[0] for path in paths]
         rows = sum(info.rows for info in infos)
         firsts = [info.first_ms for info in infos if info.first_ms is not None]
         lasts = [info.last_ms for info in infos if info.last_ms is not None]
@@ -216,12 +205,12 @@ class Store:
 
     # ------------------------------------------------------------------ writing
     def write(
-        self, series: Series, rows: Columns, known: Spans, conflict: Conflict = "keep"
+        self, series: Series, rows: pd.DataFrame, known: Spans, conflict: Conflict = "keep"
     ) -> int:
         """Add rows and the spans that they make known; return how many rows are new or changed.
 
-        Files are replaced one by one, each with its rows and its spans at once. Rows of one time
-        are one row.
+        Files are replaced one by one, each with its rows and its spans at once; all of them are
+        compared before the first is. Rows of one time are one row.
 
         Parameters
         ----------
@@ -231,47 +220,36 @@ class Store:
             Spans of which everything is known with these rows.
         conflict
             For a time that is stored with other figures: keep the stored row, replace it, or refuse
-            the whole file of rows.
-
-        Raises
-        ------
-        StoreError
-            If a file is damaged or cannot be written, or rows differ and `conflict` is "refuse".
+            all rows with a `StoreError`.
         """
         known, folder, changed = union(known), self.folder(series), 0
         with locked(folder):
             remove_leftovers(folder)
+            ready = []
             for name, start, end in _periods(series, known):
-                path = folder / f"{name}.parquet"
-                inside = _between(rows, start, end)
-                spans = clip(known, start, end)
-                old = _no_rows(series)
+                path, old = folder / f"{name}.parquet", _no_rows(series)
                 old_known: Spans = ()
                 if path.exists():
-                    info, old = read_part(path, ("time", *series.columns))
-                    require_label(series, info, path)
+                    info, old = self.part(series, path)
                     old_known = info.known
-                merged, news = _merge(series, old, inside, conflict)
-                spans = union([*old_known, *spans])
-                if news or spans != old_known:
-                    write_part(path, _labels(series), merged, spans)
+                merged, news = _merge(series, old, _between(rows, start, end), conflict)
+                spans = union([*old_known, *clip(known, start, end)])
                 changed += news
+                if news or spans != old_known:
+                    ready.append((path, merged, spans))
+            for path, merged, spans in ready:
+                write_part(path, asdict(series), merged, spans)
         return changed
 
     def forget(self, series: Series, spans: Spans) -> None:
         """Remove rows and knowledge of spans, so that they are asked again."""
-        folder = self.folder(series)
-        with locked(folder):
+        with locked(self.folder(series)):
             for path in self.part_paths(series):
-                info, columns = read_part(path, ("time", *series.columns))
+                info, rows = self.part(series, path)
                 left = subtract(info.known, spans)
-                if left == info.known:
-                    continue
-                keep = np.ones(len(columns["time"]), dtype=bool)
-                for start, end in spans:
-                    keep &= (columns["time"] < start) | (columns["time"] >= end)
-                kept = {name: values[keep] for name, values in columns.items()}
-                write_part(path, _labels(series), kept, left)
+                if left != info.known:
+                    gone = within(rows["time"].to_numpy(), spans)
+                    write_part(path, asdict(series), rows[~gone], left)
 
     # ------------------------------------------------------------------ inner
     def _paths_between(self, series: Series, start_ms: int, end_ms: int) -> Iterator[Path]:
@@ -282,80 +260,49 @@ class Store:
             if first <= path.stem <= last:
                 yield path
 
-    def _info(self, series: Series, path: Path) -> PartInfo:
-        info = read_info(path)
-        require_label(series, info, path)
-        return info
-
-
-def require_label(series: Series, info: PartInfo, path: Path) -> None:
-    """Refuse a file that holds another series than its place says."""
-    if info.labels != _labels(series):
-        found = " ".join(info.labels.values())
-        raise StoreError(
-            f"{path}: holds {found}, not {series}; was it moved? `verify-data --repair` sets it "
-            "aside"
-        )
-
 
 def grid(start_ms: int, end_ms: int, step_ms: int) -> npt.NDArray[np.int64]:
     """Return the opening times of ``start <= open < end``: whole steps since 1970-01-01 UTC."""
     return np.arange(-(-start_ms // step_ms) * step_ms, end_ms, step_ms, dtype=np.int64)
 
 
-def as_columns(series: Series, table: pd.DataFrame) -> Columns:
-    """Return a table with the index ``time`` as columns of a series."""
-    times = pd.DatetimeIndex(table.index).as_unit("ms").asi8
-    values = {name: table[name].to_numpy(dtype=np.float64) for name in series.columns}
-    return {"time": times, **values}
+def within(times: npt.NDArray[np.int64], spans: Spans) -> npt.NDArray[np.bool_]:
+    """Tell for each time whether one of the spans holds it."""
+    inside = np.zeros(len(times), dtype=bool)
+    for start, end in spans:
+        inside |= (times >= start) & (times < end)
+    return inside
 
 
-def _labels(series: Series) -> dict[str, str]:
-    return {"venue": series.venue, "symbol": series.symbol, "kind": series.kind}
+def _no_rows(series: Series) -> pd.DataFrame:
+    columns = {name: np.empty(0) for name in series.columns}
+    return pd.DataFrame({"time": np.empty(0, dtype=np.int64), **columns})
 
 
-def _no_rows(series: Series) -> Columns:
-    columns: Columns = {"time": np.empty(0, dtype=np.int64)}
-    columns.update({name: np.empty(0, dtype=np.float64) for name in series.columns})
-    return columns
+def _between(rows: pd.DataFrame, start_ms: int, end_ms: int) -> pd.DataFrame:
+    first, stop = np.searchsorted(rows["time"], [start_ms, end_ms])
+    return rows.iloc[first:stop]
 
 
-def _between(columns: Columns, start_ms: int, end_ms: int) -> Columns:
-    first, stop = np.searchsorted(columns["time"], [start_ms, end_ms])
-    return {name: values[first:stop] for name, values in columns.items()}
-
-
-def _merge(series: Series, old: Columns, new: Columns, conflict: Conflict) -> tuple[Columns, int]:
+def _merge(
+    series: Series, old: pd.DataFrame, new: pd.DataFrame, conflict: Conflict
+) -> tuple[pd.DataFrame, int]:
     """Join rows, each time once; return them and how many are new or changed."""
-    at = np.searchsorted(old["time"], new["time"])
-    inside = at < len(old["time"])
-    both = np.zeros(len(new["time"]), dtype=bool)
-    both[inside] = old["time"][at[inside]] == new["time"][inside]
-    differs = np.zeros(len(both), dtype=bool)
-    for name in series.columns:
-        theirs = old[name][at[both]]
-        mine = new[name][both]
-        differs[both] |= ~((theirs == mine) | (np.isnan(theirs) & np.isnan(mine)))
-    if differs.any() and conflict == "refuse":
-        first = iso_utc(int(new["time"][differs.argmax()]))
+    old, new = old.set_index("time"), new.set_index("time")
+    both = old.index.intersection(new.index)
+    theirs, mine = old.loc[both], new.loc[both]
+    differing = both[((theirs != mine) & ~(theirs.isna() & mine.isna())).any(axis=1)]
+    if len(differing) and conflict == "refuse":
         raise StoreError(
-            f"{series}: {int(differs.sum())} rows differ from those stored, the first at {first}; "
-            "nothing was changed: give --replace to take the new ones, or --keep for the old"
+            f"{series}: {len(differing)} rows differ from those stored, the first at "
+            f"{iso_utc(int(differing[0]))}; nothing was changed: give --replace to take the new "
+            "ones, or --keep for the old"
         )
-    merged = {name: values.copy() for name, values in old.items()}
-    changed = 0
-    if conflict == "replace" and differs.any():
-        for name in series.columns:
-            merged[name][at[differs]] = new[name][differs]
-        changed = int(differs.sum())
-    if not both.all():
-        fresh = {name: values[~both] for name, values in new.items()}
-        order = np.argsort(np.concatenate([merged["time"], fresh["time"]]), kind="stable")
-        merged = {
-            name: np.concatenate([merged[name], fresh[name]])[order] for name in merged
-        }
-        changed += len(fresh["time"])
-    return merged, changed
+    taken = new.index.difference(both)
+    if conflict == "replace":
+        taken = taken.union(differing)
+    rest = old.drop(old.index.intersection(taken))
+    return pd.concat([rest, new.loc[taken]]).sort_index().reset_index(), len(taken)
 
 
 def period_name(series: Series, time_ms: int) -> str:
@@ -366,13 +313,12 @@ def period_name(series: Series, time_ms: int) -> str:
 
 def _periods(series: Series, spans: Spans) -> list[tuple[str, int, int]]:
     """Return name, start and end of every file that the spans touch."""
-    unit: Literal["Y", "M"] = "Y" if series.kind == FUNDING else "M"
+    unit = "Y" if series.kind == FUNDING else "M"
     found: dict[str, tuple[str, int, int]] = {}
-    for start, end in spans:
-        first = np.datetime64(start, "ms").astype(f"datetime64[{unit}]")
-        stop = np.datetime64(end - 1, "ms").astype(f"datetime64[{unit}]") + 1
-        for period in np.arange(first, stop):
-            bounds = [int(each.astype("datetime64[ms]").astype(np.int64))
-                      for each in (period, period + 1)]  # fmt: skip
-            found[str(period)] = (str(period), bounds[0], bounds[1])
+    for span in spans:
+        first, last = (np.datetime64(at, "ms").astype(f"datetime64[{unit}]")
+                       for at in (span[0], span[1] - 1))  # fmt: skip
+        bounds = np.arange(first, last + 2).astype("datetime64[ms]").astype(np.int64).tolist()
+        for start, end in pairwise(bounds):
+            found[period_name(series, start)] = (period_name(series, start), start, end)
     return [found[name] for name in sorted(found)]

@@ -8,21 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
+import pandas as pd
 
+from cryptosim_bt.data.bars import value_faults
 from cryptosim_bt.data.store.files import locked, read_json, remove_leftovers
-from cryptosim_bt.data.store.parts import Columns, read_part
-from cryptosim_bt.data.store.series import Series, Store, period_name, require_label
-from cryptosim_bt.data.store.spans import Span, union
+from cryptosim_bt.data.store.parts import read_part
+from cryptosim_bt.data.store.series import Series, Store, period_name, within
+from cryptosim_bt.data.store.spans import Span, Spans, union
 from cryptosim_bt.data.timeframe import iso_utc
 from cryptosim_bt.errors import StoreError
+
+_KEPT = ("where high is below", "where low is above")  # a venue may say so
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Something that is not as it should be.
 
-    ``cure`` says what a repair does; None where there is nothing to fix: the venue's own figures.
+    ``cure`` says what a repair does; None where it does nothing: the venue's own figures.
     """
 
     path: Path
@@ -31,7 +34,7 @@ class Finding:
     fixed: bool = False
 
     def __str__(self) -> str:
-        state = "fixed" if self.fixed else self.cure or "as the venue gave it"
+        state = "fixed" if self.fixed else self.cure or "as the venue gave it; runs refuse it"
         return f"{self.path}: {self.problem} ({state})"
 
 
@@ -59,72 +62,50 @@ def _check_series(store: Store, series: Series, *, repair: bool) -> Iterator[Fin
             yield Finding(left[0], "was left by a killed writer", "remove it", repair)
     for path in store.part_paths(series):
         try:
-            info, columns = read_part(path, ("time", *series.columns))
-            require_label(series, info, path)
+            info, rows = store.part(series, path)
             _require_venue(series, path)
         except StoreError as error:
-            if repair:
-                _set_aside(path)
-            problem = str(error).removeprefix(f"{path}: ").partition("; `verify")[0]
-            yield Finding(path, problem, "set it aside and download again", repair)
+            yield _set_aside(path, error, repair=repair)
             continue
-        wrong = list(_wrong_rows(series, path, columns, info.known))
-        for problem, _ in wrong:
-            yield Finding(path, problem, "forget those rows and download again", repair)
-        if wrong and repair:
+        wrong = list(_wrong_rows(series, path, rows, info.known))
+        for problem, spans in wrong:
+            cure = "forget those rows and download again" if spans else None
+            yield Finding(path, problem, cure, repair and bool(spans))
+        if repair and any(spans for _, spans in wrong):
             store.forget(series, union(span for _, spans in wrong for span in spans))
-        yield from _odd_prices(series, path, columns)
 
 
 def _require_venue(series: Series, path: Path) -> None:
     """Check that every row names its venue."""
-    import pyarrow.parquet as pq
-
-    try:
-        venues = pq.read_table(path, columns=["venue"]).column("venue").unique().to_pylist()
-    except (OSError, ValueError, KeyError) as error:
-        raise StoreError(f"{path}: is damaged: {error}") from error
+    _, rows = read_part(path, ("time", "venue"))
+    venues = [str(venue) for venue in rows["venue"].unique()]
     if any(venue != series.venue for venue in venues):
         raise StoreError(f"{path}: holds rows of {venues}, not of {series.venue}")
 
 
 def _wrong_rows(
-    series: Series, path: Path, columns: Columns, known: tuple[Span, ...]
+    series: Series, path: Path, rows: pd.DataFrame, known: Spans
 ) -> Iterator[tuple[str, list[Span]]]:
-    """Yield what is wrong with rows, and the spans to be asked again."""
-    times, step = columns["time"], series.step_ms or 1
-    values = np.array([columns[name] for name in series.columns])
-    inside = np.zeros(len(times), dtype=bool)
-    for start, end in known:
-        inside |= (times >= start) & (times < end)
-    outside_file = np.array([period_name(series, int(at)) != path.stem for at in times[[0, -1]]]
-                            if len(times) else [], dtype=bool)  # fmt: skip
+    """Yield what is wrong with rows, all that a run refuses, and the spans to be asked again.
+
+    No spans for a high or low that does not enclose its bar: a venue may say so, and would again.
+    """
+    times, step = rows["time"].to_numpy(), series.step_ms or 1
+    ends = {period_name(series, int(at)) for at in times[[0, -1]]} if len(times) else set()
     faults = [
-        ("times that do not ascend", np.concatenate([[False], np.diff(times) <= 0])),
-        ("bars off the grid of UTC", times % step != 0),
-        ("figures that are not finite", ~np.isfinite(values).all(axis=0)),
-        ("rows outside what the file says is known", ~inside),
+        ("off the grid of UTC", times % step != 0),
+        ("outside what the file says is known", ~within(times, known)),
+        ("of another period", np.full(len(times), bool(ends - {path.stem}))),
     ]
-    if outside_file.any():
-        faults.append(("rows of another period", np.ones(len(times), dtype=bool)))
+    if series.step_ms is None:
+        faults.append(("not finite", ~np.isfinite(rows["funding_rate"].to_numpy())))
+    else:
+        faults += [(f"where {fault}", where) for fault, where in value_faults(rows)]
     for what, where in faults:
-        if len(times) and where.any():
-            spans = [(int(at) // step * step, int(at) // step * step + step) for at in times[where]]
-            yield f"{int(where.sum())} {what}, the first at {iso_utc(spans[0][0])}", spans
-
-
-def _odd_prices(series: Series, path: Path, columns: Columns) -> Iterator[Finding]:
-    if series.step_ms is None or not len(columns["time"]):
-        return
-    high, low = columns["high"], columns["low"]
-    odd: npt.NDArray[np.bool_] = (
-        (high < np.maximum(columns["open"], columns["close"]))
-        | (low > np.minimum(columns["open"], columns["close"]))
-    )  # fmt: skip
-    if odd.any():
-        first = iso_utc(int(columns["time"][odd.argmax()]))
-        problem = f"{int(odd.sum())} bars whose high or low does not enclose them, first {first}"
-        yield Finding(path, problem, None)
+        if where.any():
+            starts = (times[where] // step * step).tolist()
+            again = [] if what.startswith(_KEPT) else [(at, at + step) for at in starts]
+            yield f"{len(starts)} rows {what}, the first at {iso_utc(starts[0])}", again
 
 
 def _check_json(path: Path, *, repair: bool) -> Iterator[Finding]:
@@ -133,12 +114,12 @@ def _check_json(path: Path, *, repair: bool) -> Iterator[Finding]:
         if not isinstance(content, dict) or "records" not in content:
             raise StoreError(f"{path}: is of another form")
     except StoreError as error:
-        if repair:
-            _set_aside(path)
-        problem = str(error).removeprefix(f"{path}: ").partition("; `verify")[0]
-        yield Finding(path, problem, "set it aside and download again", repair)
+        yield _set_aside(path, error, repair=repair)
 
 
-def _set_aside(path: Path) -> None:
-    with locked(path.parent):
-        os.replace(path, path.with_name(f"{path.name}.damaged"))
+def _set_aside(path: Path, error: StoreError, *, repair: bool) -> Finding:
+    if repair:
+        with locked(path.parent):
+            os.replace(path, path.with_name(f"{path.name}.damaged"))
+    problem = str(error).removeprefix(f"{path}: ").partition("; `verify")[0]
+    return Finding(path, problem, "set it aside and download again", repair)

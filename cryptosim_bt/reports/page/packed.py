@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import base64
 import gzip
-import math
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -26,8 +24,6 @@ Array = npt.NDArray[np.float64]
 _LEVEL = 1
 # Differences that four bytes hold once folded, and whole numbers that a double holds.
 _LARGEST_STEP, _LARGEST_WHOLE = 2**31 - 1, 2**53
-# Figures of an indicator that are worth drawing and showing.
-_FIGURES = 7
 
 
 @dataclass
@@ -51,10 +47,11 @@ class PackedTable:
 
         Numbers too large for whole numbers of that many decimals are kept as doubles.
         """
-        numbers = pd.Series(values).to_numpy(dtype=np.float64, na_value=np.nan)
-        blank = ~np.isfinite(numbers)
+        given = pd.Series(pd.Series(values).to_numpy(dtype=np.float64, na_value=np.nan))
+        blank = ~np.isfinite(given)
         bounds = np.flatnonzero(np.diff(np.concatenate(([False], blank, [False]))))
-        numbers = _filled(numbers, blank)
+        # A blank costs least as the number before it.
+        numbers = given.mask(blank).ffill().fillna(0.0).to_numpy()
         whole = np.round(numbers * 10.0**decimals)
         column = {"name": name, "decimals": decimals, "blanks": len(bounds), "first": 0}
         steps = np.diff(whole, prepend=whole[:1])
@@ -88,28 +85,6 @@ class PackedTable:
         """Return all columns, compressed, as base64."""
         packed = gzip.compress(b"".join(self._blocks), compresslevel=_LEVEL, mtime=0)
         return base64.b64encode(packed).decode("ascii")
-
-
-def decimals_of(step: float, example: float) -> int:
-    """Return the decimals of a grid of prices or sizes; seven figures where it is 0 (any value)."""
-    if step == 0.0:
-        return max(2, figures_decimals(np.array([example])))
-    return max(0, -int(Decimal(repr(float(step))).normalize().as_tuple().exponent))
-
-
-def figures_decimals(values: Array) -> int:
-    """Return the decimals that show seven figures of the largest of these values, 0 to 20."""
-    finite = np.abs(values[np.isfinite(values)])
-    largest = float(finite.max(initial=0.0))
-    if largest == 0.0:
-        return 0
-    return min(20, max(0, _FIGURES - 1 - math.floor(math.log10(largest))))
-
-
-def _filled(numbers: Array, blank: npt.NDArray[np.bool_]) -> Array:
-    """Return numbers with each blank as the number before it (0 at the beginning)."""
-    last = np.maximum.accumulate(np.where(blank, -1, np.arange(len(numbers))))
-    return np.where(last < 0, 0.0, numbers[np.maximum(last, 0)]) if len(numbers) else numbers
 
 
 def _folded(steps: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:

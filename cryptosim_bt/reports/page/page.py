@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from cryptosim_bt.accounting.instrument import kind_of
-from cryptosim_bt.data.timeframe import milliseconds
-from cryptosim_bt.reports.page.packed import PackedTable, decimals_of, figures_decimals
+from cryptosim_bt.reports.page.packed import PackedTable
+from cryptosim_bt.reports.run_facts import RunFacts, figures_decimals
 from cryptosim_bt.reports.words import LANGUAGES, Words, texts_of
 from cryptosim_bt.results.performance import performance_of
 from cryptosim_bt.results.result import Result
@@ -31,8 +30,6 @@ _SCRIPTS = (
     "page_tables.js", "page.js",
 )  # fmt: skip
 _STYLES = ("uPlot.min.css", "page.css")
-# A coin's smallest unit (satoshi); of dollars, what shows a fee of a small order.
-_COIN_DECIMALS, _DOLLAR_DECIMALS = 8, 4
 # Of a funding rate: 0.000001 %.
 _RATE_DECIMALS = 8
 _PRICES = ("open", "high", "low", "close", "long_average", "short_average",
@@ -78,11 +75,16 @@ def write_page(result: Result, path: Path) -> Path:
 
 def page_of(result: Result) -> str:
     """Return the page of a run as HTML."""
-    decimals = _decimals(result)
+    run = RunFacts.of(result)
+    # How many decimals the figures of each kind are kept and shown with.
+    decimals = {
+        "price": run.price_decimals, "contracts": run.contract_decimals,
+        "money": run.money_decimals, "rate": _RATE_DECIMALS, "count": 0,
+    }  # fmt: skip
     tables = {"bars": _pack_bars(result, decimals)}
     for name, kinds in _TABLES.items():
         tables[name] = _pack_table(result, name, kinds, decimals)
-    facts = _facts(result, decimals)
+    facts = _facts(result, run, decimals)
     facts["tables"] = {
         name: {"rows": table.rows, "columns": table.columns} for name, table in tables.items()
     }
@@ -91,7 +93,7 @@ def page_of(result: Result) -> str:
         for name, table in tables.items()
     )
     words = texts_of("page")
-    return _filled_in({
+    return filled_in("page.html", {
         "language": html.escape(facts["language"]),
         "title": html.escape(f"{facts['symbol']} {facts['strategy']} – CryptoSim"),
         "styles": "\n".join(_asset(name) for name in _STYLES),
@@ -103,67 +105,40 @@ def page_of(result: Result) -> str:
     })  # fmt: skip
 
 
-def _facts(result: Result, decimals: Mapping[str, int]) -> dict[str, Any]:
+def _facts(result: Result, facts: RunFacts, decimals: Mapping[str, int]) -> dict[str, Any]:
     """Return what the page needs to know besides the tables."""
-    settings, summary = result.settings, result.summary
-    name = settings["strategy"]["name"]
-    parameters = settings["strategy"].get(name) or {}
-    given = ", ".join(f"{key}={value}" for key, value in parameters.items())
+    summary, figures = result.summary, performance_of(result)
+    # The sets one by one stand in the page's own list.
+    sets = {name: block for name, block in figures["sets"].items() if name != "each"}
     return {
-        "language": settings["report"]["language"],
-        "zone": settings["timezone"],
-        "symbol": settings["trading"]["symbol"],
-        "currency": summary["currency"],
-        "timeframe": settings["data"]["timeframe"],
-        "bar_seconds": milliseconds(settings["data"]["timeframe"]) / 1000,
-        "strategy": f"{name} ({given})" if given else name,
-        "initial_balance": settings["backtest"]["initial_balance"],
-        "synthetic": bool(summary["data"]["synthetic"]),
+        "language": facts.language,
+        "zone": facts.zone.key,
+        "symbol": facts.instrument.symbol,
+        "currency": facts.instrument.currency,
+        "timeframe": facts.timeframe,
+        "bar_seconds": facts.timeframe_ms / 1000,
+        "strategy": facts.strategy,
+        "initial_balance": facts.initial_balance,
+        "synthetic": facts.synthetic,
         "decimals": dict(decimals),
         "volume": _volume_facts(result),
         "indicators": [
-            {"name": indicator, "panel": result.panels.get(indicator, "price")}
-            for indicator in result.indicators
+            {"name": indicator, "panel": panel} for indicator, panel in facts.panels.items()
         ],
         "summary": {name: summary[name] for name in summary if name not in _NOT_SHOWN},
-        "performance": _performance(result),
+        "performance": {**figures, "sets": sets},
     }
-
-
-def _performance(result: Result) -> dict[str, Any]:
-    """Return the figures of performance.json; the sets one by one stand in the page's own list."""
-    figures = performance_of(result)
-    sets = {name: block for name, block in figures["sets"].items() if name != "each"}
-    return {**figures, "sets": sets}
 
 
 def _volume_facts(result: Result) -> dict[str, Any] | None:
     """Return unit (None if nobody said) and decimals of volumes; None where bars have none."""
-    if not _has_volume(result):
-        return None
     values = result.bars["volume"].to_numpy(np.float64)
+    # Files without volume read as blanks or as zeros throughout.
+    if not np.nan_to_num(values).any():
+        return None
     whole = np.nanmax(np.abs(values % 1.0)) == 0.0
     unit = result.settings["data"].get("volume_unit")
     return {"unit": unit, "decimals": 0 if whole else figures_decimals(values)}
-
-
-def _has_volume(result: Result) -> bool:
-    """Return whether volume was given: files without it read as blanks or as zeros throughout."""
-    return bool((result.bars["volume"].fillna(0.0) != 0.0).any())
-
-
-def _decimals(result: Result) -> dict[str, int]:
-    """Return how many decimals the figures of each kind are kept and shown with."""
-    settings = result.settings
-    instrument = settings["instrument"]
-    inverse = kind_of(settings["trading"]["symbol"]) == "inverse"
-    return {
-        "price": decimals_of(instrument["tick"], float(result.bars["open"].iloc[0])),
-        "contracts": decimals_of(instrument["lot"], 100.0),
-        "money": _COIN_DECIMALS if inverse else _DOLLAR_DECIMALS,
-        "rate": _RATE_DECIMALS,
-        "count": 0,
-    }
 
 
 def _pack_bars(result: Result, decimals: Mapping[str, int]) -> PackedTable:
@@ -176,7 +151,7 @@ def _pack_bars(result: Result, decimals: Mapping[str, int]) -> PackedTable:
     if volume is not None:
         table.add_numbers("volume", bars["volume"], volume["decimals"])
     for name in result.indicators:
-        values = bars[name].to_numpy(np.float64)
+        values = result.drawn(name)
         # An indicator may bear any name, that of a column of ours is taken.
         table.add_numbers(f"indicator:{name}", values, figures_decimals(values))
     for name in ("balance", "equity", "margin"):
@@ -198,18 +173,14 @@ def _pack_table(
         elif kind in ("text", "word"):
             table.add_texts(column, source[column])
             if kind == "word":
-                table.columns[-1]["words"] = _translated(table.columns[-1]["levels"])
+                levels = table.columns[-1]["levels"]
+                table.columns[-1]["words"] = {
+                    language: list(map(Words(language).shown, levels)) for language in LANGUAGES
+                }
         else:
             table.add_numbers(column, source[column], decimals[kind])
         table.columns[-1]["kind"] = kind
     return table
-
-
-def _translated(levels: list[str]) -> dict[str, list[str]]:
-    """Return values of a table in the words of each language, as the workbook has them."""
-    return {
-        language: [Words(language).shown(level) for level in levels] for language in LANGUAGES
-    }
 
 
 def _asset(name: str) -> str:
@@ -221,6 +192,6 @@ def _script_safe(text: str) -> str:
     return text.replace("<", "\\u003c")
 
 
-def _filled_in(parts: Mapping[str, str]) -> str:
-    """Return the page with its parts; each place once, so that no part is searched for places."""
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _asset("page.html"))
+def filled_in(name: str, parts: Mapping[str, str]) -> str:
+    """Return a template with its parts; each place once, so that no part is searched for places."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _asset(name))

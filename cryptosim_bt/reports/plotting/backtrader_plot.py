@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +30,8 @@ from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 from cryptosim_bt.accounting.orders import Role
 from cryptosim_bt.backtest.lean_loop import ArrayData, LeanCerebro
 from cryptosim_bt.reports.plotting.fonts import lettering
+from cryptosim_bt.reports.plotting.run_chart import Scene
 from cryptosim_bt.reports.plotting.time_ticks import round_times, tick_labels
-from cryptosim_bt.reports.run_facts import RunFacts
-from cryptosim_bt.reports.words import Words
 from cryptosim_bt.results.result import Result
 from cryptosim_bt.strategy.indicators import panel_indicator, panels_of
 
@@ -78,7 +76,7 @@ def draw_backtrader_plot(
     Parameters
     ----------
     korean
-        Font with Korean letters. Without one the labels are English in any language.
+        Font with Korean letters, for labels in Korean.
     most_bars
         A longer run is drawn with several bars joined into one, and its title says how many.
     style
@@ -93,26 +91,20 @@ def draw_backtrader_plot(
 def backtrader_figure(
     result: Result, korean: str | None = None, most_bars: int = MOST_BARS, style: str = "candle"
 ) -> Iterator[Figure]:
-    """Give a run as backtrader's plotter draws it, to be saved or shown within the block.
-
-    Parameters as in `draw_backtrader_plot`.
-    """
-    facts = RunFacts.of(result)
-    font = korean if facts.language == "ko" else None
-    words = facts.words(None if font else "en")
+    """Give what `draw_backtrader_plot` draws, to be saved or shown within the block."""
+    scene = Scene.of(result, korean)
+    facts, words, title = scene.facts, scene.words, scene.title
     factor = -(-len(result.bars) // most_bars)
-    replay = _Replay.of(result, facts, factor)
-    title = f"{facts.instrument.symbol}  ·  {facts.timeframe}  ·  {facts.period(result)}"
     if factor > 1:
         title += f"  ·  {words('picture.resampled', factor=factor)}"
     if facts.synthetic:
         title += f"  ·  {words('picture.synthetic')}"
     title += f"\n{facts.strategy}"
-    cerebro = _cerebro(replay, facts, words)
+    cerebro = _cerebro(scene, factor)
     cerebro.run()
     handlers = dict(Legend.get_default_handler_map())
-    with lettering(font):
-        plotter = HeadlessPlot(replay.local, title, style=style, volume=False)
+    with lettering(scene.font):
+        plotter = HeadlessPlot(scene.local[::factor], title, style=style, volume=False)
         try:
             ((figures,),) = [cerebro.plot(plotter=plotter, iplot=False)]
             yield figures[0]
@@ -122,37 +114,33 @@ def backtrader_figure(
 
 
 # ---------------------------------------------------------------------- replay
-@dataclass(frozen=True)
-class _Replay:
-    """What is replayed: bars with everything that stands in the observers, and its panels."""
+_STEPS = {"drawstyle": "steps-post"}
+# Observers and their lines, each a column of the bars.
+_OBSERVERS: dict[str, dict[str, dict[str, Any]]] = {
+    "fills": {
+        "buy": {"marker": "^", "color": "lime", "mec": "darkgreen"},
+        "sell": {"marker": "v", "color": "red", "mec": "darkred"},
+    },
+    "account": {"balance": {"color": "steelblue", **_STEPS}, "equity": {"color": "black"}},
+    "contracts": {
+        "long_contracts": {"color": "#1F5FA8", **_STEPS},
+        "short_contracts": {"color": "#E07B00", **_STEPS},
+    },
+}
 
-    bars: pd.DataFrame
-    local: npt.NDArray[np.datetime64]
-    factor: int
-    indicators: list[str]
-    panels: Mapping[str, str]
 
-    @classmethod
-    def of(cls, result: Result, facts: RunFacts, factor: int) -> _Replay:
-        """Join every ``factor`` bars into one; figures are those of the last of them."""
-        bars = result.bars.assign(volume=0.0, **_marks(result))
-        if factor > 1:
-            how = dict.fromkeys(bars.columns, "last") | {
-                "time": "first", "open": "first", "high": "max", "low": "min", "buy": "mean",
-                "sell": "mean",
-            }  # fmt: skip
-            bars = bars.groupby(np.arange(len(bars)) // factor).agg(how)
-        return cls(
-            bars=bars.set_index("time"),
-            local=facts.local(bars["time"]).to_numpy(),
-            factor=factor,
-            indicators=result.indicators,
-            panels=result.panels,
-        )
-
-    def columns(self, *names: str) -> dict[str, Array]:
-        """Return columns as arrays."""
-        return {name: self.bars[name].to_numpy(np.float64) for name in names}
+def _replayed(result: Result, factor: int) -> pd.DataFrame:
+    """Return the bars, every ``factor`` joined into one; figures are those of the last of them."""
+    bars = result.bars.drop(columns=result.texts).assign(volume=0.0, **_marks(result))
+    for name in result.indicators:
+        bars[name] = result.drawn(name)
+    if factor > 1:
+        how = dict.fromkeys(bars.columns, "last") | {
+            "time": "first", "open": "first", "high": "max", "low": "min", "buy": "mean",
+            "sell": "mean",
+        }  # fmt: skip
+        bars = bars.groupby(np.arange(len(bars)) // factor).agg(how)
+    return bars.set_index("time")
 
 
 def _marks(result: Result) -> dict[str, Array]:
@@ -167,32 +155,28 @@ def _marks(result: Result) -> dict[str, Array]:
     return marks
 
 
-def _cerebro(replay: _Replay, facts: RunFacts, words: Words) -> bt.Cerebro:
+def _cerebro(scene: Scene, factor: int) -> bt.Cerebro:
+    facts, bars = scene.facts, _replayed(scene.result, factor)
+    columns = {name: bars[name].to_numpy(np.float64) for name in bars}
     cerebro = LeanCerebro(stdstats=False)
-    options: dict[str, Any] = {"dataname": replay.bars, "bar": facts.timeframe}
+    options: dict[str, Any] = {"dataname": bars, "bar": facts.timeframe}
     data = ArrayData(**options)
     # What the legend says of a bar's length.
-    minutes = facts.timeframe_ms * replay.factor // 60_000
+    minutes = facts.timeframe_ms * factor // 60_000
     data._timeframe, data._compression = bt.TimeFrame.Minutes, minutes
     cerebro.adddata(data, name=facts.instrument.symbol)
-    panels = panels_of(replay.columns(*replay.indicators), replay.panels)
+    indicators = {name: columns[name] for name in scene.result.indicators}
+    panels = panels_of(indicators, facts.panels)
     cerebro.addstrategy(_Watcher, indicators=[panel_indicator(panel) for panel in panels])
-    marked = int(replay.bars[["buy", "sell"]].notna().to_numpy().sum())
+    marked = int(bars[["buy", "sell"]].notna().to_numpy().sum())
     size = max(2.0, 8.0 * min(1.0, (_MARKS / max(marked, 1)) ** 0.5))
     mark = {"markersize": size, "mew": size / 10, "ls": "", "_plotvaluetag": False}
-    cerebro.addobservermulti(_observer("fills", replay.columns("buy", "sell"), words, {
-        "buy": {**mark, "marker": "^", "color": "lime", "mec": "darkgreen"},
-        "sell": {**mark, "marker": "v", "color": "red", "mec": "darkred"},
-    }, subplot=False))  # fmt: skip
-    cerebro.addobserver(_observer("account", replay.columns("balance", "equity"), words, {
-        "balance": {"color": "steelblue", "drawstyle": "steps-post"}, "equity": {"color": "black"},
-    }))  # fmt: skip
-    cerebro.addobserver(_observer(
-        "contracts", replay.columns("long_contracts", "short_contracts"), words, {
-            "long_contracts": {"color": "#1F5FA8", "drawstyle": "steps-post"},
-            "short_contracts": {"color": "#E07B00", "drawstyle": "steps-post"},
-        }
-    ))  # fmt: skip
+    for name, looks in _OBSERVERS.items():
+        common = mark if name == "fills" else {}
+        lines = {line: {**common, **look, "_name": scene.words(f"picture.{line}")}
+                 for line, look in looks.items()}  # fmt: skip
+        add = cerebro.addobservermulti if name == "fills" else cerebro.addobserver
+        add(_observer(name, {line: columns[line] for line in lines}, lines))
     return cerebro
 
 
@@ -207,12 +191,7 @@ class _Watcher(bt.Strategy):
 
 
 def _observer(
-    name: str,
-    columns: Mapping[str, Array],
-    words: Words,
-    looks: Mapping[str, Mapping[str, Any]],
-    *,
-    subplot: bool = True,
+    name: str, columns: Mapping[str, Array], looks: Mapping[str, Mapping[str, Any]]
 ) -> type[bt.Observer]:
     """Return an observer class whose lines are columns of the result."""
 
@@ -221,11 +200,12 @@ def _observer(
         for line, values in columns.items():
             getattr(self.lines, line)[0] = float(values[row])
 
+    plotinfo = {"plot": True, "subplot": name != "fills", "plotname": name, "plotlinelabels": True}
     body = {
         "__doc__": f"Columns {', '.join(columns)} of the bars.",
         "lines": tuple(columns),
-        "plotinfo": {"plot": True, "subplot": subplot, "plotname": name, "plotlinelabels": True},
-        "plotlines": {line: {**looks[line], "_name": words(f"picture.{line}")} for line in columns},
+        "plotinfo": plotinfo,
+        "plotlines": looks,
         "next": next_,
         # backtrader registers classes by module and name.
         "__module__": __name__,
@@ -257,16 +237,9 @@ class _Pages:
 
 
 class HeadlessPlot(Plot):
-    """backtrader's plotter without a display, with local times and legible values.
+    """backtrader's plotter without a display, with the bars' local times and legible values.
 
-    Parameters
-    ----------
-    local
-        Local time of each bar.
-    title
-        Stands above the plot.
-    **options
-        Attributes of backtrader's `PlotScheme`.
+    Its options are the attributes of backtrader's `PlotScheme`.
     """
 
     def __init__(self, local: npt.NDArray[np.datetime64], title: str, **options: Any) -> None:
@@ -343,14 +316,19 @@ class HeadlessPlot(Plot):
                   for axes, tag in self._tags]  # fmt: skip
         below = -np.inf
         for height, axes, tag in sorted(places, key=lambda place: place[0]):
+            if not 0.0 <= height <= axes.figure.bbox.height:  # nor can letters be drawn far off
+                tag.set_visible(False)
+                continue
             below = max(height, below + _TAG_GAP)
             tag.set_y(axes.transData.inverted().transform((0.0, below))[1])
 
 
 def legible(value: float) -> str:
-    """Return a value with five figures and no exponent: 0.51234, 96,543, 1,234.5."""
+    """Return a value with five figures, and no exponent where it is readable: 0.51234, 96,543."""
     if value == 0:
         return "0"
+    if not 1e-9 < abs(value) < 1e15:
+        return f"{value:.5g}"
     decimals = max(0, 4 - int(np.floor(np.log10(abs(value)))))
     text = f"{value:,.{decimals}f}"
     return text.rstrip("0").rstrip(".") if decimals else text

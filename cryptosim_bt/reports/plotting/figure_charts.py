@@ -7,23 +7,19 @@ run's language is Korean and a font has its letters, else English.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from cryptosim_bt.reports.plotting.fonts import lettering
-from cryptosim_bt.reports.plotting.run_chart import LONG, LOSS, PROFIT, SHORT, thin
+from cryptosim_bt.reports.plotting.run_chart import LONG, LOSS, PROFIT, SHORT, Scene, thin
 from cryptosim_bt.reports.plotting.time_ticks import round_times, tick_labels
-from cryptosim_bt.reports.run_facts import RunFacts
-from cryptosim_bt.reports.words import Words
 from cryptosim_bt.results.account_figures import drawdowns, monthly_returns
 from cryptosim_bt.results.metrics import Array
 from cryptosim_bt.results.result import Result
@@ -36,73 +32,29 @@ _LEAST_FULL, _MOST_FULL = 0.1, 0.5
 _BINS = 60
 
 
-@dataclass(frozen=True)
-class _Page:
-    """What the charts share: the run, its facts, its words."""
-
-    result: Result
-    facts: RunFacts
-    words: Words
-
-    @property
-    def inverse(self) -> bool:
-        return self.facts.instrument.kind == "inverse"
-
-    def equity(self) -> Array:
-        return self.result.bars["equity"].to_numpy(np.float64)
-
-    def quote_equity(self) -> tuple[float, Array]:
-        """Return initial balance and equity of a coin account in quote currency."""
-        bars = self.result.bars
-        initial = self.facts.initial_balance * float(bars["open"].iloc[0])
-        return initial, self.equity() * bars["close"].to_numpy(np.float64)
-
-    def paths(self) -> list[tuple[str, float, Array]]:
-        """Return label, value at the start and at each bar: account, in quote currency, coin."""
-        bars = self.result.bars
-        found = [(self.words("picture.account"), self.facts.initial_balance, self.equity())]
-        if self.inverse:
-            found.append((self.words("picture.in_quote"), *self.quote_equity()))
-        closes = bars["close"].to_numpy(np.float64)
-        found.append((self.words("picture.held"), float(bars["open"].iloc[0]), closes))
-        return found
-
-
 def draw_charts(result: Result, directory: Path, korean: str | None = None) -> list[Path]:
-    """Draw all charts into a directory, which is made; return their paths.
-
-    Parameters
-    ----------
-    korean
-        Font with Korean letters. Without one the labels are English in any language.
-    """
+    """Draw all charts into a directory, which is made; return their paths."""
     directory.mkdir(parents=True, exist_ok=True)
-    facts = RunFacts.of(result)
-    font = korean if facts.language == "ko" else None
-    page = _Page(result, facts, facts.words(None if font else "en"))
-    charts: dict[str, Callable[[_Page], Figure]] = {
+    scene = Scene.of(result, korean)
+    charts: dict[str, Callable[[Scene], Figure]] = {
         "monthly_returns.png": _monthly_returns,
         "underwater.png": _underwater,
         "pnl_histogram.png": _pnl_histogram,
     }
-    with lettering(font):
+    with lettering(scene.font):
         for name, draw in charts.items():
-            draw(page).savefig(directory / name, dpi=_DPI)
+            draw(scene).savefig(directory / name, dpi=_DPI)
     return [directory / name for name in charts]
 
 
-def _figure(page: _Page, height: float, title: str) -> Figure:
+def _figure(scene: Scene, height: float, title: str) -> Figure:
     figure = Figure(figsize=(_WIDTH, height), facecolor="white")
-    FigureCanvasAgg(figure)
-    run = f"{page.facts.instrument.symbol}  ·  {page.facts.timeframe}  ·  {page.facts.strategy}"
+    facts = scene.facts
+    run = f"{facts.instrument.symbol}  ·  {facts.timeframe}  ·  {facts.strategy}"
     figure.text(0.06, 1 - 0.38 / height, title, fontsize=16)
-    figure.text(0.06, 1 - 0.66 / height, f"{run}  ·  {page.facts.period(page.result)}", fontsize=10,
+    figure.text(0.06, 1 - 0.66 / height, f"{run}  ·  {facts.period(scene.result)}", fontsize=10,
                 color="#555555")  # fmt: skip
-    if page.facts.synthetic:
-        figure.text(
-            0.97, 1 - 0.38 / height, page.words("picture.synthetic"), fontsize=13, color="white",
-            ha="right", bbox={"facecolor": LOSS, "edgecolor": "none", "pad": 4},
-        )  # fmt: skip
+    scene.badge(figure, 0.97, 0.38, 13)
     return figure
 
 
@@ -113,10 +65,10 @@ def _plain(axes: Axes) -> None:
 
 
 # ---------------------------------------------------------------------- monthly returns
-def _monthly_returns(page: _Page) -> Figure:
+def _monthly_returns(scene: Scene) -> Figure:
     """Draw a table of years and months for the account, in quote currency too for a coin's."""
-    paths = page.paths()[:-1]
-    times, zone = page.result.bars["time"], page.facts.zone
+    paths = scene.paths()[:-1]
+    times, zone = scene.result.bars["time"], scene.facts.zone
     tables = [
         (label, _year_table(monthly_returns(times, zone, initial, path)))
         for label, initial, path in paths
@@ -124,11 +76,11 @@ def _monthly_returns(page: _Page) -> Figure:
     rows = len(tables[0][1][0])
     panel, gap = 0.42 * rows + 0.1, 0.95
     height = 0.75 + (panel + gap) * len(tables) + 0.15
-    figure = _figure(page, height, page.words("picture.monthly"))
+    figure = _figure(scene, height, scene.words("picture.monthly"))
     for number, (label, (years, table)) in enumerate(tables):
         bottom = height - 0.75 - (panel + gap) * (number + 1) + 0.3
         axes = figure.add_axes((0.06, bottom / height, 0.91, panel / height))
-        _heatmap(axes, years, table, page)
+        _heatmap(axes, years, table, scene)
         axes.set_title(label, fontsize=12, loc="left", pad=20)
     return figure
 
@@ -138,16 +90,13 @@ def _year_table(returns: Mapping[str, float | None]) -> tuple[list[str], Array]:
     years = sorted({month[:4] for month in returns})
     table = np.full((len(years), 13), np.nan)
     for month, value in returns.items():
-        if value is not None:
-            table[years.index(month[:4]), int(month[5:]) - 1] = value
-    for row in table:
-        months = row[:12][~np.isnan(row[:12])]
-        if len(months):
-            row[12] = float(np.prod(1.0 + months)) - 1.0
+        table[years.index(month[:4]), int(month[5:]) - 1] = np.nan if value is None else value
+    known = ~np.isnan(table[:, :12]).all(axis=1)
+    table[known, 12] = np.nanprod(1.0 + table[known, :12], axis=1) - 1.0
     return years, table
 
 
-def _heatmap(axes: Axes, years: list[str], table: Array, page: _Page) -> None:
+def _heatmap(axes: Axes, years: list[str], table: Array, scene: Scene) -> None:
     months = np.abs(table[:, :12])
     limit = min(_MOST_FULL, float(np.nanmax(months, initial=_LEAST_FULL)))
     axes.set_facecolor("#F3F3F3")
@@ -155,8 +104,8 @@ def _heatmap(axes: Axes, years: list[str], table: Array, page: _Page) -> None:
     axes.pcolormesh(shaded, cmap=_COLOURS, vmin=-limit, vmax=limit, edgecolors="white", linewidth=2)
     axes.invert_yaxis()
     axes.axvline(12, color="white", linewidth=6)
-    names = page.words("picture.months").split()
-    axes.set_xticks(np.arange(13) + 0.5, [*names, page.words("picture.year")])
+    names = scene.words("picture.months").split()
+    axes.set_xticks(np.arange(13) + 0.5, [*names, scene.words("picture.year")])
     axes.set_yticks(np.arange(len(years)) + 0.5, years)
     axes.tick_params(length=0, labeltop=True, labelbottom=False)
     axes.spines[:].set_visible(False)
@@ -167,20 +116,20 @@ def _heatmap(axes: Axes, years: list[str], table: Array, page: _Page) -> None:
 
 
 # ---------------------------------------------------------------------- underwater
-def _underwater(page: _Page) -> Figure:
+def _underwater(scene: Scene) -> Figure:
     """Draw how far the account is below its peak, and the coin below its own."""
-    figure = _figure(page, 5.8, page.words("picture.underwater"))
+    figure = _figure(scene, 5.8, scene.words("picture.underwater"))
     axes = figure.add_axes((0.06, 0.08, 0.91, 0.73))
-    local = page.facts.local(page.result.bars["time"]).to_numpy()
+    local = scene.local
     looks: list[dict[str, Any]] = [{"color": LOSS, "linewidth": 1.2},
                                    {"color": LONG, "linewidth": 1.0}]  # fmt: skip
     coin = {"color": _GREY, "linewidth": 0.9, "linestyle": "--"}
-    paths = page.paths()
+    paths = scene.paths()
     for number, (label, initial, path) in enumerate(paths):
         fall = -drawdowns(initial, path)
         shown = thin(fall)
         look = coin if number == len(paths) - 1 else looks[number]
-        text = f"{label}: {page.words('picture.deepest', fall=float(-fall.min()))}"
+        text = f"{label}: {scene.words('picture.deepest', fall=float(-fall.min()))}"
         axes.plot(local[shown], fall[shown], label=text, **look)
         if number == 0:
             axes.fill_between(local[shown], fall[shown], color=LOSS, alpha=0.15, linewidth=0)
@@ -196,32 +145,32 @@ def _underwater(page: _Page) -> Figure:
 
 
 # ---------------------------------------------------------------------- histogram
-def _pnl_histogram(page: _Page) -> Figure:
+def _pnl_histogram(scene: Scene) -> Figure:
     """Draw how often a trade won or lost how much, long and short stacked."""
-    trades = page.result.trades
+    trades = scene.result.trades
     net = trades["net_pnl"].to_numpy(np.float64)
-    figure = _figure(page, 5.8, page.words("picture.histogram", count=len(net)))
+    figure = _figure(scene, 5.8, scene.words("picture.histogram", count=len(net)))
     axes = figure.add_axes((0.06, 0.11, 0.91, 0.70))
-    axes.set_xlabel(page.words("picture.pnl"))
-    axes.set_ylabel(page.words("picture.count"))
+    axes.set_xlabel(scene.words("picture.pnl"))
+    axes.set_ylabel(scene.words("picture.count"))
     _plain(axes)
     axes.grid(visible=False, axis="x")
     if not len(net):
         axes.set_xticks([])
         axes.set_yticks([])
-        axes.text(0.5, 0.5, page.words("picture.nothing"), transform=axes.transAxes,
+        axes.text(0.5, 0.5, scene.words("picture.nothing"), transform=axes.transAxes,
                   ha="center", fontsize=14, color=_GREY)  # fmt: skip
         return figure
     sides = [net[(trades["side"] == side).to_numpy(bool)] for side in ("long", "short")]
-    labels = [f"{page.words.shown(side)} ({len(part):,})" for side, part in
+    labels = [f"{scene.words.shown(side)} ({len(part):,})" for side, part in
               zip(("long", "short"), sides, strict=True)]  # fmt: skip
     axes.hist(sides, bins=_edges(net).tolist(), stacked=True, color=[LONG, SHORT], label=labels,
               edgecolor="white", linewidth=0.4)  # fmt: skip
     mean = float(net.mean())
-    shown = f"{mean:,.{page.facts.money_decimals}f}"
+    shown = f"{mean:,.{scene.facts.money_decimals}f}"
     axes.axvline(0.0, color="black", linewidth=1.0)
     axes.axvline(mean, color=PROFIT if mean > 0 else LOSS, linewidth=1.2, linestyle="--",
-                 label=page.words("picture.mean", value=shown))  # fmt: skip
+                 label=scene.words("picture.mean", value=shown))  # fmt: skip
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.6g}"))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, frameon=False, fontsize=10)

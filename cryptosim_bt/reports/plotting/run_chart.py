@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import (
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    PercentFormatter,
+    StrMethodFormatter,
+)
 from matplotlib.transforms import ScaledTranslation
 
 from cryptosim_bt.accounting.arithmetic import sum_floats
@@ -28,6 +34,7 @@ from cryptosim_bt.reports.plotting.fonts import lettering
 from cryptosim_bt.reports.plotting.time_ticks import round_times, tick_labels
 from cryptosim_bt.reports.run_facts import RunFacts
 from cryptosim_bt.reports.words import Words
+from cryptosim_bt.results.account_figures import drawdowns
 from cryptosim_bt.results.result import Result
 
 Array = npt.NDArray[np.float64]
@@ -38,8 +45,12 @@ _LINES = ("#C71585", "#008B8B", "#8B6914", "#4B0082", "#2E8B57", "#B22222")
 
 # Inches. The panels' heights; above each stands its legend, so that nothing covers a line.
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM, _LEGEND = 18.0, 0.95, 0.95, 0.85, 0.65, 0.34
-_PRICE, _OWN, _CONTRACTS, _ACCOUNT, _SETS = 5.2, 1.3, 1.5, 2.2, 0.9
+_PRICE, _OWN, _CONTRACTS, _ACCOUNT, _GROWTH, _DRAWDOWN, _SETS = 5.2, 1.3, 1.5, 2.0, 1.8, 1.3, 0.9
 _DPI = 100
+# An axis whose highest value is so many times its lowest is logarithmic.
+_LOG = 5.0
+# An indicator widens the price's axis by this share of the candles' range at most, either way.
+_NEAR = 0.5
 # More bars than this are no candles but a band from low to high.
 _CANDLES = 1_500
 # What a line of the picture can show: two points a pixel.
@@ -51,46 +62,107 @@ _SPOTS, _MARKS, _SMALLEST = (1_200, 400), 400, 0.04
 _BESIDE = 1.4
 
 
+# Label, value at the start, value at each bar.
+Line = tuple[str, float, Array]
+# The account's own line, that of a coin's account in quote currency, the coin's.
+_ACCOUNT_LOOKS: list[dict[str, Any]] = [
+    {"color": "#12355B", "linewidth": 1.4}, {"color": LONG, "linewidth": 1.0},
+    {"color": _GREY, "linewidth": 1.0, "linestyle": "--"},
+]
+
+
 @dataclass(frozen=True)
-class _Scene:
-    """What all panels draw from: the run, its times as matplotlib's days, its words."""
+class Scene:
+    """What all pictures of a run draw from.
+
+    Attributes
+    ----------
+    font
+        Font with Korean letters, None for English.
+    """
 
     result: Result
     facts: RunFacts
     words: Words
-    days: Array
+    font: str | None
+
+    @classmethod
+    def of(cls, result: Result, korean: str | None) -> Scene:
+        """Set a run's scene; without a font for Korean the labels are English in any language."""
+        facts = RunFacts.of(result)
+        font = korean if facts.language == "ko" else None
+        return cls(result, facts, facts.words(None if font else "en"), font)
+
+    @property
+    def title(self) -> str:
+        """Market, timeframe, window."""
+        facts = self.facts
+        return f"{facts.instrument.symbol}  ·  {facts.timeframe}  ·  {facts.period(self.result)}"
+
+    @cached_property
+    def local(self) -> npt.NDArray[np.datetime64]:
+        """Naive times of the bars in the run's zone."""
+        return self.facts.local(self.result.bars["time"]).to_numpy()
+
+    @cached_property
+    def days(self) -> Array:
+        """Times of the bars as matplotlib counts them."""
+        return _days(self.local)
 
     def on_axis(self, times: pd.Series) -> Array:
         """Return UTC times as matplotlib's days of the run's zone."""
         return _days(self.facts.local(times))
 
+    def column(self, name: str) -> Array:
+        """Return a column of the bars."""
+        return self.result.bars[name].to_numpy(np.float64)
+
+    def paths(self) -> list[Line]:
+        """Return the account, a coin's account in quote currency too, and the coin."""
+        initial, first = self.facts.initial_balance, float(self.result.bars["open"].iloc[0])
+        equity, close = self.column("equity"), self.column("close")
+        found = [(self.words("picture.account"), initial, equity)]
+        if self.facts.instrument.kind == "inverse":
+            found.append((self.words("picture.in_quote"), initial * first, equity * close))
+        return [*found, (self.words("picture.held"), first, close)]
+
+    def badge(self, figure: Figure, right: float, below: float, size: int) -> None:
+        """Say at a place of the top, in shares and inches, that prices are made up."""
+        if self.facts.synthetic:
+            figure.text(
+                right, 1 - below / figure.get_figheight(), self.words("picture.synthetic"),
+                fontsize=size, color="white", ha="right",
+                bbox={"facecolor": LOSS, "edgecolor": "none", "pad": size // 3},
+            )  # fmt: skip
+
 
 def draw_chart(result: Result, path: Path, korean: str | None = None) -> Path:
-    """Draw a run; return the picture's path.
-
-    Parameters
-    ----------
-    korean
-        Font with Korean letters. Without one the labels are English in any language.
-    """
-    facts = RunFacts.of(result)
-    font = korean if facts.language == "ko" else None
-    words = facts.words(None if font else "en")
-    scene = _Scene(result, facts, words, _days(facts.local(result.bars["time"])))
-    own = _own_panels(result)
+    """Draw a run, with Korean labels if it is to be and can; return the picture's path."""
+    scene = Scene.of(result, korean)
+    own: dict[str, list[str]] = {}
+    for name, panel_name in scene.facts.panels.items():
+        own.setdefault(panel_name, []).append(name)
+    over = own.pop("price", [])
     sets = [] if result.settings["trading"]["position_mode"] == "net" else [_SETS]
-    heights = [_PRICE, *[_OWN] * len(own), _CONTRACTS, _ACCOUNT, *sets]
-    with lettering(font):
+    heights = [_PRICE, *[_OWN] * len(own), _CONTRACTS, _ACCOUNT, _GROWTH, _DRAWDOWN, *sets]
+    with lettering(scene.font):
         figure, panels = _layout(heights)
         _write_title(figure, scene)
-        _draw_price(panels[0], scene)
+        _draw_price(panels[0], scene, over)
         for panel, (name, columns) in zip(panels[1:], own.items(), strict=False):
-            _draw_own(panel, name, columns, scene)
-        contracts, account, *rest = panels[1 + len(own) :]
-        _draw_contracts(contracts, scene)
+            _draw_indicators(panel, columns, scene)
+            if len(columns) > 1:
+                panel.set_ylabel(name if len(name) <= 14 else f"{name[:13]}…", fontsize=11)
+        contracts, account, growth, fall, *rest = panels[1 + len(own) :]
+        _draw_sides(contracts, scene, "contracts")
         _draw_account(account, scene)
+        _draw_growth(growth, scene)
+        _draw_drawdown(fall, scene)
         for panel in rest:
-            _draw_sets(panel, scene)
+            _draw_sides(panel, scene, "sets")
+            most = max(result.bars["long_sets"].max(), result.bars["short_sets"].max(), 1)
+            panel.set_ylim(-most - 0.4, most + 0.4)
+            panel.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         _finish(panels, scene)
         figure.savefig(path, dpi=_DPI)
     return path
@@ -119,7 +191,6 @@ def thin(values: Array, points: int = _POINTS) -> npt.NDArray[np.int64]:
 def _layout(heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
     total = _TOP + sum_floats(heights) + _LEGEND * len(heights) + _BOTTOM
     figure = Figure(figsize=(_WIDTH, total), facecolor="white")
-    FigureCanvasAgg(figure)
     panels: list[Axes] = []
     top = total - _TOP
     for height in heights:
@@ -129,9 +200,8 @@ def _layout(heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
     return figure, panels
 
 
-def _write_title(figure: Figure, scene: _Scene) -> None:
+def _write_title(figure: Figure, scene: Scene) -> None:
     facts, words, summary = scene.facts, scene.words, scene.result.summary
-    title = f"{facts.instrument.symbol}  ·  {facts.timeframe}  ·  {facts.period(scene.result)}"
     returns = f"{words('picture.total_return')} {summary['total_return']:+.2%}"
     if summary["total_return_usd"] is not None:
         returns += f" (USD {summary['total_return_usd']:+.2%})"
@@ -143,22 +213,16 @@ def _write_title(figure: Figure, scene: _Scene) -> None:
         f"{words('picture.hold')} {summary['buy_and_hold_return']:+.2%}",
     ))  # fmt: skip
     height = figure.get_figheight()
-    left, right = _LEFT / _WIDTH, 1 - _RIGHT / _WIDTH
-    figure.text(left, 1 - 0.4 / height, title, fontsize=19)
-    figure.text(left, 1 - 0.72 / height, subtitle, fontsize=12, color="#404040")
-    if facts.synthetic:
-        figure.text(
-            right, 1 - 0.4 / height, words("picture.synthetic"), fontsize=16,
-            color="white", ha="right", bbox={"facecolor": LOSS, "edgecolor": "none", "pad": 5},
-        )  # fmt: skip
+    figure.text(_LEFT / _WIDTH, 1 - 0.4 / height, scene.title, fontsize=19)
+    figure.text(_LEFT / _WIDTH, 1 - 0.72 / height, subtitle, fontsize=12, color="#404040")
+    scene.badge(figure, 1 - _RIGHT / _WIDTH, 0.4, 16)
 
 
-def _finish(panels: list[Axes], scene: _Scene) -> None:
+def _finish(panels: list[Axes], scene: Scene) -> None:
     step = scene.facts.timeframe_ms / 86_400_000
     span = scene.days[-1] - scene.days[0] + step
     panels[0].set_xlim(scene.days[0] - 0.005 * span - step, scene.days[-1] + 0.005 * span + step)
-    local = scene.facts.local(scene.result.bars["time"]).to_numpy()
-    ticks = round_times(local[0], local[-1])
+    ticks = round_times(scene.local[0], scene.local[-1])
     panels[0].set_xticks(_days(ticks), tick_labels(ticks))
     for panel in panels:
         panel.grid(color="#E4E4E4", linewidth=0.7)
@@ -175,23 +239,21 @@ def _finish(panels: list[Axes], scene: _Scene) -> None:
 
 
 # ---------------------------------------------------------------------- panels
-def _draw_price(panel: Axes, scene: _Scene) -> None:
-    bars, words = scene.result.bars, scene.words
-    if len(bars) <= _CANDLES:
-        _draw_candles(panel, scene)
-    else:
-        _draw_band(panel, scene)
-    over = [name for name in scene.result.indicators
-            if scene.result.panels.get(name, "price") == "price"]  # fmt: skip
-    for number, name in enumerate(over):
-        _draw_line(panel, scene, name, name.upper(), _LINES[number % len(_LINES)])
+def _draw_price(panel: Axes, scene: Scene, indicators: list[str]) -> None:
+    words = scene.words
+    draw = _draw_candles if len(scene.result.bars) <= _CANDLES else _draw_band
+    draw(panel, scene)
+    _draw_indicators(panel, indicators, scene)
     _draw_set_spans(panel, scene)
     _draw_fills(panel, scene)
     _draw_set_ends(panel, scene)
     quote = scene.facts.instrument.symbol.partition(":")[0].partition("/")[2]
     panel.set_ylabel(f"{words('picture.price')} ({quote})", fontsize=11)
+    lines = [(np.nanmin(each), np.nanmax(each)) for each in map(scene.column, indicators)
+             if np.isfinite(each).any()]  # fmt: skip
+    low, high = float(scene.column("low").min()), float(scene.column("high").max())
+    _fit(panel, low, high, 0.04, lines)
     panel.yaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
-    panel.margins(y=0.04)
     if scene.facts.synthetic:
         panel.text(
             0.5, 0.5, words("picture.synthetic"), transform=panel.transAxes, fontsize=48,
@@ -199,11 +261,31 @@ def _draw_price(panel: Axes, scene: _Scene) -> None:
         )  # fmt: skip
 
 
-def _draw_candles(panel: Axes, scene: _Scene) -> None:
-    bars = scene.result.bars
-    opens, highs, lows, closes = (
-        bars[name].to_numpy(np.float64) for name in ("open", "high", "low", "close")
-    )
+def _fit(
+    panel: Axes, low: float, high: float, room: float, near: Sequence[tuple[float, float]] = ()
+) -> float:
+    """Set an axis, logarithmic where it reaches far, and return where it begins.
+
+    ``near``: ranges of lines that may widen the axis, but not flatten what it is for.
+    """
+    is_log = 0 < low < high / _LOG
+    turn, back = (np.log, np.exp) if is_log else (float, float)
+    if is_log:
+        panel.set_yscale("log")
+        panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        panel.yaxis.set_minor_formatter(NullFormatter())
+    bottom, top = turn(low), turn(high)
+    reach = _NEAR * (top - bottom)
+    lowest = min([bottom, *(turn(max(each, low * 1e-9) if is_log else each) for each, _ in near)])
+    highest = max([top, *(turn(max(each, low)) for _, each in near)])
+    bottom, top = max(lowest, bottom - reach), min(highest, top + reach)
+    beside = room * (top - bottom) or 0.01 * abs(top) or 1.0
+    panel.set_ylim(back(bottom - beside), back(top + beside))
+    return float(back(bottom - beside))
+
+
+def _draw_candles(panel: Axes, scene: Scene) -> None:
+    opens, highs, lows, closes = map(scene.column, ("open", "high", "low", "close"))
     half = 0.36 * scene.facts.timeframe_ms / 86_400_000
     left, right = scene.days - half, scene.days + half
     colours = np.where(closes >= opens, _RISE, _FALL).tolist()
@@ -216,13 +298,11 @@ def _draw_candles(panel: Axes, scene: _Scene) -> None:
     panel.autoscale_view()
 
 
-def _draw_band(panel: Axes, scene: _Scene) -> None:
+def _draw_band(panel: Axes, scene: Scene) -> None:
     """Draw what candles would blur to: the range of each stretch of bars, and the close."""
-    bars = scene.result.bars
-    size = -(-len(bars) // (_POINTS // 2))
-    starts = np.arange(0, len(bars), size)
-    low = np.minimum.reduceat(bars["low"].to_numpy(np.float64), starts)
-    high = np.maximum.reduceat(bars["high"].to_numpy(np.float64), starts)
+    starts = np.arange(0, len(scene.days), -(-len(scene.days) // (_POINTS // 2)))
+    low = np.minimum.reduceat(scene.column("low"), starts)
+    high = np.maximum.reduceat(scene.column("high"), starts)
     panel.fill_between(
         scene.days[starts], low, high, color="#C9D3DC", linewidth=0, zorder=1.5,
         label=scene.words("picture.high_low"),
@@ -231,16 +311,16 @@ def _draw_band(panel: Axes, scene: _Scene) -> None:
 
 
 def _draw_line(
-    panel: Axes, scene: _Scene, column: str, label: str, colour: str, width: float = 1.3
+    panel: Axes, scene: Scene, column: str, label: str, colour: str, width: float = 1.3
 ) -> None:
-    values = scene.result.bars[column].to_numpy(np.float64)
+    values = scene.result.drawn(column)
     shown = thin(values)
     panel.plot(
         scene.days[shown], values[shown], color=colour, linewidth=width, label=label, zorder=2.0
     )
 
 
-def _draw_fills(panel: Axes, scene: _Scene) -> None:
+def _draw_fills(panel: Axes, scene: Scene) -> None:
     fills = scene.result.fills
     entry = fills["role"] == Role.ENTRY.value
     liquidated = fills["role"] == Role.LIQUIDATION.value
@@ -254,13 +334,12 @@ def _draw_fills(panel: Axes, scene: _Scene) -> None:
         ("liquidated", liquidated, "*", _LIQUIDATION, 240, 0),
     ]
     for name, chosen, marker, colour, size, beside in kinds:
-        level = 5.0 if name == "liquidated" else 4.0
-        _mark(panel, scene, fills.loc[chosen, "time"], fills.loc[chosen, "price"],
-              label=scene.words(f"picture.{name}"), beside=beside, marker=marker, s=size,
-              color=colour, edgecolors="white", linewidths=0.6, zorder=level)  # fmt: skip
+        _mark(panel, scene, fills.loc[chosen, "time"], fills.loc[chosen, "price"], name,
+              beside=beside, marker=marker, s=size, color=colour, edgecolors="white",
+              linewidths=0.6, zorder=5.0 if name == "liquidated" else 4.0)  # fmt: skip
 
 
-def _draw_set_spans(panel: Axes, scene: _Scene) -> None:
+def _draw_set_spans(panel: Axes, scene: Scene) -> None:
     """Draw each set as a line at its average entry, from its birth to its end."""
     sets = scene.result.sets
     born = scene.on_axis(sets["born"])
@@ -277,25 +356,25 @@ def _draw_set_spans(panel: Axes, scene: _Scene) -> None:
     )  # fmt: skip
 
 
-def _draw_set_ends(panel: Axes, scene: _Scene) -> None:
-    sets, words = scene.result.sets, scene.words
+def _draw_set_ends(panel: Axes, scene: Scene) -> None:
+    sets = scene.result.sets
     closed = sets[sets["ended"].notna()]
     style: dict[str, Any] = {"marker": "D", "s": 78, "linewidths": 1.3, "edgecolors": _SET}
-    _mark(panel, scene, sets["born"], sets["average_entry"], label=words("picture.set_born"),
-          color=_SET, zorder=3.2, **style)  # fmt: skip
-    _mark(panel, scene, closed["ended"], closed["exit_price"], label=words("picture.set_ended"),
-          facecolors="none", zorder=3.3, **style)  # fmt: skip
+    _mark(panel, scene, sets["born"], sets["average_entry"], "set_born", color=_SET, zorder=3.2,
+          **style)  # fmt: skip
+    _mark(panel, scene, closed["ended"], closed["exit_price"], "set_ended", facecolors="none",
+          zorder=3.3, **style)  # fmt: skip
 
 
 def _mark(
-    panel: Axes, scene: _Scene, times: pd.Series, prices: pd.Series, *, label: str,
+    panel: Axes, scene: Scene, times: pd.Series, prices: pd.Series, name: str, *,
     beside: int = 0, **style: Any,
 ) -> None:  # fmt: skip
     """Draw marks on their prices, or ``beside`` them: 1 above, -1 below."""
     if times.empty:
         return
     # The legend's marks keep their size where those of the picture become smaller.
-    panel.scatter([], [], label=label, **style)
+    panel.scatter([], [], label=scene.words(f"picture.{name}"), **style)
     result = scene.result
     scale = max(_SMALLEST, min(1.0, _MARKS / (len(result.fills) + len(result.sets))))
     style["s"], style["linewidths"] = style["s"] * scale, style["linewidths"] * scale**0.5
@@ -318,84 +397,78 @@ def _cells(values: Array, count: int) -> npt.NDArray[np.int64]:
     return cells
 
 
-def _draw_own(panel: Axes, name: str, columns: list[str], scene: _Scene) -> None:
+def _draw_indicators(panel: Axes, columns: list[str], scene: Scene) -> None:
     for number, column in enumerate(columns):
         _draw_line(panel, scene, column, column.upper(), _LINES[number % len(_LINES)])
-    if len(columns) > 1:
-        panel.set_ylabel(name if len(name) <= 14 else f"{name[:13]}…", fontsize=11)
 
 
-def _draw_contracts(panel: Axes, scene: _Scene) -> None:
+def _draw_sides(panel: Axes, scene: Scene, what: str) -> None:
+    """Draw contracts or sets: long above zero, short below it."""
+    words = scene.words
     for side, sign, colour in (("long", 1.0, LONG), ("short", -1.0, SHORT)):
-        held = sign * scene.result.bars[f"{side}_contracts"].to_numpy(np.float64)
-        _draw_steps(panel, scene, held, scene.words(f"picture.{side}_contracts"), colour)
+        held = sign * scene.column(f"{side}_{what}")
+        _draw_steps(panel, scene, held, words(f"picture.{side}_{what}"), color=colour, alpha=0.55)
     panel.axhline(0.0, color=_GREY, linewidth=0.8)
-    panel.set_ylabel(scene.words("picture.contracts"), fontsize=11)
-    # Short stands below zero; there are no negative contracts.
+    panel.set_ylabel(words("picture.contracts" if what == "contracts" else "picture.open_sets"),
+                     fontsize=11)  # fmt: skip
+    # There are no negative contracts.
     panel.yaxis.set_major_formatter(lambda value, _: f"{abs(value):,.10g}")
 
 
-def _draw_sets(panel: Axes, scene: _Scene) -> None:
-    bars = scene.result.bars
-    for side, sign, colour in (("long", 1, LONG), ("short", -1, SHORT)):
-        count = sign * bars[f"{side}_sets"].to_numpy(np.float64)
-        _draw_steps(panel, scene, count, scene.words(f"picture.{side}_sets"), colour)
-    panel.axhline(0.0, color=_GREY, linewidth=0.8)
-    most = max(bars["long_sets"].max(), bars["short_sets"].max(), 1)
-    panel.set_ylim(-most - 0.4, most + 0.4)
-    panel.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    panel.yaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
-    panel.set_ylabel(scene.words("picture.open_sets"), fontsize=11)
-
-
-def _draw_steps(panel: Axes, scene: _Scene, values: Array, label: str, colour: str) -> None:
+def _draw_steps(
+    panel: Axes, scene: Scene, values: Array, label: str, base: float = 0.0, **style: Any
+) -> None:
     shown = thin(values)
     panel.fill_between(
-        scene.days[shown], values[shown], step="post", color=colour, alpha=0.55, linewidth=0,
-        label=label,
-    )  # fmt: skip
+        scene.days[shown], values[shown], base, step="post", linewidth=0, label=label, **style
+    )
 
 
-def _draw_account(panel: Axes, scene: _Scene) -> None:
-    bars, facts, words = scene.result.bars, scene.facts, scene.words
-    balance, equity = (bars[name].to_numpy(np.float64) for name in ("balance", "equity"))
-    low = min(balance.min(), equity.min(), facts.initial_balance)
-    high = max(balance.max(), equity.max(), facts.initial_balance)
-    room = 0.06 * (high - low) or 0.01 * high
-    shown = thin(balance)
-    panel.fill_between(
-        scene.days[shown], balance[shown], low - room, step="post", color="#BFD4EA", linewidth=0,
-        label=words("picture.balance"),
-    )  # fmt: skip
+def _draw_account(panel: Axes, scene: Scene) -> None:
+    words, start = scene.words, scene.facts.initial_balance
+    balance, equity = scene.column("balance"), scene.column("equity")
+    low, high = min(balance.min(), equity.min(), start), max(balance.max(), equity.max(), start)
+    bottom = _fit(panel, float(low), float(high), 0.06)
+    _draw_steps(panel, scene, balance, words("picture.balance"), bottom, color="#BFD4EA")
     _draw_line(panel, scene, "equity", words("picture.equity"), "#12355B", width=1.4)
-    panel.axhline(
-        facts.initial_balance, color="#404040", linewidth=1.1, linestyle="--",
-        label=words("picture.initial"),
-    )  # fmt: skip
-    panel.set_ylim(low - room, high + room)
-    panel.set_ylabel(facts.instrument.currency, fontsize=11)
+    panel.axhline(start, color="#404040", linewidth=1.1, linestyle="--",
+                  label=words("picture.initial"))  # fmt: skip
+    panel.set_ylabel(scene.facts.instrument.currency, fontsize=11)
     panel.yaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
-    start = facts.initial_balance
-
-    def to_percent(amounts: Any) -> Any:
-        return (amounts / start - 1) * 100
-
-    def to_amount(percents: Any) -> Any:
-        return (percents / 100 + 1) * start
-
-    returns = panel.secondary_yaxis("right", functions=(to_percent, to_amount))
-    returns.yaxis.set_major_formatter(lambda value, _: f"{value:+,.10g}%" if value else "0%")
-    returns.tick_params(labelsize=10)
 
 
-def _own_panels(result: Result) -> dict[str, list[str]]:
-    """Return the indicators that do not stand with the price, by panel."""
-    panels: dict[str, list[str]] = {}
-    for name in result.indicators:
-        panel = result.panels.get(name, "price")
-        if panel != "price":
-            panels.setdefault(panel, []).append(name)
-    return panels
+def _draw_growth(panel: Axes, scene: Scene) -> None:
+    """Draw what the account and the coin held became of their start, as returns."""
+    shares = [values / initial for _, initial, values in scene.paths()]
+    for (label, _, _), share, look in zip(scene.paths(), shares, _looks(scene), strict=True):
+        shown = thin(share)
+        panel.plot(scene.days[shown], share[shown], label=label, **look)
+    low, high = (float(edge(edge(share) for share in shares)) for edge in (min, max))
+    _fit(panel, min(low, 1.0), max(high, 1.0), 0.06)
+    panel.axhline(1.0, color=_GREY, linewidth=0.8)
+    panel.set_ylabel(scene.words("picture.total_return"), fontsize=11)
+    panel.yaxis.set_major_formatter(
+        lambda share, _: f"{(share - 1) * 100:+,.6g}%" if abs(share - 1) > 1e-12 else "0%"
+    )
+
+
+def _draw_drawdown(panel: Axes, scene: Scene) -> None:
+    """Draw how far the account is below its peak, and the coin below its own."""
+    paths, looks = scene.paths(), _looks(scene)
+    for place in (0, -1):
+        label, initial, values = paths[place]
+        fall = -drawdowns(initial, values)
+        shown = thin(fall)
+        panel.plot(scene.days[shown], fall[shown], label=label, **looks[place])
+        if not place:
+            panel.fill_between(scene.days[shown], fall[shown], color=LOSS, alpha=0.2, linewidth=0)
+    panel.set_ylim(top=0.0)
+    panel.set_ylabel(scene.words("picture.fall"), fontsize=11)
+    panel.yaxis.set_major_formatter(PercentFormatter(1.0))
+
+
+def _looks(scene: Scene) -> list[dict[str, Any]]:
+    return [*_ACCOUNT_LOOKS[: len(scene.paths()) - 1], _ACCOUNT_LOOKS[-1]]
 
 
 def _days(local: pd.Series | npt.NDArray[np.datetime64]) -> Array:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from cryptosim_bt.data.timeframe import iso_utc, milliseconds, utc_time
 from cryptosim_bt.errors import InputError, OutputError
+from cryptosim_bt.reports.plotting import NOTEBOOKS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 
 STYLES = ("candle", "line", "bar")
 
-# matplotlib's backends that draw into files only.
-_WITHOUT_WINDOW = {"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"}
+# matplotlib's backends that draw into files only, or into the pages of a notebook.
+_WITHOUT_WINDOW = {
+    "agg", "cairo", "pdf", "pgf", "ps", "svg", "template", "nbagg", "notebook", *NOTEBOOKS
+}  # fmt: skip
 
 
 def within(result: Result, start: str | None, end: str | None) -> Result:
@@ -74,7 +77,8 @@ def has_display() -> bool:
     # matplotlib chooses a backend when its pyplot is first used; without a display it is agg.
     from matplotlib import pyplot
 
-    return pyplot.get_backend().lower() not in _WITHOUT_WINDOW
+    backend = pyplot.get_backend().lower()
+    return backend not in _WITHOUT_WINDOW and not backend.startswith("module://")
 
 
 def save_plot(result: Result, path: Path, style: str = "candle") -> Path:

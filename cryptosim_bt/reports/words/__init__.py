@@ -69,6 +69,14 @@ def texts() -> dict[str, tuple[str, ...]]:
     return {f"{area}.{key}": pair for area in areas for key, pair in texts_of(area).items()}
 
 
+def strategy_text(settings: Mapping[str, Any]) -> str:
+    """Return a run's strategy with all its parameters, as every report shows it."""
+    name = settings["strategy"]["name"]
+    parameters = settings["strategy"].get(name) or {}
+    given = ", ".join(f"{key}={value}" for key, value in parameters.items())
+    return f"{name} ({given})" if given else str(name)
+
+
 @cache
 def texts_of(area: str) -> Mapping[str, tuple[str, ...]]:
     """Return the texts of one file by their ids within it; it is read when first asked for."""

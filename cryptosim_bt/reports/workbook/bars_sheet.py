@@ -17,7 +17,6 @@ from cryptosim_bt.reports.workbook.columns import (
     Column,
     Kind,
     Sheet,
-    Tone,
     each_pair,
     invested,
     objects,
@@ -28,6 +27,10 @@ from cryptosim_bt.results.result import Result
 
 _BUY_SIGNALS = {1: ("long", "entry"), -2: ("short", "exit")}
 _SELL_SIGNALS = {-1: ("short", "entry"), 2: ("long", "exit")}
+_FILLS: dict[str, Kind] = {
+    "fill_orders": "count", "fill_actions": "text", "fill_prices": "price",
+    "fill_contracts": "contracts", "fill_pnl": "pnl", "fill_fees": "money",
+}  # fmt: skip
 
 
 def bars_sheet(result: Result, facts: RunFacts, words: Words) -> Sheet:
@@ -54,19 +57,21 @@ def bars_sheet(result: Result, facts: RunFacts, words: Words) -> Sheet:
         Column("time_utc", "time", bars["time"].dt.tz_localize(None)),
     ]
     taken = {words.heading(column.name) for column in (*prices, *rest)}
-    return Sheet("bars", [*prices, *_indicators(result, taken, words), *rest])
+    return Sheet("bars", [*prices, *_indicators(result, facts, taken, words), *rest])
 
 
-def _indicators(result: Result, taken: set[str], words: Words) -> Iterator[Column]:
+def _indicators(
+    result: Result, facts: RunFacts, taken: set[str], words: Words
+) -> Iterator[Column]:
     """Yield the indicators' columns, numbered where a heading of theirs is taken already."""
-    for name in result.indicators:
+    for name in (*result.indicators, *result.texts):
         number, free = 1, name
         while words.heading(free) in taken:
             number += 1
             free = f"{name}_#{number}"
         taken.add(words.heading(free))
-        over_price = result.panels.get(name, "price") == "price"
-        yield Column(free, "average" if over_price else "number", result.bars[name])
+        kind: Kind = "average" if facts.panels.get(name) == "price" else "number"
+        yield Column(free, "text" if name in result.texts else kind, result.bars[name])
 
 
 def drawdown(result: Result, facts: RunFacts) -> pd.Series:
@@ -88,32 +93,30 @@ def days_sheet(result: Result, facts: RunFacts) -> Sheet:
     ends = grouped.last()
     before = ends["equity"].shift(fill_value=facts.initial_balance)
     fell = drawdown(result, facts).groupby(days.to_numpy()).max()
-    trades = facts.local(result.trades["exit_time"]).dt.normalize()
-    paid = facts.local(result.funding["time"]).dt.normalize()
-    fees = result.fills.groupby(facts.local(result.fills["time"]).dt.normalize())["fee"].sum()
-    net = result.trades.groupby(trades)["net_pnl"]
-    funding = -result.funding.groupby(paid)["payment"].sum()
-
-    def per_day(values: pd.Series) -> pd.Series:
-        return values.reindex(ends.index, fill_value=0).reset_index(drop=True)
-
-    columns = [
-        Column("day", "date", pd.Series(ends.index)),
-        Column("open", "price", grouped["open"].first().reset_index(drop=True)),
-        Column("high", "price", grouped["high"].max().reset_index(drop=True)),
-        Column("low", "price", grouped["low"].min().reset_index(drop=True)),
-        Column("close", "price", ends["close"].reset_index(drop=True)),
-        Column("balance", "money", ends["balance"].reset_index(drop=True)),
-        Column("equity", "money", ends["equity"].reset_index(drop=True)),
-        Column("day_return", "percent",
-               100 * (ends["equity"] / before.where(before != 0) - 1).reset_index(drop=True)),
-        Column("drawdown", "percent", -100 * fell.reset_index(drop=True)),
-        Column("trades_closed", "count", per_day(net.count()).astype(np.int64)),
-        Column("net_pnl", "pnl", per_day(net.sum()).astype(np.float64)),
-        Column("fees", "money", per_day(fees).astype(np.float64)),
-        Column("funding_paid", "money", per_day(funding).astype(np.float64)),
-    ]  # fmt: skip
-    return Sheet("days", columns)
+    net = result.trades.groupby(facts.local(result.trades["exit_time"]).dt.normalize())["net_pnl"]
+    fees, paid = (
+        table.groupby(facts.local(table["time"]).dt.normalize())[column].sum()
+        for table, column in ((result.fills, "fee"), (result.funding, "payment"))
+    )
+    columns: dict[str, tuple[Kind, pd.Series]] = {
+        "open": ("price", grouped["open"].first()),
+        "high": ("price", grouped["high"].max()),
+        "low": ("price", grouped["low"].min()),
+        "close": ("price", ends["close"]),
+        "balance": ("money", ends["balance"]),
+        "equity": ("money", ends["equity"]),
+        "day_return": ("percent", 100 * (ends["equity"] / before.where(before != 0) - 1)),
+        "drawdown": ("percent", -100 * fell),
+        "trades_closed": ("count", net.count()),
+        "net_pnl": ("pnl", net.sum()),
+        "fees": ("money", fees),
+        "funding_paid": ("money", -paid),
+    }
+    found = [Column("day", "date", pd.Series(ends.index))]
+    for name, (kind, values) in columns.items():
+        each = values.reindex(ends.index, fill_value=0).reset_index(drop=True)
+        found.append(Column(name, kind, each.astype(np.int64 if kind == "count" else np.float64)))
+    return Sheet("days", found)
 
 
 def _signal(
@@ -127,43 +130,35 @@ def _signal(
 
 def _bar_fills(result: Result, facts: RunFacts, words: Words) -> list[Column]:
     """Return what filled in each bar; several fills as their average price and their sum."""
-    bars, fills = result.bars, result.fills
-    rows = bars["time"].searchsorted(fills["time"], side="right") - 1
-    found: dict[str, list[Any]] = {
-        name: [None] * len(bars)
-        for name in ("fill_orders", "fill_actions", "fill_prices", "fill_contracts", "fill_pnl",
-                     "fill_fees")
-    }  # fmt: skip
-    tones: list[Tone | None] = [None] * len(bars)
-    for row, members in fills.groupby(rows, sort=True):
-        at = int(str(row))
-        sides, roles = members["side"].tolist(), members["role"].tolist()
-        actions = [f"{words.shown(side)} {words.shown(role)}"
-                   for side, role in zip(sides, roles, strict=True)]  # fmt: skip
-        numbers = [int(number) for number in members["order_id"].dropna()]
-        parts = list(zip(members["contracts"].tolist(), members["price"].tolist(), strict=True))
-        # Names of several orders are a list: there is no sum of them.
-        found["fill_orders"][at] = numbers[0] if len(numbers) == 1 else ", ".join(map(str, numbers))
-        found["fill_actions"][at] = ", ".join(actions)
-        found["fill_prices"][at] = (
-            parts[0][1] if len(parts) == 1 else facts.contract.average_entry(parts)
-        )
-        found["fill_contracts"][at] = float(members["contracts"].sum())
-        exits = members.loc[members["role"] != Role.ENTRY.value, "group_pnl"]
-        found["fill_pnl"][at] = float(exits.sum()) if len(exits) else None
-        found["fill_fees"][at] = float(members["fee"].sum())
-        if Role.LIQUIDATION.value in roles:
-            tones[at] = "loss"
-        elif len(set(sides)) == 1:
-            tones[at] = TONES[sides[0]]
-    kinds: dict[str, Kind] = {
-        "fill_orders": "count", "fill_actions": "text", "fill_prices": "price",
-        "fill_contracts": "contracts", "fill_pnl": "pnl", "fill_fees": "money",
-    }  # fmt: skip
+    rows = result.bars["time"].searchsorted(result.fills["time"], side="right") - 1
+    cells: list[tuple[Any, ...]] = [(None,) * (len(_FILLS) + 1)] * len(result.bars)
+    for row, members in result.fills.groupby(rows):
+        cells[int(str(row))] = _filled(members, facts, words)
+    *columns, tones = zip(*cells, strict=True)
     return [
-        Column(name, kinds[name], objects(values), tones if name == "fill_actions" else None)
-        for name, values in found.items()
+        Column(name, kind, objects(values), tones if name == "fill_actions" else None)
+        for (name, kind), values in zip(_FILLS.items(), columns, strict=True)
     ]
+
+
+def _filled(fills: pd.DataFrame, facts: RunFacts, words: Words) -> tuple[Any, ...]:
+    """Return the cells of one bar's fills and their tone."""
+    sides, roles = fills["side"].tolist(), fills["role"].tolist()
+    numbers = [int(number) for number in fills["order_id"].dropna()]
+    parts = list(zip(fills["contracts"].tolist(), fills["price"].tolist(), strict=True))
+    exits = fills.loc[fills["role"] != Role.ENTRY.value, "group_pnl"]
+    tone = TONES[sides[0]] if len(set(sides)) == 1 else None
+    return (
+        # Names of several orders are a list: there is no sum of them.
+        numbers[0] if len(numbers) == 1 else ", ".join(map(str, numbers)),
+        ", ".join(f"{words.shown(side)} {words.shown(role)}"
+                  for side, role in zip(sides, roles, strict=True)),
+        parts[0][1] if len(parts) == 1 else facts.contract.average_entry(parts),
+        float(fills["contracts"].sum()),
+        float(exits.sum()) if len(exits) else None,
+        float(fills["fee"].sum()),
+        "loss" if Role.LIQUIDATION.value in roles else tone,
+    )  # fmt: skip
 
 
 def _leg(side: Side, bars: pd.DataFrame, facts: RunFacts) -> list[Column]:

@@ -23,13 +23,12 @@ from cryptosim_bt.reports.workbook.proof.places import Places
 from cryptosim_bt.reports.workbook.proof.proof import Proof
 from cryptosim_bt.reports.workbook.proof.sheets import (
     define_names,
-    fits,
     proved_bars,
     verdicts,
     write_proof,
 )
 from cryptosim_bt.reports.workbook.proof.tables import add_tables
-from cryptosim_bt.reports.workbook.row_xml import splice
+from cryptosim_bt.reports.workbook.row_xml import save, splice
 from cryptosim_bt.reports.workbook.sheets import sheets_of
 from cryptosim_bt.reports.workbook.summary import SummaryLayout, write_summary
 from cryptosim_bt.reports.workbook.tables import Rows, shown_rows, write_sheet
@@ -75,8 +74,8 @@ def write_workbook(
         total = sum(shown_rows(sheet, row_limit) for sheet in sheets)
         if proof is not None:
             total += proof.checks.count + len(proof.ledger) + len(proof.steps)
-        rows = Rows(Path(folder), _counter(progress, total))
-        write_summary(look.page("summary"), layout.filled(verdicts(proof, look, places)), look)
+        rows = Rows(Path(folder), total, progress)
+        write_summary(look.page("summary"), layout, verdicts(proof, look, places), look)
         charts = look.page("charts")
         for sheet in sheets:
             write_sheet(sheet, look, rows, row_limit)
@@ -87,7 +86,7 @@ def write_workbook(
         else:
             write_proof(proof, look, rows, proof_page)
         plain = Path(folder) / "book.xlsx"
-        look.book.save(plain)
+        save(look.book, plain)
         splice(plain, rows.parts(), path)
     return path
 
@@ -97,7 +96,8 @@ def _proof(
     row_limit: int, formula_bars: int,
 ) -> Proof | None:  # fmt: skip
     """Return the checks of a run, None where the tables that they read do not fit."""
-    if not fits(result, row_limit):
+    events = len(result.fills) + len(result.funding)
+    if max(events + 1, len(result.trades), len(result.sets)) >= row_limit:
         return None
     shown = {sheet.name: shown_rows(sheet, row_limit) for sheet in sheets}
     whole = {sheet.name for sheet in sheets if shown[sheet.name] == len(sheet)}
@@ -109,20 +109,6 @@ def _proof(
     )  # fmt: skip
     if len(proof.steps) >= row_limit:
         return None
-    add_figures(proof, result, look.facts, look.words, places, layout.rows(), whole=whole)
+    add_figures(proof, layout.rows(), whole=whole)
     add_tables(proof)
     return proof
-
-
-def _counter(
-    progress: Callable[[int, int], None] | None, total: int
-) -> Callable[[int], None]:
-    done = 0
-
-    def written(count: int) -> None:
-        nonlocal done
-        done += count
-        if progress is not None:
-            progress(done, total)
-
-    return written

@@ -57,7 +57,11 @@ def add_charts(
         return
     money = look.facts.instrument.currency
     account = _chart(LineChart(), sheet, ("equity", "balance"), count, look, money)
-    _draw_lines(account, (_BLUE, _GREY))
+    for series, colour in zip(account.series, (_BLUE, _GREY), strict=True):
+        series.smooth = False
+        series.marker.symbol = "none"
+        line = LineProperties(solidFill=colour, w=_LINE_EMU)
+        series.graphicalProperties = GraphicalProperties(ln=line)
     account.title = words("workbook.chart.account")
     of_coin = look.facts.instrument.kind == "inverse"
     account.y_axis.number_format = "#,##0.000" if of_coin else "#,##0"
@@ -87,7 +91,10 @@ def _chart(
     axis.tickLblPos, axis.tickMarkSkip = "low", max(1, count // _LABELS)
     axis.tickLblSkip = max(1, count // _LABELS)
     days = count * (look.facts.timeframe_ms if sheet.name == "bars" else DAY_MS) / DAY_MS
-    axis.number_format = _label_format(days)
+    # Short, because not every program leaves labels out that have no room.
+    axis.number_format = (
+        "dd hh:mm" if days < _HOUR_DAYS else "mm-dd" if days < _DAY_DAYS else "yyyy-mm"
+    )
     axis.txPr = _SLANTED
     axis.title = words("workbook.chart.time_axis")
     chart.x_axis = axis
@@ -102,22 +109,6 @@ def _chart(
     chart.legend.overlay = False
     chart.layout = Layout(ManualLayout(xMode="edge", yMode="edge", x=0.08, y=0.2, w=0.89, h=0.64))
     return chart
-
-
-def _label_format(days: float) -> str:
-    # Short, because not every program leaves labels out that have no room.
-    if days < _HOUR_DAYS:
-        return "dd hh:mm"
-    return "mm-dd" if days < _DAY_DAYS else "yyyy-mm"
-
-
-def _draw_lines(chart: Any, colours: Sequence[str]) -> None:
-    for series, colour in zip(chart.series, colours, strict=True):
-        series.smooth = False
-        series.marker.symbol = "none"
-        series.graphicalProperties = GraphicalProperties(
-            ln=LineProperties(solidFill=colour, w=_LINE_EMU)
-        )
 
 
 def _area(sheet: str, column: int, first: int, last: int) -> Reference:

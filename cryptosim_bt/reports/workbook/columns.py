@@ -14,7 +14,7 @@ from cryptosim_bt.reports.words import Words
 
 Kind = Literal[
     "time", "date", "price", "average", "number", "contracts", "amount", "count", "money", "value",
-    "pnl", "percent", "rate", "hours", "text",
+    "pnl", "percent", "rate", "hours", "text", "word",
 ]  # fmt: skip
 Tone = Literal["long", "short", "profit", "loss"]
 
@@ -50,11 +50,6 @@ def in_words(name: str, values: pd.Series, words: Words) -> Column:
     raw = values.astype(object).where(values.notna(), None).tolist()
     shown = {value: words.shown(value) for value in set(raw) if value is not None}
     return Column(name, "text", objects(map(shown.get, raw)), [TONES.get(v) for v in raw])
-
-
-def coin_amount(contracts: pd.Series, prices: pd.Series, facts: RunFacts) -> Column:
-    """Return the coins that contracts stood for at prices."""
-    return Column("base_amount", "amount", each_pair(facts.base_amount, contracts, prices))
 
 
 def invested(contracts: pd.Series, entries: pd.Series, facts: RunFacts) -> pd.Series:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+from openpyxl.formatting.rule import FormulaRule
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 
 from cryptosim_bt.accounting.arithmetic import sum_floats
@@ -144,6 +146,13 @@ def cell(page: Any, value: Any, **style: Any) -> Any:
     if made.number_format != number_format:
         made.number_format = number_format
     return made
+
+
+def shade(page: Any, area: str, rules: Mapping[str, PatternFill]) -> None:
+    """Fill cells by the first formula that holds of them."""
+    for formula, fill in rules.items():
+        rule = FormulaRule(formula=[formula], fill=fill, stopIfTrue=True)
+        page.conditional_formatting.add(area, rule)
 
 
 def column_width(name: str, kind: str, heading: str) -> float:

@@ -8,25 +8,27 @@ block at a time, and spliced into the saved book.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from math import isfinite, isnan
+from math import isfinite
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from shutil import copyfileobj
+from typing import Any
 from xml.sax.saxutils import escape
 
 import numpy as np
 import pandas as pd
+from openpyxl import Workbook
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.utils import get_column_letter
+from openpyxl.writer.excel import ExcelWriter
 
 # Day 0 of Excel's calendar.
 _EPOCH = pd.Timestamp("1899-12-30")
 _DAY_NS = 86_400 * 10**9
 _END_OF_ROWS = b"</sheetData>"
-# Bytes that are copied at a time; and a level at which a year of minutes takes seconds to pack.
-_CHUNK, _COMPRESSION = 1 << 20, 3
+# A level at which a year of minutes takes seconds to pack.
+_COMPRESSION = 3
 
 
 class Formula(str):
@@ -36,26 +38,15 @@ class Formula(str):
 
 
 class RowFile:
-    """The rows of one sheet, from a row on, in a file of their own.
-
-    Use as a context manager: the file is closed at its end, and stays.
-    """
+    """The rows of one sheet, from a row on, in a file of their own; to be closed."""
 
     def __init__(self, path: Path, first_row: int, width: int) -> None:
-        self.path = path
+        self._file = path.open("wb")
         self._row = first_row
         self._letters = [get_column_letter(number) for number in range(1, width + 1)]
 
-    def __enter__(self) -> Self:
-        self._file = self.path.open("wb")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file, which stays."""
         self._file.close()
 
     def write(self, columns: Sequence[Sequence[Any]], styles: Sequence[Any]) -> None:
@@ -95,45 +86,53 @@ def excel_times(times: pd.Series) -> list[float | None]:
 
 def _cells(letter: str, start: int, values: Sequence[Any], style: Any) -> list[str]:
     styles = [style] * len(values) if isinstance(style, int) else style
+    rows = enumerate(zip(values, styles, strict=True), start)
     if set(map(type, values)) == {float}:
         # Most columns of the bars: written here, without a call per cell.
         return [
             f'<c r="{letter}{row}" s="{each}"><v>{value!r}</v></c>'
             if isfinite(value)
-            else _not_finite(f"{letter}{row}", value, each)
-            for row, (value, each) in enumerate(zip(values, styles, strict=True), start)
+            else _cell(f"{letter}{row}", value, each)
+            for row, (value, each) in rows
         ]
-    return [
-        _cell(f"{letter}{row}", value, each)
-        for row, (value, each) in enumerate(zip(values, styles, strict=True), start)
-    ]
+    return [_cell(f"{letter}{row}", value, each) for row, (value, each) in rows]
 
 
 def _cell(place: str, value: Any, style: int) -> str:
     kind = type(value)
-    if kind is float:
-        if not isfinite(value):
-            return _not_finite(place, value, style)
-        return f'<c r="{place}" s="{style}"><v>{value!r}</v></c>'
-    if value is None or value is pd.NA:
+    if value is None or value is pd.NA or value != value:  # or NaN
         return ""
     if kind is Formula:
         return f'<c r="{place}" s="{style}"><f>{escape(value)}</f></c>'
+    if kind is float and not isfinite(value):
+        value, kind = str(value), str  # no number to a workbook
     if kind is str:
         kept = escape(ILLEGAL_CHARACTERS_RE.sub("", value))
         space = ' xml:space="preserve"' if kept != kept.strip() else ""
         return f'<c r="{place}" s="{style}" t="inlineStr"><is><t{space}>{kept}</t></is></c>'
-    if kind is int:
-        return f'<c r="{place}" s="{style}"><v>{value}</v></c>'
+    if kind is int or kind is float:
+        return f'<c r="{place}" s="{style}"><v>{value!r}</v></c>'
     if isinstance(value, datetime):
         days = (value - _EPOCH.to_pydatetime()).total_seconds() / 86_400
         return f'<c r="{place}" s="{style}"><v>{days!r}</v></c>'
     return _cell(place, value.item(), style)  # numpy's own numbers
 
 
-def _not_finite(place: str, value: float, style: int) -> str:
-    """Return the cell of a value that is no number to a workbook: NaN is empty, "inf" a text."""
-    return "" if isnan(value) else _cell(place, str(value), style)
+class _Archive(zipfile.ZipFile):
+    """A zip file whose parts have no date of their own: zip begins in 1980, clocks may not."""
+
+    def writestr(self, zinfo_or_arcname: str | zipfile.ZipInfo, *args: Any, **kwargs: Any) -> None:
+        part = zinfo_or_arcname
+        if isinstance(part, str):
+            part = zipfile.ZipInfo(part)
+            part.compress_type = self.compression
+        super().writestr(part, *args, **kwargs)
+
+
+def save(book: Workbook, path: Path) -> None:
+    """Save a book as openpyxl does, whatever year the clock shows."""
+    archive = _Archive(path, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False)
+    ExcelWriter(book, archive).save()
 
 
 def splice(book: Path, rows: Mapping[str, Path], target: Path) -> None:
@@ -161,12 +160,6 @@ def splice(book: Path, rows: Mapping[str, Path], target: Path) -> None:
             assert end, f"{item.filename} has no rows to add to"
             with made.open(item.filename, "w", force_zip64=True) as part:
                 part.write(head)
-                for chunk in _chunks(rows[item.filename]):
-                    part.write(chunk)
+                with rows[item.filename].open("rb") as file:
+                    copyfileobj(file, part)
                 part.write(end + tail)
-
-
-def _chunks(path: Path) -> Iterable[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            yield chunk

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from openpyxl.formatting.rule import FormulaRule
-
 from cryptosim_bt.reports.workbook.columns import Sheet
 from cryptosim_bt.reports.workbook.look import (
     BANNER_FONT,
@@ -24,6 +22,7 @@ from cryptosim_bt.reports.workbook.look import (
     Look,
     cell,
     columns_of,
+    shade,
 )
 from cryptosim_bt.reports.workbook.row_xml import Formula
 from cryptosim_bt.reports.workbook.summary_rows import SummaryRow, summary_sections
@@ -53,19 +52,16 @@ class SummaryLayout:
         layout = cls(list(_head(sheets, look, row_limit)))
         sections = [*summary_sections(result, look.facts, words)]
         settings = sections.pop()
-        proof = [SummaryRow(words("proof.verdict"), None, "plain",
-                            words("proof.verdict_note"), VERDICT)]  # fmt: skip
-        proof += [
-            SummaryRow(words(f"workbook.sheet.{table}"), None, "plain",
-                       words(f"proof.of.{table}"), f"{VERDICT}:{table}")
-            for table in PROVED
-        ]  # fmt: skip
+
+        def row(label: str, note: str, value: Any = None, name: str = "") -> SummaryRow:
+            return SummaryRow(words(label), value, "plain", words(note), name)
+
+        proof = [row("proof.verdict", "proof.verdict_note", name=VERDICT)]
+        proof += [row(f"workbook.sheet.{each}", f"proof.of.{each}", name=f"{VERDICT}:{each}")
+                  for each in PROVED]  # fmt: skip
         counts = {sheet.name: len(sheet) for sheet in sheets} | dict.fromkeys(_MADE, "")
-        about = [
-            SummaryRow(words(f"workbook.sheet.{name}"), count, "plain",
-                       words(f"workbook.about.{name}"))
-            for name, count in counts.items()
-        ]  # fmt: skip
+        about = [row(f"workbook.sheet.{each}", f"workbook.about.{each}", count)
+                 for each, count in counts.items()]  # fmt: skip
         sections.insert(0, (words("workbook.section.proof"), proof))
         sections += [(words("workbook.section.sheets"), about), settings]
         for heading, rows in sections:
@@ -84,15 +80,6 @@ class SummaryLayout:
             if isinstance(line, SummaryRow) and line.name
         }
 
-    def filled(self, values: Mapping[str, str | Formula]) -> SummaryLayout:
-        """Return the layout with the values of some rows."""
-        return SummaryLayout([
-            replace(line, value=values[line.name])
-            if isinstance(line, SummaryRow) and line.name in values
-            else line
-            for line in self.lines
-        ])  # fmt: skip
-
 
 def _head(sheets: Sequence[Sheet], look: Look, row_limit: int) -> Iterator[tuple[str, Any]]:
     words = look.words
@@ -109,23 +96,21 @@ def _head(sheets: Sequence[Sheet], look: Look, row_limit: int) -> Iterator[tuple
     yield words("workbook.summary.formulas"), None
 
 
-def write_summary(page: Any, layout: SummaryLayout, look: Look) -> None:
-    """Write the sheet."""
+def write_summary(
+    page: Any, layout: SummaryLayout, values: Mapping[str, str | Formula], look: Look
+) -> None:
+    """Write the sheet, with the values of some rows by their names."""
     words = look.words
     for letter, width in zip("ABC", (38, _VALUE_WIDTH, _NOTE_WIDTH), strict=True):
         page.column_dimensions[letter].width = width
     page.freeze_panes = "A2"
     page.row_dimensions[1].height = 26
-    verdict = f"$B${layout.places()[VERDICT]}"
-    right = f'{verdict}="{words("proof.right")}"'
-    page.conditional_formatting.add(
-        verdict.replace("$", ""), FormulaRule(formula=[right], fill=RIGHT, stopIfTrue=True)
-    )
-    page.conditional_formatting.add(
-        verdict.replace("$", ""), FormulaRule(formula=[f'{verdict}<>""'], fill=WRONG)
-    )
+    verdict = f"B{layout.places()[VERDICT]}"
+    at = f"$B${verdict[1:]}"
+    shade(page, verdict, {f'{at}="{words("proof.right")}"': RIGHT, f'{at}<>""': WRONG})
     for number, line in enumerate(layout.lines, 1):
         if isinstance(line, SummaryRow):
+            line = replace(line, value=values.get(line.name, line.value))
             # Excel makes no room by itself for a text that is too long for one line.
             needed = columns_of(line.note) / _NOTE_WIDTH
             if not isinstance(line.value, Formula):

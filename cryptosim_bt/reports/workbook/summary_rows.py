@@ -34,31 +34,24 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
         "margin_mode", "mark", "min_liquidation_distance", "liquidations", "shortfall",
         "ambiguous_bars.total", "ambiguous_bars.entry_and_exit",
         "ambiguous_bars.take_profit_and_stop", "ambiguous_bars.exit_and_liquidation",
-        "ambiguity.worst.final_equity", "ambiguity.worst.max_drawdown",
-        "ambiguity.rules.final_equity", "ambiguity.rules.max_drawdown",
-        "ambiguity.path.final_equity", "ambiguity.path.max_drawdown",
-        "ambiguity.best.final_equity", "ambiguity.best.max_drawdown",
+        *(f"ambiguity.{order}.{figure}" for order in ("worst", "rules", "path", "best")
+          for figure in ("final_equity", "max_drawdown")),
     ),
     "run": (
-        "symbol", "strategy", "timeframe", "timezone", "start", "end", "bars_traded",
+        "note", "symbol", "strategy", "timeframe", "timezone", "start", "end", "bars_traded",
         "bars_loaded", "version",
     ),
     "data": ("data.source", "data.file", "data.sha256", "data.synthetic"),
 }  # fmt: skip
 _MADE_OF = "provenance."
 SETTING = "settings:"
+# By the last part of a figure's name.
 _KINDS: dict[FigureKind, tuple[str, ...]] = {
     "time": ("start", "end"),
     "money": ("initial_balance", "final_balance", "final_equity", "unrealized_pnl", "fees_paid",
-              "funding_paid", "shortfall", "funding_missing.funding_paid_worst",
-              "funding_missing.funding_paid_best", "ambiguity.rules.final_equity",
-              "ambiguity.path.final_equity", "ambiguity.best.final_equity",
-              "ambiguity.worst.final_equity"),
+              "funding_paid", "shortfall", "funding_paid_worst", "funding_paid_best"),
     "fraction": ("total_return", "total_return_usd", "annual_return", "buy_and_hold_return",
-                 "max_drawdown", "win_rate", "min_liquidation_distance",
-                 "funding_missing.share", "ambiguity.rules.max_drawdown",
-                 "ambiguity.path.max_drawdown", "ambiguity.best.max_drawdown",
-                 "ambiguity.worst.max_drawdown"),
+                 "max_drawdown", "win_rate", "min_liquidation_distance", "share"),
     "ratio": ("sharpe", "sortino", "profit_factor"),
 }  # fmt: skip
 _KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names}
@@ -126,7 +119,7 @@ def _rows(name: str, value: Any, facts: RunFacts, words: Words) -> Iterator[Summ
             yield SummaryRow(f"{label}: {words.shown(reason)}", count, "plain", note,
                              f"{name}.{reason}")  # fmt: skip
         return
-    kind = _KIND_OF.get(name, "plain")
+    kind = _KIND_OF.get(name.rpartition(".")[2], "plain")
     if kind == "time":
         value = facts.local(pd.Series(pd.to_datetime([value], utc=True))).iloc[0].to_pydatetime()
     shown = _shown(value, words("workbook.summary.no_value"), words)

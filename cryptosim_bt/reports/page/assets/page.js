@@ -6,8 +6,19 @@
   const DAY = 86400;
   const SPANS = [["span_all", null], ["span_year", 365 * DAY], ["span_quarter", 91 * DAY],
     ["span_month", 30 * DAY], ["span_week", 7 * DAY], ["span_day", DAY]];
-  const HEADLINE = [["total_return", "percent"], ["max_drawdown", "share"], ["win_rate", "share"],
-    ["trades", "count"], ["profit_factor", "ratio"], ["final_equity", "money"]];
+  // What stands at the head: source, figure, form, its whole name.
+  const HEADLINE = [
+    ["summary", "total_return", "percent", "figure.total_return"],
+    ["summary", "total_return_usd", "percent", "figure.total_return_usd"],
+    ["performance", "holding.total_return", "percent", "figure.buy_and_hold_return"],
+    ["performance", "holding.excess_return", "percent", "of.excess_return"],
+    ["summary", "max_drawdown", "share", "figure.max_drawdown"],
+    ["summary", "sharpe", "ratio", "figure.sharpe"],
+    ["performance", "exposure.average_gross", "ratio", "of.exposure.average_gross"],
+    ["summary", "win_rate", "share", "figure.win_rate"],
+    ["summary", "profit_factor", "ratio", "figure.profit_factor"],
+    ["summary", "final_equity", "money", "figure.final_equity"],
+  ];
   const LISTS = ["trades", "sets", "orders", "funding"];
   const at = (id) => document.getElementById(id);
 
@@ -21,6 +32,7 @@
       };
       for (const name of LISTS) this.tabs[name] = new PageTables.List(run, this.charts, name);
       this.tab = "trades";
+      at("log").setAttribute("aria-pressed", String(this.charts.log));
       this.connect();
       this.build();
     }
@@ -60,11 +72,14 @@
       at("strategy").textContent = at("strategy").title = facts.strategy;
       const figures = at("figures");
       figures.replaceChildren();
-      for (const [name, form] of HEADLINE) {
-        if (!Object.hasOwn(facts.summary, name)) continue;
+      for (const [source, path, form, name] of HEADLINE) {
+        const value = PageFigures.at(facts[source], path);
+        // Only an account in coins has a return in the quote currency beside its own.
+        if (value === undefined || (path === "total_return_usd" && value === null)) continue;
         const box = element("div", "", figures);
-        element("dt", "", box).textContent = PageFigures.label(facts, `figure.${name}`);
-        PageFigures.writeInto(element("dd", "", box), facts, "summary", name, form);
+        box.title = PageFigures.label(facts, name);
+        element("dt", "", box).textContent = PageFigures.label(facts, `headline.${path}`);
+        PageFigures.writeInto(element("dd", "", box), facts, source, path, form);
       }
       const length = times[times.length - 1] - times[0];
       at("spans").replaceChildren();
@@ -81,13 +96,27 @@
       this.tab = name;
       for (const each of Object.keys(this.tabs)) at(`tab-${each}`).setAttribute("aria-selected", String(each === name));
       at("list").scrollTop = 0;
-      this.tabs[name].build(at("list"));
+      const tab = this.tabs[name];
+      at("narrow").hidden = !LISTS.includes(name);
+      at("filter").value = tab.filter ?? "";
+      at("filter").placeholder = word("filter");
+      tab.build(at("list"));
+    }
+
+    save() {
+      const link = element("a", "");
+      link.download = `${this.tab}.csv`;
+      link.href = URL.createObjectURL(new Blob([this.tabs[this.tab].csv()], { type: "text/csv" }));
+      link.click();
+      URL.revokeObjectURL(link.href);
     }
 
     connect() {
       for (const name of Object.keys(this.tabs)) {
         at(`tab-${name}`).addEventListener("click", () => this.openTab(name));
       }
+      at("filter").addEventListener("input", () => this.tabs[this.tab].narrow(at("filter").value));
+      at("csv").addEventListener("click", () => this.save());
       at("list").addEventListener("scroll", () => this.tabs[this.tab].draw());
       new ResizeObserver(() => this.tabs[this.tab].draw()).observe(at("list"));
       at("language").addEventListener("click", () => {
@@ -108,7 +137,17 @@
           aside.style.width = `${Math.max(240, width + down.clientX - event.clientX)}px`;
         });
       });
+      for (const [name, printing] of [["beforeprint", true], ["afterprint", false]]) {
+        window.addEventListener(name, () => this.print(printing));
+      }
       document.addEventListener("keydown", (event) => this.key(event));
+    }
+
+    /** Lay the page out for paper, or for the screen again. */
+    print(printing) {
+      document.body.classList.toggle("printing", printing);
+      this.charts.resize();
+      this.tabs[this.tab].draw(true);
     }
 
     toggle(id, act) {
@@ -120,7 +159,7 @@
     }
 
     key(event) {
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.ctrlKey || event.metaKey || event.altKey || event.target === at("filter")) return;
       const { charts } = this;
       const inList = document.activeElement === at("list");
       const acts = {

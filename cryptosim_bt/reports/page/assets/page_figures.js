@@ -210,5 +210,5 @@ const PageFigures = (() => {
     step() {}
   }
 
-  return { Figures, Summary, label, writeInto };
+  return { Figures, Summary, at, label, writeInto };
 })();

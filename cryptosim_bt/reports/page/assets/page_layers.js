@@ -109,7 +109,7 @@ const PageLayers = (() => {
   }
 
   /** A line: an indicator, an average, equity. `stepped`: the value holds until the next bar. */
-  function line({ id, name, values, colour, format, dash = [], width = 1.4, stepped = false, fit }) {
+  function line({ id, name, values, colour, format, dash = [], width = 1.4, opacity = 1, stepped = false, fit }) {
     const extremes = new Extremes(values);
     let range, slice;
     return {
@@ -127,9 +127,11 @@ const PageLayers = (() => {
         ctx.strokeStyle = scene.colours[colour];
         ctx.lineWidth = width * ratio;
         ctx.lineJoin = "round";
+        ctx.globalAlpha = opacity;
         ctx.setLineDash(dash.map((part) => part * ratio));
         ctx.stroke(trace(scene, slice, range, stepped));
         ctx.setLineDash([]);
+        ctx.globalAlpha = 1;
       },
     };
   }

@@ -12,6 +12,8 @@ const PagePane = (() => {
   const NARROW = 600, NARROW_AXIS_WIDTH = 66;
   // A line beside the candles widens the axis by this share of their range at most, either way.
   const NEAR = 0.5;
+  // As many as a browser writes.
+  const MOST_DECIMALS = 20;
 
   /** Colours of the theme by name, as the style sheet has them. */
   function colours() {
@@ -29,7 +31,8 @@ const PagePane = (() => {
       const [x, y] = [u.scales.x, u.scales.y];
       const across = width / (x.max - x.min);
       this.x = (time) => left + (time - x.min) * across;
-      const turn = pane.log ? Math.log : (value) => value;
+      // What is 0 or less has no place on a logarithmic axis: it runs out below it.
+      const turn = pane.log ? (value) => Math.log(Math.max(value, y.min / 2)) : (value) => value;
       const up = height / (turn(y.max) - turn(y.min));
       this.y = (value) => top + height - (turn(value) - turn(y.min)) * up;
     }
@@ -108,7 +111,13 @@ const PagePane = (() => {
         space: (u, axis, low, high, height) =>
           Math.max(VALUE_SPACE_LEAST, Math.min(VALUE_SPACE, height / 3)),
         show: !this.bare,
-        values: (u, splits, axis, space, step) => splits.map((at) => this.axisText(at, step)),
+        values: (u, splits, axis, space, step) => {
+          // A logarithmic axis has no one step: its values are told apart by the least.
+          const gaps = splits.slice(1).map((at, i) => at - splits[i]);
+          const least = this.log && gaps.length ? Math.min(...gaps) : step;
+          return splits.map((at) => this.axisText(at, least));
+        },
+        ...(this.log && { splits: (u, axis, low, high) => logSplits(low, high), filter: (u, splits) => splits }),
       };
       return {
         width: Math.max(this.host.clientWidth, 60), height: Math.max(this.host.clientHeight, 30),
@@ -139,7 +148,7 @@ const PagePane = (() => {
       if (this.compact) return compact.format(value);
       if (this.percent) [value, step] = [value * 100, step * 100];
       const decimals = step > 0 ? Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) : this.decimals;
-      return number(this.unsigned ? Math.abs(value) : value, this.log ? Math.min(decimals, 2) : decimals)
+      return number(this.unsigned ? Math.abs(value) : value, Math.min(decimals, MOST_DECIMALS))
         + (this.percent ? "%" : "");
     }
 
@@ -149,14 +158,17 @@ const PagePane = (() => {
 
     /** Let the layers gather what they draw, and find the range of values. */
     scan() {
+      // A logarithmic axis is reckoned in logarithms: what is 0 or less is infinitely far below.
+      const [turn, back] = this.log
+        ? [(value) => (value > 0 ? Math.log(value) : -Infinity), Math.exp] : [(value) => value, (value) => value];
       let [low, high] = this.floor ? [0, 0] : [Infinity, -Infinity];
       const near = [];
       for (const layer of this.shown()) {
-        const extent = layer.prepare?.(this.view), fit = layer.fit?.() ?? "whole";
+        const extent = layer.prepare?.(this.view)?.map(turn), fit = layer.fit?.() ?? "whole";
         if (!extent || fit === "not") continue;
         if (fit === "near") { near.push(extent); continue; }
-        low = Math.min(low, extent[0]);
-        high = Math.max(high, extent[1]);
+        if (extent[0] > -Infinity) low = Math.min(low, extent[0]);
+        if (extent[1] > -Infinity) high = Math.max(high, extent[1]);
       }
       // A line that is far from the candles may widen the axis, but not flatten them.
       const reach = low <= high ? (high - low) * NEAR : Infinity;
@@ -165,12 +177,11 @@ const PagePane = (() => {
         low = Math.min(low, Math.max(extent[0], lowest));
         high = Math.max(high, Math.min(extent[1], highest));
       }
-      if (!(low <= high)) [low, high] = [0, 1];
+      if (!(low <= high && Number.isFinite(low))) [low, high] = [0, 1];
       const room = high > low ? (high - low) * 0.06 : Math.abs(high) * 0.01 || 1;
-      this.lowest = this.floor && low === 0 ? low : low - room;
-      this.highest = this.floor && high === 0 ? high : high + room;
+      this.lowest = back(this.floor && low === 0 ? low : low - room);
+      this.highest = back(this.floor && high === 0 ? high : high + room);
       if (this.floor && low === 0 && high === 0) [this.lowest, this.highest] = this.nothing;
-      if (this.log) this.lowest = Math.max(this.lowest, Math.min(low, high) * 0.9);
     }
 
     /** Draw again after the view or the layers changed. */
@@ -193,6 +204,8 @@ const PagePane = (() => {
     draw(u) {
       const scene = new Scene(u, this);
       const { ctx } = scene;
+      // A window may leave a pane no room at all.
+      if (scene.width <= 0 || scene.height <= 0) return;
       ctx.save();
       ctx.beginPath();
       ctx.rect(scene.left, scene.top, scene.width, scene.height);
@@ -230,6 +243,18 @@ const PagePane = (() => {
       this.plot.destroy();
       this.root.remove();
     }
+  }
+
+  /** Return round values of a logarithmic axis: 1, 2, 5 of each power of ten, or closer ones. */
+  function logSplits(low, high) {
+    const first = Math.floor(Math.log10(low)), last = Math.ceil(Math.log10(high));
+    const within = (values) => values.filter((value) => value >= low && value <= high);
+    const powers = Array.from({ length: last - first + 1 }, (_, i) => first + i);
+    const found = within(powers.flatMap((power) => [1, 2, 5].map((each) => Number(`${each}e${power}`))));
+    if (found.length >= 3) return found;
+    const rough = (high - low) / 4, size = 10 ** Math.floor(Math.log10(rough));
+    const step = [1, 2, 5, 10].find((each) => each * size >= rough) * size;
+    return within(Array.from({ length: 10 }, (_, i) => (Math.ceil(low / step) + i) * step));
   }
 
   function element(tag, name, parent) {

@@ -7,6 +7,8 @@ const PageCharts = (() => {
   const LINE_COLOURS = 6;
   const TIP_FILLS = 8;
   const ZOOM_STEP = 1.4;
+  // A price that is so many times the lowest one of the run asks for a logarithmic axis.
+  const LOG_RANGE = 5;
 
   class Charts {
     constructor(run) {
@@ -17,7 +19,10 @@ const PageCharts = (() => {
       // from balance and equity, funding is paid three times a day: who wants them switches them on.
       this.hidden = new Set(["margin", "funding_marks"]);
       this.hand = new PageHand.Hand(this);
-      this.log = false;
+      // Of years in which the price became many times what it was, a linear axis shows the last one.
+      const { low, high } = run.bars.values;
+      const [lowest, highest] = [low.reduce((a, b) => Math.min(a, b)), high.reduce((a, b) => Math.max(a, b))];
+      this.log = lowest > 0 && highest > LOG_RANGE * lowest;
       this.fitLiquidation = false;
       this.dates = new PageDates.Dates(run.facts.zone);
       this.onRange = () => {};
@@ -123,12 +128,13 @@ const PageCharts = (() => {
     }
 
     indicatorLines(indicators, fit) {
-      return indicators.map(({ name }, i) => {
+      return indicators.map(({ name, panel }, i) => {
         const column = `indicator:${name}`;
-        const { decimals } = this.run.bars.about[column];
+        // With the prices as fine as they are; else by its own figures.
+        const { decimals } = panel === "price" ? { decimals: this.run.facts.decimals.price } : this.run.bars.about[column];
         return PageLayers.line({
           id: column, name: plain(name).toUpperCase(), values: this.run.bars.values[column],
-          colour: `line${i % LINE_COLOURS}`, format: (value) => number(value, Math.min(decimals, 8)), fit,
+          colour: `line${i % LINE_COLOURS}`, format: (value) => number(value, decimals), fit,
         });
       });
     }
@@ -142,7 +148,7 @@ const PageCharts = (() => {
       });
       const liquidation = (id) => PageLayers.line({
         id, name: id, values: bars.values[id], colour: "liquidation", format, stepped: true,
-        width: 1.3, fit: () => (this.fitLiquidation ? "whole" : "not"),
+        width: 1.3, opacity: 0.4, fit: () => (this.fitLiquidation ? "whole" : "not"),
       });
       const mark = (id, shape, colour, look = {}) =>
         PageLayers.marks({ id, shape, colour, ...look, ...this.markTables[id] });
@@ -294,12 +300,10 @@ const PageCharts = (() => {
 
     all() { this.show(...this.view.whole); }
 
-    /** Show so many seconds, the middle where it is; the end of the run if all of it is seen. */
+    /** Show the last so many seconds of the run. */
     span(seconds) {
-      const [first, last] = this.view.whole;
-      const { min, max } = this.view;
-      if (max - min >= (last - first) * 0.999) this.show(last - seconds, last);
-      else this.show((min + max - seconds) / 2, (min + max + seconds) / 2);
+      const end = this.view.times[this.view.times.length - 1] + this.run.facts.bar_seconds;
+      this.show(end - seconds, end);
     }
 
     /** Go to a row of a table: its whole life with room on both sides. */

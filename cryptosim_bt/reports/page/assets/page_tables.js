@@ -5,6 +5,8 @@ const PageTables = (() => {
   const { label } = PageFigures;
   const { word } = PageWords;
   const ROW = 24, HEAD = 28, SPARE = 6;
+  // Rows of a list that are printed: a hundred pages.
+  const MOST_PRINTED = 3500;
   // Widths by kind of column, and of some by their name.
   const WIDTHS = { time: "112px", text: "64px", word: "64px", count: "60px", contracts: "74px",
     price: "84px", money: "104px", rate: "76px" };
@@ -21,18 +23,101 @@ const PageTables = (() => {
   // Columns of money won or lost.
   const RESULTS = ["net_pnl", "payment"];
 
+  // Of a filter: a column, a sign, what it is compared with.
+  const COMPARISON = /([^\s<>=!,][^<>=!,]*?)\s*(<=|>=|!=|=|<|>)\s*([^\s,]+)/g;
+
+  function plain(text, space = "") {
+    return text.toLowerCase().replace(/\s+/g, space);
+  }
+
+  function compare(a, b, sign) {
+    switch (sign) {
+      case "<": return a < b;
+      case "<=": return a <= b;
+      case ">": return a > b;
+      case ">=": return a >= b;
+      case "!=": return a !== b;
+      default: return a === b;
+    }
+  }
+
   class List {
     constructor(run, charts, name) {
       Object.assign(this, { run, charts, name, table: run[name] });
       this.order = Int32Array.from({ length: this.table.rows }, (_, i) => i);
       this.sorted = { column: null, down: false };
       this.chosen = -1;
+      this.filter = "";
+    }
+
+    /** Keep the rows that pass a filter: words of any column, comparisons of one (`PnL < 0`). */
+    narrow(text) {
+      this.filter = text;
+      const tests = this.tests(text);
+      const rows = Array.from({ length: this.table.rows }, (_, i) => i);
+      this.order = Int32Array.from(rows.filter((row) => tests.every((test) => test(row))));
+      this.arrange();
+      this.build(this.parent);
+      this.parent.scrollTop = 0;
+    }
+
+    /** Return a test of a row for each condition of a filter. */
+    tests(text) {
+      const { names } = this.table;
+      const called = (heading) => heading && names.find((name) => [name, this.heading(name)]
+        .some((each) => plain(each).startsWith(plain(heading))));
+      const tests = [];
+      const rest = text.replace(COMPARISON, (whole, before, sign, wanted) => {
+        // "long PnL < 0": the last words that are a heading.
+        const words = before.split(/\s+/);
+        const from = words.findIndex((_, i) => called(words.slice(i).join(" ")));
+        if (from < 0) return whole;
+        const name = called(words.slice(from).join(" "));
+        tests.push((row) => (this.isNumber(name)
+          ? compare(this.number(name, row), Number(wanted.replace("%", "")), sign)
+          : this.texts(name, row).some((each) => each && compare(each, plain(wanted), sign))));
+        return `${words.slice(0, from).join(" ")} `;
+      });
+      for (const each of plain(rest, " ").split(/[ ,]+/).filter(Boolean)) {
+        tests.push((row) => names.some((name) => this.texts(name, row).some((it) => it.includes(each))));
+      }
+      return tests;
+    }
+
+    /** Return what a cell may be found by: what it shows, a word in English too. */
+    texts(name, row) {
+      const shown = plain(this.cell(name, row));
+      return this.table.about[name].kind === "word" ? [shown, plain(this.table.text(name, row))] : [shown];
+    }
+
+    /** Return a number as its column shows it: a rate in percent. */
+    number(name, row) {
+      return this.table.values[name][row] * (this.table.about[name].kind === "rate" ? 100 : 1);
+    }
+
+    heading(name) {
+      return label(this.run.facts, `head.${name}`);
+    }
+
+    /** Return the rows that are shown as CSV, in their order: figures as numbers, times of the zone. */
+    csv() {
+      const quoted = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+      const { names } = this.table;
+      const cell = (name, row) => {
+        const value = this.table.values[name][row];
+        if (Number.isNaN(value)) return "";
+        return this.isNumber(name) ? String(value) : this.cell(name, row);
+      };
+      const lines = Array.from(this.order, (row) => names.map((name) => quoted(cell(name, row))).join(","));
+      return `\ufeff${[names.map((name) => quoted(this.heading(name))).join(","), ...lines].join("\r\n")}\r\n`;
     }
 
     build(parent) {
       this.parent = parent;
       parent.replaceChildren();
-      if (!this.table.rows) {
+      document.getElementById("shown").textContent = this.order.length === this.table.rows ? ""
+        : word("rows_shown", { n: this.order.length, total: this.table.rows });
+      if (!this.order.length) {
         element("p", "empty", parent).textContent = word("no_rows");
         return;
       }
@@ -45,12 +130,12 @@ const PageTables = (() => {
         const arrow = this.sorted.column === name ? (this.sorted.down ? " ▼" : " ▲") : "";
         button.type = "button";
         button.dataset.column = name;
-        button.textContent = label(this.run.facts, `head.${name}`) + arrow;
+        button.textContent = this.heading(name) + arrow;
         button.title = button.textContent;
         button.addEventListener("click", () => this.sort(name));
       }
       this.body = element("div", "", parent);
-      this.body.style.height = `${this.table.rows * ROW}px`;
+      this.body.style.height = `${this.order.length * ROW}px`;
       this.draw(true);
     }
 
@@ -60,8 +145,17 @@ const PageTables = (() => {
 
     /** Sort by a column; once more: the other way round. Blanks stay last. */
     sort(name) {
-      const down = this.sorted.column === name && !this.sorted.down;
-      this.sorted = { column: name, down };
+      this.sorted = { column: name, down: this.sorted.column === name && !this.sorted.down };
+      this.arrange();
+      const { scrollLeft } = this.parent;
+      this.build(this.parent);
+      this.parent.scrollTo(scrollLeft, 0);
+    }
+
+    /** Put the rows in the order chosen. */
+    arrange() {
+      const { column: name, down } = this.sorted;
+      if (name === null) return;
       const { levels } = this.table.about[name];
       let values = this.table.values[name];
       if (levels) {
@@ -77,20 +171,18 @@ const PageTables = (() => {
         if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y) || a - b;
         return sign * (x - y) || a - b;
       });
-      const { scrollLeft } = this.parent;
-      this.build(this.parent);
-      this.parent.scrollTo(scrollLeft, 0);
     }
 
     /** Make the rows that are seen; those that are there already stay, unless `again`. */
     draw(again = false) {
-      if (!this.table.rows) return;
-      const first = Math.max(0, Math.floor((this.parent.scrollTop - HEAD) / ROW) - SPARE);
-      const count = Math.ceil(this.parent.clientHeight / ROW) + 2 * SPARE;
+      if (!this.order.length) return;
+      const all = document.body.classList.contains("printing");
+      const first = all ? 0 : Math.max(0, Math.floor((this.parent.scrollTop - HEAD) / ROW) - SPARE);
+      const count = all ? MOST_PRINTED : Math.ceil(this.parent.clientHeight / ROW) + 2 * SPARE;
       if (!again && first === this.first && count === this.count) return;
       Object.assign(this, { first, count });
       const rows = [];
-      for (let place = first; place < Math.min(first + count, this.table.rows); place++) {
+      for (let place = first; place < Math.min(first + count, this.order.length); place++) {
         rows.push(this.row(place));
       }
       this.body.replaceChildren(...rows);
@@ -151,12 +243,12 @@ const PageTables = (() => {
     /** Go to the next row up or down. */
     step(by) {
       const now = this.order.indexOf(this.chosen);
-      const place = Math.max(0, Math.min(this.table.rows - 1, now < 0 ? 0 : now + by));
+      const place = Math.max(0, Math.min(this.order.length - 1, now < 0 ? 0 : now + by));
       const top = place * ROW, { parent } = this;
       if (top < parent.scrollTop) parent.scrollTop = top;
       const low = top + HEAD + ROW - parent.clientHeight;
       if (low > parent.scrollTop) parent.scrollTop = low;
-      if (this.table.rows) this.choose(place);
+      if (this.order.length) this.choose(place);
     }
   }
 

@@ -6,6 +6,8 @@ const PageView = (() => {
   // Pixels that a candle and a point of a line take at least.
   const CANDLE_PIXELS = 4, POINT_PIXELS = 1;
   const FEWEST_BARS = 8;
+  // What may be seen beside the first and the last bar, as a share of what is seen.
+  const ROOM = 0.01;
 
   /** Return the first position whose value passes; from it on, all values of the array do. */
   function firstWhere(values, passes) {
@@ -72,18 +74,23 @@ const PageView = (() => {
     constructor(times, barSeconds) {
       this.times = times;
       this.half = barSeconds / 2;
-      const last = times[times.length - 1];
-      const room = Math.max((last - times[0]) * 0.01, 2 * barSeconds);
-      this.whole = [times[0] - room, last + room];
       this.shortest = FEWEST_BARS * barSeconds;
+      this.whole = this.bounds(times[times.length - 1] - times[0]);
       this.width = 1000;
       this.set(...this.whole);
     }
 
+    /** Return how far a range of so many seconds may go: the bars, with a little room beside them. */
+    bounds(length) {
+      const room = Math.max(length * ROOM, 4 * this.half);
+      return [this.times[0] - room, this.times[this.times.length - 1] + room];
+    }
+
     /** Show a range, kept within the run; it keeps its length where it can. */
     set(min, max) {
-      const [first, last] = this.whole;
-      const length = Math.min(Math.max(max - min, this.shortest), last - first);
+      const wanted = Math.max(max - min, this.shortest);
+      const [first, last] = wanted < this.whole[1] - this.whole[0] ? this.bounds(wanted) : this.whole;
+      const length = Math.min(wanted, last - first);
       const middle = (min + max) / 2;
       this.min = Math.min(Math.max(middle - length / 2, first), last - length);
       this.max = this.min + length;

@@ -51,13 +51,13 @@ class Checks:
     room: int
     blocks: list[Block] = field(default_factory=list)
     starts: dict[tuple[str, str], int] = field(default_factory=dict)
-    left_out: list[Block] = field(default_factory=list)
+    left_out: int = 0
     count: int = 0
 
     def add(self, block: Block) -> None:
         """Take in a block, if the sheet has room for it."""
         if self.count + block.count > self.room:
-            self.left_out.append(block)
+            self.left_out += block.count
             return
         self.starts[block.table, block.column] = FIRST_ROW + self.count
         self.blocks.append(block)
@@ -71,17 +71,10 @@ class Checks:
         return f"{column}{start}:{column}{max(start, start + count - 1)}"
 
 
-@dataclass(frozen=True)
-class Verdicts:
-    """The words of the verdicts."""
-
-    right: str
-    wrong: str
-    given: str
-
-
-def cells(sheet: str, block: Block, line: Line, row: int, verdicts: Verdicts) -> tuple[Any, ...]:
-    """Return the cells of a check in a row of the proof.
+def cells(
+    sheet: str, block: Block, line: Line, row: int, verdicts: tuple[str, str, str]
+) -> tuple[Any, ...]:
+    """Return the cells of a check in a row of the proof; verdicts: right, wrong, given.
 
     A difference counts in proportion to the number. Near 0 float dust does not: money is a
     difference of notionals, which the account's leverage bounds; ratios, shares and counts have
@@ -89,9 +82,9 @@ def cells(sheet: str, block: Block, line: Line, row: int, verdicts: Verdicts) ->
     """
     engine = Formula(line.engine)
     head = (sheet, line.what, block.label, line.time)
+    right, wrong, given = verdicts
     if line.computed is None:
-        return (*head, None, engine, None, verdicts.given, *line.helpers)
-    right, wrong = verdicts.right, verdicts.wrong
+        return (*head, None, engine, None, given, *line.helpers)
     dust = _DUST.get(block.kind, "1")
     near = f"ABS(G{row})<=tolerance*(ABS(N(F{row}))+{dust})"
     return (

@@ -7,30 +7,71 @@ bar's equity where there are more bars than formulas.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Mapping, Set
-from typing import Any
+from collections.abc import Iterable, Mapping, Set
 
-from cryptosim_bt.reports.run_facts import RunFacts
-from cryptosim_bt.reports.words import Words
 from cryptosim_bt.reports.workbook.proof.checks import Block, Line
-from cryptosim_bt.reports.workbook.proof.places import Places
 from cryptosim_bt.reports.workbook.proof.proof import Proof
 from cryptosim_bt.reports.workbook.summary_rows import SETTING, SummaryRow
 from cryptosim_bt.results.metrics import MS_PER_YEAR
-from cryptosim_bt.results.result import Result
-
-Formulas = Mapping[str, Callable[[], str | None]]
 
 # What the run began with, and what is no figure of it.
 _INPUTS = ("initial_balance",)
-_FLOAT_DUST = "0.000000000001"
+# Formulas by figure. A name in braces is one of `_pieces`, else the cell of another figure here.
+_OF_EVENTS = {
+    "final_balance": "{event_balance}",
+    "fees_paid": "{event_fee}",
+    "funding_paid": "-{event_payment}",
+    "shortfall": "{event_shortfall}",
+    "open_contracts.long": "{long_held}",
+    "open_contracts.short": "{short_held}",
+    "liquidations": "{liquidations_so_far}",
+    "fills": "COUNT({filled})",
+    "open_sets": 'COUNTIF({set_status},"{open_set}")',
+    "trades": "COUNT({traded})",
+}
+_OF_ORDERS = {"orders_expired": 'COUNTIF({order_status},"{expired}")'}
+_OF_BARS = {
+    "bars_traded": "COUNT({opens})",
+    "unrealized_pnl": "{unrealized}",
+    "final_equity": "{final_balance}+{unrealized_pnl}",
+    "total_return": "{final_equity}/initial_balance-1",
+    "annual_return": (
+        "IF({total_return}<=-1,-1,IF(LN(1+{total_return})*{per_year}<700,"
+        'EXP(LN(1+{total_return})*{per_year})-1,"-"))'
+    ),
+    "buy_and_hold_return": "{close}/{open}-1",
+    "total_return_usd": "{final_equity}*{close}/(initial_balance*{open})-1",
+}
+_OF_EQUITY = {
+    "max_drawdown": "MAX(0,{falls})",
+    "sharpe": 'IF(STDEV({returns})=0,"-",AVERAGE({returns})/STDEV({returns})*{yearly})',
+    "sortino": (
+        'IF(SQRT(AVERAGE({squares}))=0,"-",'
+        "AVERAGE({returns})/SQRT(AVERAGE({squares}))*{yearly})"
+    ),
+}
+_DUST = "0.000000000001"
+_OF_TRADES = {
+    "wins": f'COUNTIF({{net}},">{_DUST}")',
+    "losses": "{trades}-{wins}",
+    "win_rate": 'IF({trades}=0,"-",{wins}/{trades})',
+    "profit_factor": (
+        f'IF(SUMIF({{net}},"<-{_DUST}")=0,"-",'
+        f'SUMIF({{net}},">{_DUST}")/-SUMIF({{net}},"<-{_DUST}"))'
+    ),
+}
+# Pieces of formulas that are columns of a table, and those that are columns of checks.
+_AREAS = {
+    "filled": ("fills", "price"), "traded": ("trades", "contracts"), "opens": ("bars", "open"),
+    "set_status": ("sets", "status"), "order_status": ("orders", "status"),
+}  # fmt: skip
+_CHECKED = {
+    "falls": ("K", "bars", "equity"), "returns": ("L", "bars", "equity"),
+    "squares": ("M", "bars", "equity"), "net": ("E", "trades", "net_pnl"),
+}  # fmt: skip
 
 
-def add_figures(
-    proof: Proof, result: Result, facts: RunFacts, words: Words, places: Places,
-    figures: Iterable[SummaryRow], *, whole: Set[str],
-) -> None:  # fmt: skip
+def add_figures(proof: Proof, figures: Iterable[SummaryRow], *, whole: Set[str]) -> None:
     """Add a check of every number of the summary.
 
     Parameters
@@ -40,18 +81,22 @@ def add_figures(
     whole
         The tables of which all rows stand in their sheets.
     """
-    formulas = _Formulas(proof, result, facts, words, places, whole=whole)
-    known = formulas.all()
+    # What a check refers to has its place only when all checks are there: looked up per line.
+    known = {**_OF_EVENTS, **_OF_ORDERS, **_OF_BARS, **_OF_EQUITY, **_OF_TRADES}
+    if "bars" not in whole:
+        known = {name: text for name, text in known.items() if name not in _OF_BARS}
+    elif proof.facts.instrument.kind == "linear":
+        del known["total_return_usd"]
     for row in figures:
         name = row.name
         if not name or name in _INPUTS or name.startswith(SETTING):
             continue
         if not (isinstance(row.value, int | float) or name in known):
             continue
-        formula = known.get(name, lambda: None)
 
-        def line(_: int, __: int, name: str = name, formula: Any = formula) -> Line:
-            return Line("", None, formula(), places.figure(name))
+        def line(_: int, __: int, name: str = name) -> Line:
+            formula = _formula(proof, name, known, whole)
+            return Line("", None, formula, proof.places.figure(name))
 
         proof.checks.add(Block("summary", name, row.label, _kind(row), 1, line))
 
@@ -63,136 +108,48 @@ def _kind(row: SummaryRow) -> str:
     return "whole" if row.kind == "plain" else row.kind
 
 
-class _Formulas:
-    """Formulas of figures by name; each gives None where the sheets do not hold what it needs."""
+def _formula(
+    proof: Proof, name: str, known: Mapping[str, str], whole: Set[str]
+) -> str | None:
+    """Return a figure's formula, None where the sheets do not hold what it needs."""
+    checks = proof.checks
+    if name in _OF_ORDERS and "orders" not in whole:
+        return None
+    if name in _OF_EQUITY:
+        if not proof.every_bar or ("bars", "equity") not in checks.starts:
+            return None
+        if name == "sharpe" and len(proof.result.bars) < 2:
+            return '"-"'
+    if name in _OF_TRADES:
+        if ("trades", "net_pnl") not in checks.starts:
+            return None
+        if not len(proof.result.trades):
+            # A block without rows has no cells of its own.
+            return {"wins": "0", "losses": "0"}.get(name, '"-"')
+    return known[name].format_map(_pieces(proof)) if name in known else None
 
-    def __init__(
-        self, proof: Proof, result: Result, facts: RunFacts, words: Words, places: Places,
-        *, whole: Set[str],
-    ) -> None:  # fmt: skip
-        self._proof, self._result, self._facts = proof, result, facts
-        self._words, self._places, self._whole = words, places, whole
 
-    def all(self) -> Formulas:
-        """Return the formulas."""
-        last = self._proof.last_event
-        cell = self._proof.ledger_cell
-        found: dict[str, Callable[[], str | None]] = {
-            "final_balance": lambda: cell("event_balance", last),
-            "fees_paid": lambda: self._sum("event_fee"),
-            "funding_paid": lambda: f"-{self._sum('event_payment')}",
-            "shortfall": lambda: self._sum("event_shortfall"),
-            "open_contracts.long": lambda: cell("long_held", last),
-            "open_contracts.short": lambda: cell("short_held", last),
-            "liquidations": lambda: cell("liquidations_so_far", last),
-            "fills": lambda: self._count("fills", "price"),
-            "orders_expired": lambda: (
-                self._count("orders", "status", "expired") if "orders" in self._whole else None
-            ),
-            "open_sets": lambda: self._count("sets", "status", "open"),
-            **self._of_bars(),
-            **self._of_equity(),
-            **self._of_trades(),
-        }
-        return found
-
-    def _row(self, name: str) -> str:
-        """Return the cell in which the proof reckoned another figure."""
-        return f"E{self._proof.checks.starts['summary', name]}"
-
-    def _sum(self, column: str) -> str:
-        first = self._proof.ledger_cell(column, -1)
-        return f"SUM({first}:{self._proof.ledger.at(column, self._proof.last_event)})"
-
-    def _count(self, table: str, column: str, value: str | None = None) -> str:
-        area = self._places.area(table, column, len(getattr(self._result, table)))
-        if value is None:
-            return f"COUNT({area})"
-        return f'COUNTIF({area},"{self._words.shown(value)}")'
-
-    # ------------------------------------------------------------------ bars
-    def _of_bars(self) -> dict[str, Callable[[], str | None]]:
-        places, bars, facts = self._places, self._result.bars, self._facts
-        if "bars" not in self._whole:
-            return {}
-        last = len(bars) - 1
-        first_open, close = places.cell("bars", "open", 0), places.cell("bars", "close", last)
-        mark = places.cell("bars", "mark", last)
-        exponent = MS_PER_YEAR / (facts.timeframe_ms * len(bars))
-
-        def annual() -> str:
-            total = self._row("total_return")
-            power = f"LN(1+{total})*{exponent!r}"
-            return f'IF({total}<=-1,-1,IF({power}<700,EXP({power})-1,"-"))'
-
-        found: dict[str, Callable[[], str | None]] = {
-            "bars_traded": lambda: self._count("bars", "open"),
-            "unrealized_pnl": lambda: self._proof.unrealized(
-                self._proof.last_event, mark, of_groups=False
-            ),
-            "final_equity": lambda: f"{self._row('final_balance')}+{self._row('unrealized_pnl')}",
-            "total_return": lambda: f"{self._row('final_equity')}/initial_balance-1",
-            "annual_return": annual,
-            "buy_and_hold_return": lambda: f"{close}/{first_open}-1",
-        }
-        if facts.instrument.kind == "inverse":
-            found["total_return_usd"] = lambda: (
-                f"{self._row('final_equity')}*{close}/(initial_balance*{first_open})-1"
-            )
-        return found
-
-    def _of_equity(self) -> dict[str, Callable[[], str | None]]:
-        bars_per_year = MS_PER_YEAR / self._facts.timeframe_ms
-        yearly = f"SQRT({bars_per_year!r})"
-
-        def area(column: str) -> str | None:
-            checks = self._proof.checks
-            if not self._proof.every_bar or ("bars", "equity") not in checks.starts:
-                return None
-            return checks.area(column, "bars", "equity")
-
-        def drawdown() -> str | None:
-            falls = area("K")
-            return falls and f"MAX(0,{falls})"
-
-        def sharpe() -> str | None:
-            returns = area("L")
-            if returns is None or len(self._result.bars) < 2:
-                return returns and '"-"'
-            return f'IF(STDEV({returns})=0,"-",AVERAGE({returns})/STDEV({returns})*{yearly})'
-
-        def sortino() -> str | None:
-            returns, squares = area("L"), area("M")
-            if returns is None:
-                return None
-            downside = f"SQRT(AVERAGE({squares}))"
-            return f'IF({downside}=0,"-",AVERAGE({returns})/{downside}*{yearly})'
-
-        return {"max_drawdown": drawdown, "sharpe": sharpe, "sortino": sortino}
-
-    # ------------------------------------------------------------------ trades
-    def _of_trades(self) -> dict[str, Callable[[], str | None]]:
-        formulas = {
-            "wins": f'COUNTIF({{net}},">{_FLOAT_DUST}")',
-            "losses": "{trades}-{wins}",
-            "win_rate": 'IF({trades}=0,"-",{wins}/{trades})',
-            "profit_factor": (
-                f'IF(SUMIF({{net}},"<-{_FLOAT_DUST}")=0,"-",'
-                f'SUMIF({{net}},">{_FLOAT_DUST}")/-SUMIF({{net}},"<-{_FLOAT_DUST}"))'
-            ),
-        }
-
-        def filled(name: str) -> str | None:
-            checks = self._proof.checks
-            if ("trades", "net_pnl") not in checks.starts:
-                return None
-            rows = {each: self._row(each) for each in ("trades", "wins")}
-            if not len(self._result.trades):
-                # A block without rows has no cells of its own.
-                return {"wins": "0", "losses": "0"}.get(name, '"-"')
-            return formulas[name].format(net=checks.area("E", "trades", "net_pnl"), **rows)
-
-        found: dict[str, Callable[[], str | None]] = {
-            name: functools.partial(filled, name) for name in formulas
-        }
-        return {"trades": lambda: self._count("trades", "contracts"), **found}
+def _pieces(proof: Proof) -> dict[str, str]:
+    """Return what stands for the names in the formulas: cells, areas, numbers, words."""
+    result, places, starts = proof.result, proof.places, proof.checks.starts
+    last_bar, per_year = len(result.bars) - 1, MS_PER_YEAR / proof.facts.timeframe_ms
+    return {
+        **{name: f"E{row}" for (table, name), row in starts.items() if table == "summary"},
+        **{name: proof.ledger.at(name, proof.last_event)
+           for name in ("event_balance", "long_held", "short_held", "liquidations_so_far")},
+        **{name: f"SUM({proof.ledger.column(name)})"
+           for name in ("event_fee", "event_payment", "event_shortfall")},
+        **{name: places.area(table, column, len(getattr(result, table)))
+           for name, (table, column) in _AREAS.items()},
+        **{name: proof.checks.area(letter, *block)
+           for name, (letter, *block) in _CHECKED.items() if tuple(block) in starts},
+        "unrealized": proof.unrealized(
+            proof.last_event, places.cell("bars", "mark", last_bar), of_groups=False
+        ),
+        "open": places.cell("bars", "open", 0),
+        "close": places.cell("bars", "close", last_bar),
+        "per_year": repr(MS_PER_YEAR / (proof.facts.timeframe_ms * len(result.bars))),
+        "yearly": f"SQRT({per_year!r})",
+        "expired": proof.words.shown("expired"),
+        "open_set": proof.words.shown("open"),
+    }  # fmt: skip

@@ -8,13 +8,12 @@ the engine made is used.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
-
-from openpyxl.utils import get_column_letter
+from datetime import datetime
 
 from cryptosim_bt.accounting.contracts import SIDES, Side
+from cryptosim_bt.reports.words import Words
 from cryptosim_bt.reports.workbook.proof.formulas import Arithmetic, left_of
+from cryptosim_bt.reports.workbook.proof.places import Grid, Places
 from cryptosim_bt.reports.workbook.proof.replay import Event, Replay
 from cryptosim_bt.reports.workbook.row_xml import Formula
 
@@ -41,22 +40,9 @@ _OF_MARGIN = ("long_margin_raw", "short_margin_raw", "long_margin", "short_margi
 _SQUARES = ("long_group_square", "short_group_square")
 # Of every side: each row holds it, changed or as above.
 _ROLLED = ("held", "entry_value", "group_value", "funding")
-START_ROW = 2
 
-
-@dataclass(frozen=True)
-class LedgerSources:
-    """Where the ledger reads: ``fill(column, row)`` and ``payment(column, row)`` are cells.
-
-    ``long`` and ``maker`` are words that stand in them; ``label`` gives time, kind and group of an
-    event, to be read by people.
-    """
-
-    fill: Callable[[str, int], str]
-    payment: Callable[[str, int], str]
-    long: str
-    maker: str
-    label: Callable[[Event], tuple[Any, str, str | None]]
+# Gives the cell of a column.
+Cells = Callable[[str], str]
 
 
 class Ledger:
@@ -64,36 +50,37 @@ class Ledger:
 
     Parameters
     ----------
-    replay
-        The run's events.
-    arithmetic
-        Of the run's contracts.
     isolated
         Whether each leg has a margin of its own (R27).
-    sources
-        Cells of the other sheets, and the words for long and maker in them.
+    times
+        Local times of the events.
     """
 
     def __init__(
-        self, replay: Replay, arithmetic: Arithmetic, sources: LedgerSources, *, isolated: bool
-    ) -> None:
-        self._replay, self._math, self._sources = replay, arithmetic, sources
-        self._isolated = isolated
+        self, replay: Replay, arithmetic: Arithmetic, places: Places, words: Words,
+        times: list[datetime], *, isolated: bool,
+    ) -> None:  # fmt: skip
+        self._replay, self._math, self._places, self._words = replay, arithmetic, places, words
+        self._times, self._isolated = times, isolated
         self.columns = [
             (name, kind) for name, kind in _COLUMNS.items()
             if (isolated or name not in _OF_MARGIN)
             and (arithmetic.by_group or name not in _SQUARES)
         ]  # fmt: skip
-        self.letters = {
-            name: get_column_letter(number) for number, (name, _) in enumerate(self.columns, 1)
-        }
+        # The row of the start stands above that of event 0.
+        self._grid = Grid((name for name, _ in self.columns), first_row=3)
 
     def __len__(self) -> int:
         return 1 + len(self._replay.events)
 
     def at(self, column: str, event: int) -> str:
-        """Return the cell of a column at an event; -1: before the first."""
-        return f"{self.letters[column]}{START_ROW + 1 + event}"
+        """Return, for other sheets, the cell of a column at an event; -1: before the first."""
+        return self._places.sheet("ledger") + self._grid.cell(column, event)
+
+    def column(self, name: str) -> str:
+        """Return, for other sheets, all cells of a column."""
+        last = len(self._replay.events) - 1
+        return self._places.sheet("ledger") + self._grid.area(name, -1, last)
 
     def rows(self) -> Iterator[dict[str, object]]:
         """Yield the cells of each row by column: the start, then the events."""
@@ -104,27 +91,26 @@ class Ledger:
         start["event_balance"] = start["book_balance"] = Formula("initial_balance")
         yield start
         for number, event in enumerate(self._replay.events):
-            row = self._funding(number, event) if event.is_funding else self._fill(number, event)
-            time, kind, group = self._sources.label(event)
+            here, above = self._cells(number), self._cells(number - 1)
+            row = (self._funding if event.is_funding else self._fill)(event, here, above)
             yield {
                 "event": number + 1,
-                "event_time": time,
-                "event_kind": kind,
-                "event_group": group,
+                "event_time": self._times[number],
+                "event_kind": self._words.shown(event.role),
+                "event_group": event.group,
                 **{name: Formula(text) for name, text in row.items()},
             }
 
     # ------------------------------------------------------------------ funding
-    def _funding(self, number: int, event: Event) -> dict[str, str]:
-        here, above = self._cells(number), self._cells(number - 1)
-        source = self._sources
+    def _funding(self, event: Event, here: Cells, above: Cells) -> dict[str, str]:
+        source = self._source("funding", event)
         sign, held, price = here("sign"), here("event_contracts"), here("event_price")
         notional = self._math.notional(held, price)
         row = {
-            "sign": self._sign(source.payment("side", event.row)),
+            "sign": self._sign(source("side")),
             "event_contracts": above(f"{event.side}_held"),
-            "event_price": source.payment("funding_price", event.row),
-            "rate": source.payment("funding_rate", event.row),
+            "event_price": source("funding_price"),
+            "rate": source("funding_rate"),
             "event_payment": f"-{sign}*{notional}*{here('rate')}",
             "event_balance": f"{above('event_balance')}+{here('event_payment')}",
             "book_balance": f"{above('book_balance')}+{here('event_payment')}",
@@ -139,24 +125,23 @@ class Ledger:
         return row
 
     # ------------------------------------------------------------------ fills
-    def _fill(self, number: int, event: Event) -> dict[str, str]:
-        here, above = self._cells(number), self._cells(number - 1)
-        source = self._sources
+    def _fill(self, event: Event, here: Cells, above: Cells) -> dict[str, str]:
+        source = self._source("fills", event)
         contracts, price = here("event_contracts"), here("event_price")
-        liquidity = source.fill("liquidity", event.row)
+        maker = self._words.shown("maker")
         fee = f"{self._math.notional(contracts, price)}*{here('rate')}"
         row = {
-            "sign": self._sign(source.fill("side", event.row)),
-            "event_contracts": source.fill("contracts", event.row),
-            "event_price": source.fill("price", event.row),
-            "rate": f'IF({liquidity}="{source.maker}",maker_fee,taker_fee)',
+            "sign": self._sign(source("side")),
+            "event_contracts": source("contracts"),
+            "event_price": source("price"),
+            "rate": f'IF({source("liquidity")}="{maker}",maker_fee,taker_fee)',
             "event_fee": fee,
             **self._unchanged(above),
         }
-        row |= self._entry(number, event) if event.is_entry else self._exit(number, event)
-        if event.batch is not None:
+        row |= (self._entry if event.is_entry else self._exit)(event, here, above)
+        if event.liquidates:
             row["event_fee"] = f"{fee}+{here('penalty')}*{contracts}/{here('liquidated')}"
-            row |= self._liquidation(number, event)
+            row |= self._liquidation(event, here, above)
         moved = "".join(
             f"{sign}{here(name)}"
             for sign, name in (("-", "event_fee"), ("+", "event_shortfall")) if name in row
@@ -167,11 +152,10 @@ class Ledger:
         row["event_balance"] = f"{above('event_balance')}{gain}{moved}"
         row["book_balance"] = f"{above('book_balance')}{book_gain}{moved}"
         if self._isolated:
-            row |= self._leg_margins(number, event)
+            row |= self._leg_margins(event, here, above)
         return row
 
-    def _entry(self, number: int, event: Event) -> dict[str, str]:
-        here, above = self._cells(number), self._cells(number - 1)
+    def _entry(self, event: Event, here: Cells, above: Cells) -> dict[str, str]:
         contracts, price, side = here("event_contracts"), here("event_price"), event.side
         value = self._math.entry_value(contracts, price)
         before = None if event.before is None else self._cells(event.before)
@@ -184,10 +168,9 @@ class Ledger:
             "group_entry_value": f"{old}+{value}",
             f"{side}_group_value": f"{above(f'{side}_group_value')}+{value}",
         }
-        return row | self._square(number, event, held, old)
+        return row | self._square(event, here, above, (held, old))
 
-    def _exit(self, number: int, event: Event) -> dict[str, str]:
-        here, above = self._cells(number), self._cells(number - 1)
+    def _exit(self, event: Event, here: Cells, above: Cells) -> dict[str, str]:
         contracts, price, side = here("event_contracts"), here("event_price"), event.side
         assert event.before is not None  # what is closed was entered
         before = self._cells(event.before)
@@ -210,55 +193,48 @@ class Ledger:
             row["event_realized"] = here("event_group_pnl")
         if event.closes_set:
             earlier = event.set_before
-            gained = "" if earlier is None else f"{self.at('set_pnl', earlier)}+"
+            gained = "" if earlier is None else f"{self._cells(earlier)('set_pnl')}+"
             row["set_pnl"] = f"{gained}{here('event_group_pnl')}"
-        row["event_shortfall"] = self._shortfall(number, event)
-        return row | self._square(number, event, held, value)
+        row["event_shortfall"] = self._shortfall(event, here, above)
+        return row | self._square(event, here, above, (held, value))
 
     def _gain(
-        self, here: Callable[[str], str], closed: str, held: str, value: str, price: str
+        self, here: Cells, closed: str, held: str, value: str, price: str
     ) -> str:
         part = f"{value}*{closed}/{held}"
         square = f"({value}/{held})^2*{closed}"
         return self._math.pnl(here("sign"), closed, part, square, price)
 
-    def _square(self, number: int, event: Event, held: str, value: str) -> dict[str, str]:
+    def _square(
+        self, event: Event, here: Cells, above: Cells, group: tuple[str, str]
+    ) -> dict[str, str]:
         if not self._math.by_group:
             return {}
-        here, above = self._cells(number), self._cells(number - 1)
-        name = f"{event.side}_group_square"
+        name, left = f"{event.side}_group_square", here(f"{event.side}_held")
         after = self._math.square(here("group_held"), here("group_entry_value"))
-        before = self._math.square(held, value)
-        left = here(f"{event.side}_held")
-        return {name: f"IF({left}=0,0,{above(name)}-{before}+{after})"}
+        return {name: f"IF({left}=0,0,{above(name)}-{self._math.square(*group)}+{after})"}
 
     # ------------------------------------------------------------------ liquidation (R23, R30)
-    def _liquidation(self, number: int, event: Event) -> dict[str, str]:
-        assert event.batch is not None
-        here, above = self._cells(number), self._cells(number - 1)
-        if event.batch != number:
+    def _liquidation(self, event: Event, here: Cells, above: Cells) -> dict[str, str]:
+        if not event.begins_batch:
             return {name: above(name) for name in ("liquidated", "left_over", "penalty")}
-        counted = "liquidations_so_far"
-        price = here("event_price")
+        counted, price = "liquidations_so_far", here("event_price")
         sides = (event.side,) if self._isolated else SIDES
         backing = above("event_balance")
         if self._isolated:
             backing = f"{above(f'{event.side}_margin')}+MIN(0,{backing})"
         pnl = "+".join(
-            self.unrealized(side, number - 1, price, of_groups=self._math.by_group)
-            for side in sides
+            self._unrealized(side, above, price, of_groups=self._math.by_group) for side in sides
         )
-        fees = f"{self._math.notional(here('liquidated'), price)}*taker_fee"
-        asked = f"{self._math.notional(here('liquidated'), price)}*liquidation_fee"
+        notional = self._math.notional(here("liquidated"), price)
         return {
             counted: f"{above(counted)}+1",
             "liquidated": "+".join(above(f"{side}_held") for side in sides),
-            "left_over": f"{backing}+{pnl}-{fees}",
-            "penalty": f"MIN({asked},MAX(0,{here('left_over')}))",
+            "left_over": f"{backing}+{pnl}-{notional}*taker_fee",
+            "penalty": f"MIN({notional}*liquidation_fee,MAX(0,{here('left_over')}))",
         }
 
-    def _shortfall(self, number: int, event: Event) -> str:
-        here, above = self._cells(number), self._cells(number - 1)
+    def _shortfall(self, event: Event, here: Cells, above: Cells) -> str:
         balance = f"{above('event_balance')}+{here('event_realized')}-{here('event_fee')}"
         if self._isolated and event.ends_batch:
             beyond = f"MAX(0,-{here('left_over')})"
@@ -267,8 +243,7 @@ class Ledger:
         return f"IF(AND({flat}),MAX(0,-({balance})),0)"
 
     # ------------------------------------------------------------------ isolated margin (R27, R28)
-    def _leg_margins(self, number: int, event: Event) -> dict[str, str]:
-        here, above = self._cells(number), self._cells(number - 1)
+    def _leg_margins(self, event: Event, here: Cells, above: Cells) -> dict[str, str]:
         row = {f"{side}_margin_raw": above(f"{side}_margin") for side in SIDES}
         name, held = f"{event.side}_margin", f"{event.side}_held"
         if event.is_entry:
@@ -276,9 +251,9 @@ class Ledger:
             row[f"{name}_raw"] = f"{above(name)}+{added}/leverage"
         else:
             row[f"{name}_raw"] = f"IF({above(held)}=0,0,{above(name)}*{here(held)}/{above(held)})"
-        return row | self._margins(here, shrink=event.batch is None or event.ends_batch)
+        return row | self._margins(here, shrink=not event.liquidates or event.ends_batch)
 
-    def _margins(self, here: Callable[[str], str], *, shrink: bool) -> dict[str, str]:
+    def _margins(self, here: Cells, *, shrink: bool) -> dict[str, str]:
         raw = {side: here(f"{side}_margin_raw") for side in SIDES}
         if not shrink:
             return {f"{side}_margin": raw[side] for side in SIDES}
@@ -287,27 +262,28 @@ class Ledger:
         return {f"{side}_margin": f"{raw[side]}*{share}" for side in SIDES}
 
     # ------------------------------------------------------------------ pieces
-    def unrealized(
-        self, side: Side, event: int, price: str, *, of_groups: bool, sheet: str = ""
-    ) -> str:
-        """Return the PnL at a price of what a side holds after an event, in one of the books."""
-        name = "group_value" if of_groups else "entry_value"
-        held, value = (f"{sheet}{self.at(f'{side}_{each}', event)}" for each in ("held", name))
-        square = ""
-        if self._math.by_group:
-            square = f"{sheet}{self.at(f'{side}_group_square', event)}"
-        sign = "1" if side == "long" else "(-1)"
-        return self._math.pnl(sign, held, value, square, price)
+    def unrealized(self, side: Side, event: int, price: str, *, of_groups: bool) -> str:
+        """Return, for other sheets, what a side's contracts gained after an event in a book."""
+        return self._unrealized(
+            side, lambda column: self.at(column, event), price, of_groups=of_groups
+        )
 
-    def _cells(self, event: int) -> Callable[[str], str]:
-        return lambda column: self.at(column, event)
+    def _unrealized(self, side: Side, cell: Cells, price: str, *, of_groups: bool) -> str:
+        value = cell(f"{side}_{'group_value' if of_groups else 'entry_value'}")
+        square = cell(f"{side}_group_square") if self._math.by_group else ""
+        sign = "1" if side == "long" else "(-1)"
+        return self._math.pnl(sign, cell(f"{side}_held"), value, square, price)
+
+    def _cells(self, event: int) -> Cells:
+        return lambda column: self._grid.cell(column, event)
+
+    def _source(self, table: str, event: Event) -> Cells:
+        return lambda column: self._places.cell(table, column, event.row)
 
     def _sign(self, side: str) -> str:
-        return f'IF({side}="{self._sources.long}",1,-1)'
+        return f'IF({side}="{self._words.shown("long")}",1,-1)'
 
-    def _unchanged(self, above: Callable[[str], str]) -> dict[str, str]:
+    def _unchanged(self, above: Cells) -> dict[str, str]:
         names = [f"{side}_{name}" for side in SIDES for name in _ROLLED]
-        names.append("liquidations_so_far")
-        if self._math.by_group:
-            names += _SQUARES
-        return {name: above(name) for name in names}
+        squares = _SQUARES if self._math.by_group else ()
+        return {name: above(name) for name in (*names, "liquidations_so_far", *squares)}

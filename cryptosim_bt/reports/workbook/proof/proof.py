@@ -8,7 +8,7 @@ one proves, so that one wrong number is one wrong row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,18 +17,11 @@ import pandas as pd
 from cryptosim_bt.accounting.contracts import SIDES, FirstCryptoSimContract
 from cryptosim_bt.reports.run_facts import RunFacts
 from cryptosim_bt.reports.words import Words
-from cryptosim_bt.reports.workbook.proof.checks import (
-    FIRST_ROW,
-    Block,
-    Checks,
-    Line,
-    Verdicts,
-    cells,
-)
+from cryptosim_bt.reports.workbook.proof.checks import FIRST_ROW, Block, Checks, Line, cells
 from cryptosim_bt.reports.workbook.proof.formulas import Arithmetic
-from cryptosim_bt.reports.workbook.proof.ledger import Ledger, LedgerSources
+from cryptosim_bt.reports.workbook.proof.ledger import Ledger
 from cryptosim_bt.reports.workbook.proof.places import Places
-from cryptosim_bt.reports.workbook.proof.replay import Event, Replay
+from cryptosim_bt.reports.workbook.proof.replay import Replay
 from cryptosim_bt.reports.workbook.proof.steps import TradeSteps
 from cryptosim_bt.reports.workbook.row_xml import excel_times
 from cryptosim_bt.results.result import LAST_PRICE, Result
@@ -69,47 +62,27 @@ class Proof:
         by_group = isinstance(facts.contract, FirstCryptoSimContract)
         self.math = Arithmetic("cryptosim" if by_group else facts.instrument.kind)
         self.replay = Replay.of(result, isolated=isolated)
-        sources = LedgerSources(
-            fill=lambda column, row: places.cell("fills", column, row),
-            payment=lambda column, row: places.cell("funding", column, row),
-            long=words.shown("long"),
-            maker=words.shown("maker"),
-            label=self._label(),
+        local = facts.local(pd.Series(pd.to_datetime(self.replay.times, unit="ms", utc=True)))
+        self.ledger = Ledger(
+            self.replay, self.math, places, words, local.tolist(), isolated=isolated
         )
-        self.ledger = Ledger(self.replay, self.math, sources, isolated=isolated)
-        self.steps = TradeSteps(self.replay, self.math, self.ledger, places.sheet("ledger"))
+        self.steps = TradeSteps(self.replay, self.math, self.ledger, words)
         self.checks = Checks(room)
         # Of each bar, the last event before the next bar.
         opens = pd.DatetimeIndex(result.bars["time"]).as_unit("ms").asi8
         self._events_until = np.searchsorted(self.replay.times, opens[1:]).tolist()
         self._events_until.append(len(self.replay.events))
 
-    def _label(self) -> Callable[[Event], tuple[Any, str, str | None]]:
-        fills, funding, local = self.result.fills, self.result.funding, self.facts.local
-        times = {True: local(funding["time"]).tolist(), False: local(fills["time"]).tolist()}
-        groups = fills["group"].tolist()
-
-        def label(event: Event) -> tuple[Any, str, str | None]:
-            group = None if event.is_funding else groups[event.row]
-            return times[event.is_funding][event.row], self.words.shown(event.role), group
-
-        return label
-
     @property
     def last_event(self) -> int:
         """Place of the run's last event, -1 without any."""
         return len(self.replay.events) - 1
 
-    def ledger_cell(self, column: str, event: int) -> str:
-        """Return a cell of the ledger, for formulas of other sheets."""
-        return self.places.sheet("ledger") + self.ledger.at(column, event)
-
     def unrealized(self, event: int, mark: str, *, of_groups: bool) -> str:
         """Return the formula of what is unrealised after an event at a price, in a book."""
-        sheet, groups = self.places.sheet("ledger"), of_groups or self.math.by_group
+        groups = of_groups or self.math.by_group
         return "+".join(
-            self.ledger.unrealized(side, event, mark, of_groups=groups, sheet=sheet)
-            for side in SIDES
+            self.ledger.unrealized(side, event, mark, of_groups=groups) for side in SIDES
         )
 
     def mark(self, bar: int) -> str:
@@ -121,19 +94,21 @@ class Proof:
         return int(self._events_until[bar]) - 1
 
     # ------------------------------------------------------------------ checks
-    def add_column(
-        self, table: str, column: str, kind: str, rows: list[int],
-        what: Callable[[int], str], computed: Callable[[int], str],
+    def add_columns(
+        self, table: str, names: list[str] | dict[int, str],
+        formulas: Mapping[str, tuple[str, Callable[[int], str]]],
     ) -> None:  # fmt: skip
-        """Add checks of a column: rows of the table, a name and a formula for each."""
+        """Add checks of columns: names of rows of the table; kind and formula of each column."""
+        rows = list(names) if isinstance(names, dict) else list(range(len(names)))
         times = self.times(table, rows)
+        for column, (kind, computed) in formulas.items():
 
-        def line(place: int, _: int) -> Line:
-            row = rows[place]
-            engine = self.places.cell(table, column, row)
-            return Line(what(row), times[place], computed(row), engine)
+            def line(place: int, _: int, column: str = column, computed: Any = computed) -> Line:
+                row = rows[place]
+                engine = self.places.cell(table, column, row)
+                return Line(names[row], times[place], computed(row), engine)
 
-        self.add_block(table, column, kind, len(rows), line)
+            self.add_block(table, column, kind, len(rows), line)
 
     def add_block(
         self, table: str, column: str, kind: str, count: int, line: Callable[[int, int], Line]
@@ -150,7 +125,7 @@ class Proof:
     def rows(self) -> Iterator[tuple[tuple[Any, ...], str]]:
         """Yield the cells of each check and the kind of its figures."""
         words = self.words
-        verdicts = Verdicts(words("proof.right"), words("proof.wrong"), words("proof.given"))
+        verdicts = words("proof.right"), words("proof.wrong"), words("proof.given")
         row = FIRST_ROW
         for block in self.checks.blocks:
             sheet = words(f"workbook.sheet.{block.table}")

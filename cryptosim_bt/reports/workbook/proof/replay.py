@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,8 +18,6 @@ import pandas as pd
 from cryptosim_bt.accounting.contracts import Side
 from cryptosim_bt.accounting.orders import CONTRACT_TOLERANCE, Role
 from cryptosim_bt.results.result import Result
-
-_EXITED, _ENTERED = "exit", "entry"
 
 
 @dataclass(slots=True)
@@ -31,19 +30,20 @@ class Event:
         The event that left the fill's group as the fill found it; None for a new group.
     closes_set, set_before
         Whether it closes (a part of) a set, and the fill before that did; None if there is none.
-    batch
-        First fill of the liquidation that this one belongs to; None for other fills.
-    ends_batch, ends_due
-        Last fill of a liquidation; last payment of a funding time.
+    liquidates, begins_batch, ends_batch
+        Whether it is a liquidation's; whether it is the first, the last fill of one.
+    ends_due
+        Whether it is the last payment of a funding time.
     """
 
     row: int
     side: Side
     role: str
+    group: str | None = None
     before: int | None = None
     closes_set: bool = False
     set_before: int | None = None
-    batch: int | None = None
+    begins_batch: bool = False
     ends_batch: bool = False
     ends_due: bool = False
 
@@ -51,6 +51,11 @@ class Event:
     def is_funding(self) -> bool:
         """Whether it is a payment of funding."""
         return self.role == "funding"
+
+    @property
+    def liquidates(self) -> bool:
+        """Whether it is a fill of a liquidation."""
+        return self.role == Role.LIQUIDATION.value
 
     @property
     def is_entry(self) -> bool:
@@ -126,12 +131,8 @@ def _in_order(fills: pd.DataFrame, funding: pd.DataFrame) -> tuple[list[Event], 
     after = np.concatenate([np.zeros(len(funding), int), np.ones(len(fills), int)])
     order = np.lexsort((after, times))
     events = [Event(row, side, "funding") for row, side in enumerate(funding["side"].tolist())]
-    events += [
-        Event(row, side, role)
-        for row, (side, role) in enumerate(
-            zip(fills["side"].tolist(), fills["role"].tolist(), strict=True)
-        )
-    ]
+    columns = (fills[name].tolist() for name in ("side", "role", "group"))
+    events += [Event(row, *cells) for row, cells in enumerate(zip(*columns, strict=True))]
     return [events[place] for place in order], times[order]
 
 
@@ -139,24 +140,22 @@ def _mark_batches(
     events: list[Event], times: np.ndarray, result: Result, *, isolated: bool
 ) -> None:
     dues, prices = result.funding["due"].tolist(), result.fills["price"].tolist()
-    pairs = zip(events, [*events[1:], None], strict=False)
-    first = 0
-    for number, (event, after) in enumerate(pairs):
+    begins = True
+    for number, (event, after) in enumerate(zip_longest(events, events[1:])):
         if event.is_funding:
             event.ends_due = after is None or not after.is_funding or (
                 dues[event.row] != dues[after.row]
             )  # fmt: skip
-        elif event.role == Role.LIQUIDATION.value:
-            event.batch = first
+        elif event.liquidates:
+            event.begins_batch = begins
             event.ends_batch = (
                 after is None
-                or after.role != event.role
+                or not after.liquidates
                 or times[number] != times[number + 1]
                 or prices[event.row] != prices[after.row]
                 or (isolated and event.side != after.side)
             )
-        if event.batch is None or event.ends_batch:
-            first = number + 1
+        begins = not event.liquidates or event.ends_batch
 
 
 class _Walker:
@@ -165,7 +164,7 @@ class _Walker:
     def __init__(self, result: Result) -> None:
         fills, sets = result.fills, result.sets
         self._fills: list[tuple[Any, ...]] = list(
-            zip(fills["group"], fills["contracts"], fills["transaction"], strict=True)
+            zip(fills["contracts"], fills["transaction"], strict=True)
         )
         self._set_of: dict[int, str] = {
             int(member): name
@@ -180,11 +179,11 @@ class _Walker:
 
     def walk(self, number: int, event: Event) -> None:
         """Take in a fill."""
-        name, contracts, transaction = self._fills[event.row]
+        contracts, transaction = self._fills[event.row]
         if event.is_entry:
             self._enter(number, event, contracts, int(transaction))
         else:
-            self._exit(number, event, name, contracts)
+            self._exit(number, event, contracts)
 
     def journeys(self) -> list[Journey]:
         """Return the Transactions, those of a set together, each ended by a step if still open."""
@@ -206,18 +205,19 @@ class _Walker:
         if journey is None:
             journey = self._journeys[transaction] = Journey(transaction, event.side, set_name)
             group.members.append(journey)
-        journey.steps.append(Step(number, _ENTERED))
+        journey.steps.append(Step(number, "entry"))
         event.before, group.last = group.last, number
         group.contracts += contracts
         if set_name is not None:
             self.sets.setdefault(set_name, SetEvents(number)).made = number
 
-    def _exit(self, number: int, event: Event, name: str, contracts: float) -> None:
+    def _exit(self, number: int, event: Event, contracts: float) -> None:
         # What is closed as the open Position may become a set later.
+        name = event.group or ""
         key: Hashable = name if name in self._order else self._open[event.side]
         group = self._groups[key]
         for journey in group.members:
-            journey.steps.append(Step(number, _EXITED))
+            journey.steps.append(Step(number, "exit"))
         event.before, group.last = group.last, number
         if name in self._order:
             events = self.sets[name]

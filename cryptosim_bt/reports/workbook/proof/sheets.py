@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Any
 
 import numpy as np
-from openpyxl.formatting.rule import FormulaRule
-from openpyxl.utils import get_column_letter
 from openpyxl.workbook.defined_name import DefinedName
 
 from cryptosim_bt.reports.run_facts import RunFacts
@@ -20,7 +17,7 @@ from cryptosim_bt.reports.workbook.look import (
     WRONG,
     Look,
     cell,
-    column_width,
+    shade,
 )
 from cryptosim_bt.reports.workbook.proof.checks import (
     COLUMNS,
@@ -33,7 +30,13 @@ from cryptosim_bt.reports.workbook.proof.proof import Proof
 from cryptosim_bt.reports.workbook.row_xml import Formula
 from cryptosim_bt.reports.workbook.summary import PROVED, VERDICT
 from cryptosim_bt.reports.workbook.summary_rows import SETTING
-from cryptosim_bt.reports.workbook.tables import Rows, header_cell, write_formulas
+from cryptosim_bt.reports.workbook.tables import (
+    Rows,
+    batched,
+    header,
+    set_up,
+    write_formulas,
+)
 from cryptosim_bt.results.result import Result
 
 # Names of the workbook that formulas use: cells of the summary.
@@ -47,7 +50,6 @@ _NAMES = {
     "leverage": f"{SETTING}trading.leverage",
     "take_profit": f"{SETTING}trading.take_profit_pct",
 }
-_BLOCK = 10_000
 _VERDICT_CELL = "B1"
 
 
@@ -95,41 +97,23 @@ def verdicts(proof: Proof | None, look: Look, places: Places) -> dict[str, str |
 def write_proof(proof: Proof, look: Look, rows: Rows, proof_page: Any) -> None:
     """Write the sheets of the proof, its ledger and its steps."""
     _write_checks(proof, look, rows, proof_page)
-    write_formulas("ledger", proof.ledger.columns, proof.ledger.rows(), len(proof.ledger),
-                   look, rows)  # fmt: skip
-    write_formulas("steps", proof.steps.columns, _worded(proof, look), len(proof.steps),
-                   look, rows)  # fmt: skip
-
-
-def _worded(proof: Proof, look: Look) -> Any:
-    for line in proof.steps.rows():
-        yield {**line, "step_kind": look.words.shown(str(line["step_kind"]))}
+    write_formulas("ledger", proof.ledger, look, rows)
+    write_formulas("steps", proof.steps, look, rows)
 
 
 def _write_checks(proof: Proof, look: Look, rows: Rows, page: Any) -> None:
     words = look.words
     last = FIRST_ROW + max(0, proof.checks.count - 1)
-    for number, (name, kind) in enumerate(COLUMNS, 1):
-        width = column_width(name, kind, words.heading(name))
-        page.column_dimensions[get_column_letter(number)].width = width
-    page.freeze_panes = f"A{FIRST_ROW}"
-    page.row_dimensions[1].height, page.row_dimensions[HEADING_ROW].height = 22, 32
-    page.auto_filter.ref = f"A{HEADING_ROW}:{get_column_letter(len(COLUMNS))}{last}"
-    page.print_title_rows = f"{HEADING_ROW}:{HEADING_ROW}"
+    set_up(page, COLUMNS, look, max(1, proof.checks.count), HEADING_ROW)
+    page.row_dimensions[1].height = 22
     verdict, wrong = f"H{FIRST_ROW}:H{last}", words("proof.wrong")
-    page.conditional_formatting.add(
-        f"A{FIRST_ROW}:H{last}",
-        FormulaRule(formula=[f'$H{FIRST_ROW}="{wrong}"'], fill=WRONG),
-    )
-    for formula, fill in ((f'$B$1="{words("proof.right")}"', RIGHT), ('$B$1<>""', WRONG)):
-        page.conditional_formatting.add(
-            "B1", FormulaRule(formula=[formula], fill=fill, stopIfTrue=True)
-        )
+    shade(page, f"A{FIRST_ROW}:H{last}", {f'$H{FIRST_ROW}="{wrong}"': WRONG})
+    shade(page, "B1", {f'$B$1="{words("proof.right")}"': RIGHT, '$B$1<>""': WRONG})
     count = f'COUNTIF({verdict},"{wrong}")'
     text = Formula(f'IF({count}=0,"{words("proof.right")}",{count}&"{words("proof.rows_wrong")}")')
-    left_out = sum(block.count for block in proof.checks.left_out)
     given = Formula(
-        f'COUNTIF({verdict},"{words("proof.given")}")+{left_out}&"{words("proof.rows_given")}"'
+        f'COUNTIF({verdict},"{words("proof.given")}")+{proof.checks.left_out}'
+        f'&"{words("proof.rows_given")}"'
     )
     page.append([cell(page, words("workbook.sheet.proof"), font=VERDICT_FONT),
                  cell(page, text, font=VERDICT_FONT), cell(page, given)])  # fmt: skip
@@ -138,24 +122,14 @@ def _write_checks(proof: Proof, look: Look, rows: Rows, page: Any) -> None:
                  cell(page, words("proof.tolerance_note"), font=NOTE_FONT)])  # fmt: skip
     note = "proof.note" if proof.every_bar else "proof.days_note"
     page.append([cell(page, words(note), font=NOTE_FONT)])
-    page.append([header_cell(page, name, look, first=not place)
-                 for place, (name, _) in enumerate(COLUMNS)])  # fmt: skip
-    _stream(proof, look, rows, page)
-
-
-def _stream(proof: Proof, look: Look, rows: Rows, page: Any) -> None:
+    page.append(header(page, COLUMNS, look))
     plain = {kind: look.style(page, kind) for _, kind in COLUMNS if kind != "figure"}
-    lines = proof.rows()
-    with rows.file(page, FIRST_ROW, len(COLUMNS)) as file:
-        while block := list(islice(lines, _BLOCK)):
-            figures = [look.style(page, kind) for _, kind in block]
-            styles = [figures if kind == "figure" else plain[kind] for _, kind in COLUMNS]
-            columns = list(zip(*(cells for cells, _ in block), strict=True))
-            file.write(columns, styles)
-            rows.written(len(block))
 
+    def styles(block: list[Any]) -> list[Any]:
+        figures = [look.style(page, kind) for _, kind in block]
+        return [figures if kind == "figure" else plain[kind] for _, kind in COLUMNS]
 
-def fits(result: Result, row_limit: int) -> bool:
-    """Tell whether all fills, payments, trades and sets stand in their sheets, and the ledger."""
-    events = len(result.fills) + len(result.funding)
-    return max(events + 1, len(result.trades), len(result.sets)) < row_limit
+    rows.stream(page, FIRST_ROW, len(COLUMNS), (
+        (list(zip(*(cells for cells, _ in block), strict=True)), styles(block))
+        for block in batched(proof.rows())
+    ))  # fmt: skip

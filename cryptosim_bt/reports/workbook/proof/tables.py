@@ -18,25 +18,36 @@ LEGS_BARS = 20_000
 
 # A formula for a row of a table.
 OfRow = Callable[[int], str]
+Span = tuple[int, int]
+
+
+# Columns that the ledger has for each event. Of an entry it has no PnL: blank, which reads as 0.
+_OF_EVENTS: dict[str, dict[str, tuple[str, str]]] = {
+    "fills": {
+        "fee": ("money", "event_fee"), "realized_pnl": ("money", "event_realized"),
+        "group_pnl": ("money", "event_group_pnl"), "shortfall": ("money", "event_shortfall"),
+        "balance": ("money", "event_balance"),
+    },
+    "funding": {
+        "contracts": ("contracts", "event_contracts"), "payment": ("money", "event_payment"),
+        "balance": ("money", "event_balance"),
+    },
+}  # fmt: skip
 
 
 def add_tables(proof: Proof) -> None:
     """Add the checks of trades, sets, fills, funding and bars."""
     _add_trades(proof)
     _add_sets(proof)
-    _add_fills(proof)
-    _add_funding(proof)
+    _add_events(proof, "fills", proof.words("proof.fill"))
+    _add_events(proof, "funding", proof.words("proof.funding"))
     _add_bars(proof)
 
 
 def _add_trades(proof: Proof) -> None:
     trades, steps = proof.result.trades, proof.steps
-    sheet = proof.places.sheet("steps")
-    spans = [steps.rows_of[number] for number in trades["transaction"].tolist()]
-    names = [f"{proof.words('proof.trade')} {number}" for number in trades["id"].tolist()]
-
-    def total(column: str) -> OfRow:
-        return lambda row: f"SUM({sheet}{steps.area(column, spans[row])})"
+    sheet, spans = proof.places.sheet("steps"), [steps.rows_of[n] for n in trades["transaction"]]
+    names = [f"{proof.words('proof.trade')} {number}" for number in trades["id"]]
 
     def last(column: str) -> OfRow:
         return lambda row: sheet + steps.cell(column, spans[row][1])
@@ -44,52 +55,55 @@ def _add_trades(proof: Proof) -> None:
     def average(value: OfRow) -> OfRow:
         return lambda row: proof.math.average(last("step_entered")(row), value(row))
 
-    gross, fees, funding = (total(f"step_{name}") for name in ("gross", "fee", "funding"))
-    formulas: dict[str, tuple[str, OfRow]] = {
+    gross = _total(proof, spans, "step_gross")
+    proof.add_columns("trades", names, {
         "contracts": ("contracts", last("step_entered")),
         "entry_price": ("average", average(last("step_entry_value"))),
-        "exit_price": ("average", average(total("step_exit_value"))),
+        "exit_price": ("average", average(_total(proof, spans, "step_exit_value"))),
         "gross_pnl": ("money", gross),
-        "fees": ("money", fees),
-        "funding_paid": ("money", funding),
-        "net_pnl": ("money", lambda row: f"{gross(row)}-{fees(row)}-{funding(row)}"),
-    }
-    rows = list(range(len(trades)))
-    for column, (kind, formula) in formulas.items():
-        proof.add_column("trades", column, kind, rows, names.__getitem__, formula)
+        **_after_costs(proof, spans, gross),
+    })  # fmt: skip
 
 
 def _add_sets(proof: Proof) -> None:
-    sets, steps = proof.result.sets, proof.steps
-    names, sheet = sets["set"].tolist(), proof.places.sheet("steps")
+    names = proof.result.sets["set"].tolist()
     events = [proof.replay.sets[name] for name in names]
+    spans = [proof.steps.rows_of_set[name] for name in names]
 
     def made(column: str, row: int) -> str:
-        return proof.ledger_cell(column, events[row].made)
+        return proof.ledger.at(column, events[row].made)
 
     def average(row: int) -> str:
         return proof.math.average(made("group_held", row), made("group_entry_value", row))
 
-    def total(column: str) -> OfRow:
-        return lambda row: f"SUM({sheet}{steps.area(column, steps.rows_of_set[names[row]])})"
-
     def gained(row: int) -> str:
         closed = events[row].closed
-        return "0" if closed is None else proof.ledger_cell("set_pnl", closed)
+        return "0" if closed is None else proof.ledger.at("set_pnl", closed)
 
-    fees, funding = total("step_fee"), total("step_funding")
-    formulas: dict[str, tuple[str, OfRow]] = {
+    proof.add_columns("sets", names, {
         "contracts": ("contracts", lambda row: made("group_held", row)),
         "average_entry": ("average", average),
         "group_pnl": ("money", gained),
+        **_after_costs(proof, spans, gained),
+    })  # fmt: skip
+    _add_take_profits(proof, names, average)
+
+
+def _total(proof: Proof, spans: list[Span], column: str) -> OfRow:
+    sheet = proof.places.sheet("steps")
+    return lambda row: f"SUM({sheet}{proof.steps.area(column, *spans[row])})"
+
+
+def _after_costs(
+    proof: Proof, spans: list[Span], gross: OfRow
+) -> dict[str, tuple[str, OfRow]]:
+    """Return fees, funding, and what they leave of a PnL."""
+    fees, funding = (_total(proof, spans, name) for name in ("step_fee", "step_funding"))
+    return {
         "fees": ("money", fees),
         "funding_paid": ("money", funding),
-        "net_pnl": ("money", lambda row: f"{gained(row)}-{fees(row)}-{funding(row)}"),
+        "net_pnl": ("money", lambda row: f"{gross(row)}-{fees(row)}-{funding(row)}"),
     }
-    rows = list(range(len(sets)))
-    for column, (kind, formula) in formulas.items():
-        proof.add_column("sets", column, kind, rows, names.__getitem__, formula)
-    _add_take_profits(proof, names, average)
 
 
 def _add_take_profits(proof: Proof, names: list[str], average: OfRow) -> None:
@@ -108,97 +122,71 @@ def _add_take_profits(proof: Proof, names: list[str], average: OfRow) -> None:
     proof.add_block("sets", "take_profit_price", "average", len(rows), line)
 
 
-def _of_event(proof: Proof, column: str, *, is_funding: bool) -> OfRow:
-    """Return the ledger's cell of a column for a row of the fills, or of the funding."""
-    event_of = {
-        event.row: number
-        for number, event in enumerate(proof.replay.events)
-        if event.is_funding == is_funding
-    }
-    return lambda row: proof.ledger_cell(column, event_of[row])
+def _add_events(proof: Proof, table: str, what: str) -> None:
+    events = [number for number, event in enumerate(proof.replay.events)
+              if event.is_funding == (table == "funding")]  # fmt: skip
+    events.sort(key=lambda number: proof.replay.events[number].row)
+    names = [f"{what} {row}" for row, _ in enumerate(events, 1)]
 
+    def of_event(column: str) -> OfRow:
+        return lambda row: proof.ledger.at(column, events[row])
 
-def _add_fills(proof: Proof) -> None:
-    fills = proof.result.fills
-    every = list(range(len(fills)))
-    names = [f"{proof.words('proof.fill')} {row + 1}" for row in every]
-    for column, name, rows in (
-        ("fee", "event_fee", every),
-        # Of an entry the ledger has none of these: blank, which a formula reads as 0.
-        ("realized_pnl", "event_realized", every),
-        ("group_pnl", "event_group_pnl", every),
-        ("shortfall", "event_shortfall", every),
-        ("balance", "event_balance", every),
-    ):
-        formula = _of_event(proof, name, is_funding=False)
-        proof.add_column("fills", column, "money", rows, names.__getitem__, formula)
-
-
-def _add_funding(proof: Proof) -> None:
-    rows = list(range(len(proof.result.funding)))
-    names = [f"{proof.words('proof.funding')} {row + 1}" for row in rows]
-    for column, kind, name in (
-        ("contracts", "contracts", "event_contracts"),
-        ("payment", "money", "event_payment"),
-        ("balance", "money", "event_balance"),
-    ):
-        formula = _of_event(proof, name, is_funding=True)
-        proof.add_column("funding", column, kind, rows, names.__getitem__, formula)
+    proof.add_columns(table, names, {
+        column: (kind, of_event(name)) for column, (kind, name) in _OF_EVENTS[table].items()
+    })  # fmt: skip
 
 
 # ---------------------------------------------------------------------- bars
 def _add_bars(proof: Proof) -> None:
     rows: list[int] = proof.bars.tolist()
     name = proof.words("proof.bar")
+    names = dict.fromkeys(rows, name)
 
     def ledger(column: str) -> OfRow:
-        return lambda row: proof.ledger_cell(column, proof.event_of(row))
+        return lambda row: proof.ledger.at(column, proof.event_of(row))
 
     def unrealized(row: int) -> str:
         return proof.unrealized(proof.event_of(row), proof.mark(row), of_groups=False)
 
-    def add(column: str, kind: str, formula: OfRow) -> None:
-        proof.add_column("bars", column, kind, rows, lambda _: name, formula)
-
-    add("balance", "money", ledger("event_balance"))
-    add("unrealized_pnl", "money", unrealized)
+    proof.add_columns("bars", names, {
+        "balance": ("money", ledger("event_balance")), "unrealized_pnl": ("money", unrealized),
+    })  # fmt: skip
     _add_equity(proof, rows, name)
     if proof.every_bar and len(rows) <= LEGS_BARS:
-        _add_legs(proof, add, ledger)
-        _add_returns(proof, add)
+        proof.add_columns("bars", names, _legs(proof, ledger))
+        start = proof.checks.starts.get(("bars", "equity"))
+        if start is not None:
+            # The check of a bar's equity has the computed one, and its fall beside it.
+            proof.add_columns("bars", names, {
+                "cumulative_return": (
+                    "percent", lambda row: f"(E{start + row}/initial_balance-1)*100"
+                ),
+                "drawdown": ("percent", lambda row: f"-100*K{start + row}"),
+            })  # fmt: skip
 
 
-def _add_legs(
-    proof: Proof, add: Callable[[str, str, OfRow], None], ledger: Callable[[str], OfRow]
-) -> None:
+def _legs(proof: Proof, ledger: Callable[[str], OfRow]) -> dict[str, tuple[str, OfRow]]:
+    def close(row: int) -> str:
+        return proof.places.cell("bars", "close", row)
+
     def average(side: Side) -> OfRow:
         held, value = ledger(f"{side}_held"), ledger(f"{side}_entry_value")
         return lambda row: f"IF({held(row)}=0,0,{proof.math.average(held(row), value(row))})"
-
-    def close(row: int) -> str:
-        return proof.places.cell("bars", "close", row)
 
     def value(side: Side) -> OfRow:
         held = ledger(f"{side}_held")
         return lambda row: f"IF({held(row)}=0,0,{proof.math.notional(held(row), close(row))})"
 
-    for side in SIDES:
-        add(f"{side}_contracts", "contracts", ledger(f"{side}_held"))
-        add(f"{side}_average", "average", average(side))
-        add(f"{side}_value", "money", value(side))
     long, short = (ledger(f"{side}_held") for side in SIDES)
-    add("net_contracts", "contracts", lambda row: f"{long(row)}-{short(row)}")
+    formulas: dict[str, tuple[str, OfRow]] = {}
+    for side in SIDES:
+        formulas[f"{side}_contracts"] = "contracts", ledger(f"{side}_held")
+        formulas[f"{side}_average"] = "average", average(side)
+        formulas[f"{side}_value"] = "money", value(side)
+    formulas["net_contracts"] = "contracts", lambda row: f"{long(row)}-{short(row)}"
     if not proof.own_mark:
-        add("mark", "average", close)
-
-
-def _add_returns(proof: Proof, add: Callable[[str, str, OfRow], None]) -> None:
-    start = proof.checks.starts.get(("bars", "equity"))
-    if start is None:
-        return
-    # Of each bar, the check of its equity has the computed one, and its fall beside it.
-    add("cumulative_return", "percent", lambda row: f"(E{start + row}/initial_balance-1)*100")
-    add("drawdown", "percent", lambda row: f"-100*K{start + row}")
+        formulas["mark"] = "average", close
+    return formulas
 
 
 def _add_equity(proof: Proof, rows: list[int], name: str) -> None:
@@ -221,7 +209,7 @@ def _add_equity(proof: Proof, rows: list[int], name: str) -> None:
     def books(place: int, _: int) -> Line:
         event, mark = proof.event_of(rows[place]), proof.mark(rows[place])
         other = proof.unrealized(event, mark, of_groups=True)
-        computed = f"{proof.ledger_cell('book_balance', event)}+{other}"
+        computed = f"{proof.ledger.at('book_balance', event)}+{other}"
         return Line(name, times[place], computed, f"E{start + place}")
 
     proof.add_block("bars", "books", "money", len(rows), books)
