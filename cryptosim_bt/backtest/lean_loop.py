@@ -42,7 +42,7 @@ class ArrayData(bt.feed.DataBase):
       - ``further``: arrays of further lines by their names; see `data_of`
     """
 
-    params = (("bar", "1h"), ("further", {}))
+    params: Any = (("bar", "1h"), ("further", {}))
 
     def start(self) -> None:
         """Turn the table into one float array a line."""
@@ -85,11 +85,11 @@ class ArrayData(bt.feed.DataBase):
 
 def data_of(bars: pd.DataFrame, bar: str, further: Mapping[str, np.ndarray]) -> ArrayData:
     """Return a bar table as a data, with a line for each further array."""
-    kind = ArrayData
-    if further:
-        own = {"lines": tuple(further), "__module__": __name__}
-        kind = type(ArrayData)("ArrayDataWithLines", (ArrayData,), own)
-    return kind(dataname=bars, bar=bar, further=dict(further))
+    own = {"lines": tuple(further), "__module__": __name__}
+    make: Any = type(ArrayData)  # the metaclass, which makes a line of each name
+    kind: Any = make("ArrayDataWithLines", (ArrayData,), own) if further else ArrayData
+    data: ArrayData = kind(dataname=bars, bar=bar, further=dict(further))
+    return data
 
 
 class LeanCerebro(bt.Cerebro):
