@@ -62,6 +62,13 @@ _BESIDE = 1.4
 
 def draw_chart(result: Result, path: Path, korean: str | None = None) -> Path:
     """Draw a run, with Korean labels if it is to be and can; return the picture's path."""
+    with lettering(Scene.of(result, korean).font):
+        chart_figure(result, korean).savefig(path, dpi=_DPI)
+    return path
+
+
+def chart_figure(result: Result, korean: str | None = None) -> Figure:
+    """Return what `draw_chart` draws."""
     scene = Scene.of(result, korean)
     own: dict[str, list[str]] = {}
     for name, panel_name in scene.facts.panels.items():
@@ -89,8 +96,7 @@ def draw_chart(result: Result, path: Path, korean: str | None = None) -> Path:
             panel.set_ylim(-most - 0.4, most + 0.4)
             panel.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         _finish(panels, scene)
-        figure.savefig(path, dpi=_DPI)
-    return path
+    return figure
 
 
 # ---------------------------------------------------------------------- page
