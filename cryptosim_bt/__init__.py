@@ -129,6 +129,9 @@ def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value: object = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    if name in ("Result", "run", "run_backtest"):
+        home = import_module(f"{__name__}.results.result")
+        home.Result.overview = lambda: import_module(f"{__name__}.reports.overview")
     globals()[name] = value
     return value
 

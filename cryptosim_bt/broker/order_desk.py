@@ -255,6 +255,7 @@ class OrderDesk:
         if checked and not self._margin.check(order, size, leader, cut):
             self._drop(order, OrderEnd.MARGIN, "not enough margin at its price")
             return
+        order.submit(self._broker)  # again, as BackBroker: `plen` is that of the bar that takes it
         order.accept(self._broker)
         self._orders[order.ref] = order
         # In one-way mode there is one holding, whatever the tradeid.

@@ -35,7 +35,7 @@ from cryptosim_bt.cli.console import (
 from cryptosim_bt.cli.finished_runs import add_report_commands, plot_result
 from cryptosim_bt.cli.logs import close_file, in_zone, log_to_console, log_to_file, say_repeats
 from cryptosim_bt.cli.run_list import runs
-from cryptosim_bt.cli.scaffold import write_config, write_strategy
+from cryptosim_bt.cli.scaffold import write_config, write_plugin
 from cryptosim_bt.cli.signals import undisturbed
 from cryptosim_bt.config.document import yaml_text
 from cryptosim_bt.config.keys import Mode
@@ -259,15 +259,35 @@ def check(config: Path, overrides: Sequence[str]) -> None:
     click.echo(yaml_text(resolved(settings, plugins.params)), nl=False)
 
 
+def _new(kind: Kind, name: str, option: str) -> None:
+    """Write a plugin of a new name and say how it is run."""
+    mine = Path(kind.value, f"{name}.py")
+    if not mine.exists() and name in discover([Path.cwd()]).names(kind):
+        what = f"new-{kind.singular} {name}"
+        raise PluginError(f"{what}: there is one of that name already; choose another")
+    path = write_plugin(kind, name, Path.cwd())
+    click.echo(f"{path}\nrun it: python -m cryptosim_bt run CONFIG --set {option}")
+
+
 @commands.command("new-strategy")
 @click.argument("name")
 def new_strategy(name: str) -> None:
     """Write strategies/NAME.py, a strategy that runs as it is."""
-    mine = Path("strategies", f"{name}.py")
-    if not mine.exists() and name in discover([Path.cwd()]).names(Kind.STRATEGY):
-        raise PluginError(f"new-strategy {name}: there is a strategy of that name; choose another")
-    path = write_strategy(name, Path.cwd())
-    click.echo(f"{path}\nrun it: python -m cryptosim_bt run CONFIG --set strategy.name={name}")
+    _new(Kind.STRATEGY, name, f"strategy.name={name}")
+
+
+@commands.command("new-feed")
+@click.argument("name")
+def new_feed(name: str) -> None:
+    """Write feeds/NAME.py, a feed that reads a CSV file as it is."""
+    _new(Kind.FEED, name, f"data.source={name} --set data.path=BARS.csv")
+
+
+@commands.command("new-analyzer")
+@click.argument("name")
+def new_analyzer(name: str) -> None:
+    """Write analyzers/NAME.py, a report that runs as it is."""
+    _new(Kind.ANALYZER, name, f'"report.analyzers=[ledger, {name}]"')
 
 
 @commands.command("import-strategy")

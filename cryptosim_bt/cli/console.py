@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -20,13 +20,8 @@ from rich.text import Text
 
 from cryptosim_bt.plugins.parameters import parameters
 from cryptosim_bt.plugins.registry import Kind, Registry
-from cryptosim_bt.reports.run_facts import RunFacts
-from cryptosim_bt.reports.words import Words
-from cryptosim_bt.results.account_figures import market_figures
-from cryptosim_bt.results.result import BACKTRADER_FILE
-
-if TYPE_CHECKING:
-    from cryptosim_bt.results.result import Result
+from cryptosim_bt.reports.overview import rows_of
+from cryptosim_bt.results.result import Result
 
 
 class ProgressCallback(Protocol):
@@ -65,74 +60,13 @@ def writing(progress: ProgressCallback | None, name: str) -> Callable[[int, int]
 
 def summary_table(result: Result) -> Table:
     """Return the short table of a finished run; its times are in the run's zone."""
-    summary, facts = result.summary, RunFacts.of(result)
-    words = facts.words()
-    table = Table(show_header=False, title=f"CryptoSim · {summary['symbol']}", title_justify="left")
+    title = f"CryptoSim · {result.summary['symbol']}"
+    table = Table(show_header=False, title=title, title_justify="left")
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for key, value in (*_head(result, facts), *_rows(summary, words)):
-        table.add_row(words(f"terminal.{key}"), Text(value))
-    said = [name for named in result.backtrader.values() for name in named]
-    if said:
-        table.add_row("backtrader", Text(f"{', '.join(said)}: {BACKTRADER_FILE}"))
+    for label, value in rows_of(result):
+        table.add_row(label, Text(value))
     return table
-
-
-def _head(result: Result, facts: RunFacts) -> Iterator[tuple[str, str]]:
-    """Yield what ran: the strategy, on which bars, how heavily."""
-    if "note" in result.summary:
-        yield "note", result.summary["note"]
-    yield "strategy", facts.strategy
-    yield "period", facts.period(result)
-    yield "timeframe", facts.timeframe
-    yield "leverage", f"{facts.leverage:g}× ({result.summary['margin_mode']})"
-    figures = market_figures(result.bars, facts.contract)
-    average, most = (figures["exposure"][name] for name in ("average_gross", "max_gross"))
-    if most is not None:
-        share = _percent(figures["time_in_market"]["any"])
-        yield "exposure", f"{share}; {average:.2f}× / {most:.2f}×"
-
-
-def _rows(summary: Mapping[str, Any], words: Words) -> Iterator[tuple[str, str]]:
-    # Eight decimals for an account in a coin, two for one in dollars.
-    digits = 8 if summary["total_return_usd"] is not None else 2
-
-    def money(name: str) -> str:
-        return f"{summary[name]:.{digits}f}"
-
-    currency = summary["currency"]
-    warmup = summary["bars_loaded"] - summary["bars_traded"]
-    yield "bars", f"{summary['bars_traded']:,} (+{warmup:,})"
-    data = summary["data"]
-    real = data["file"] or data["source"]
-    yield "data", words("terminal.synthetic") if data["synthetic"] else real
-    yield "fills", f"{summary['fills']:,}"
-    yield "trades", f"{summary['trades']:,} ({summary['wins']:,}, {_percent(summary['win_rate'])})"
-    yield "return", _percent(summary["total_return"])
-    if summary["total_return_usd"] is not None:
-        yield "return_usd", _percent(summary["total_return_usd"])
-    yield "hold", _percent(summary["buy_and_hold_return"])
-    yield "drawdown", _percent(summary["max_drawdown"])
-    yield "sharpe", "-" if summary["sharpe"] is None else f"{summary['sharpe']:.2f}"
-    yield "balance", f"{money('initial_balance')} → {money('final_balance')} {currency}"
-    yield "equity", f"{money('final_equity')} {currency}"
-    held = summary["open_contracts"]
-    yield "open", f"{summary['open_sets']}; {held['long']:g} / {held['short']:g}"
-    yield "fees", f"{money('fees_paid')} / {money('funding_paid')} {currency}"
-    yield "liquidations", f"{summary['liquidations']}; {money('shortfall')} {currency}"
-    refused = ", ".join(f"{why} {count:,}" for why, count in summary["entries_refused"].items())
-    nearest = summary["min_liquidation_distance"]
-    yield "nearest", _percent(nearest)
-    yield "ambiguous", f"{summary['ambiguous_bars']['total']:,}"
-    for order, figures in summary.get("ambiguity", {}).items():
-        equity, drawdown = figures["final_equity"], _percent(figures["max_drawdown"])
-        yield f"band_{order}", f"{equity:.{digits}f} {currency}, {drawdown}"
-    yield "refused", refused or words("terminal.none")
-    yield "expired", f"{summary['orders_expired']:,}"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2%}"
 
 
 def plugin_table(registry: Registry, kind: Kind) -> Table:

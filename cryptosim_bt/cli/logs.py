@@ -97,10 +97,9 @@ def log_to_console(console: Console, level: str, zone: ZoneInfo | None = None) -
 class _Masked(logging.Formatter):
     """Write no password of a URL, in a message or in a traceback; times in a zone, else UTC."""
 
-    converter = staticmethod(time.gmtime)
-
     def __init__(self, line: str, zone: ZoneInfo | None = None) -> None:
         super().__init__(line, "%Y-%m-%dT%H:%M:%SZ")
+        self.converter = time.gmtime
         self._zone = zone
 
     def format(self, record: logging.LogRecord) -> str:

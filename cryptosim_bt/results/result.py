@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -125,6 +125,28 @@ class Result:
     ambiguous: pd.DataFrame
     panels: Mapping[str, str] = field(default_factory=dict)
     backtrader: Mapping[str, Any] = field(default_factory=dict)
+
+    # The reports stand above this room: the package's door says how to get at them.
+    overview: ClassVar[Callable[[], Any] | None] = None
+
+    def plot(self) -> Any:
+        """Return the run at a glance as a figure of matplotlib, which a notebook shows."""
+        if Result.overview is None:
+            raise AttributeError("Result.plot: not known here; import Result from cryptosim_bt")
+        return Result.overview().figure(self)
+
+    def _repr_html_(self) -> str | None:
+        """Return the short table, as a notebook shows it."""
+        html: str | None = None if Result.overview is None else Result.overview().html(self)
+        return html
+
+    def __repr__(self) -> str:
+        """Return the run in a line."""
+        market, figures = self.settings["data"]["timeframe"], self.summary
+        return (
+            f"<Result: {figures['symbol']} {market}, {len(self.bars):,} bars, "
+            f"{figures['trades']:,} trades, total return {figures['total_return']:.2%}>"
+        )
 
     @classmethod
     def made_when_asked(cls, makers: Mapping[str, Callable[[Result], Any]]) -> Result:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -130,3 +132,34 @@ def test_run_is_a_function_beside_the_package_of_runs() -> None:
 
     assert cryptosim_bt.run is module.run
     assert callable(cryptosim_bt.run)
+
+
+# ---------------------------------------------------------------------- in a notebook
+def test_result_shows_itself_as_a_table_and_in_a_line() -> None:
+    result = run({"report.language": "en", "strategy.name": "simple_ma"})
+    shown = result._repr_html_()
+    assert shown is not None
+    assert shown.startswith("<table>")
+    assert "<caption style=" in shown
+    for row in ("leverage</th><td style=\"text-align:left\">5× (cross)</td>",
+                "2025-01-01 00:00 – 2025-01-08 00:00 (Asia/Seoul)"):  # fmt: skip
+        assert row in shown
+    assert re.fullmatch(
+        r"<Result: BTC/USD:BTC 1h, 168 bars, \d+ trades, total return -?\d+\.\d\d%>", repr(result)
+    )
+    # Words of a user's are no tags.
+    named = replace(result, summary={**result.summary, "note": "<b>wider</b>"})
+    assert "&lt;b&gt;wider&lt;/b&gt;" in (named._repr_html_() or "")
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_result_draws_itself_without_a_file(
+    language: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    figure = run({"report.language": language}).plot()
+    # Drawn later, outside of what drew it, as a notebook does: warnings are errors here.
+    figure.savefig(tmp_path / "later.png", dpi=40)
+    assert [path.name for path in tmp_path.iterdir()] == ["later.png"]
+    assert (tmp_path / "later.png").read_bytes().startswith(b"\x89PNG")
+    assert len(figure.axes) >= 4  # price, contracts, account, sets

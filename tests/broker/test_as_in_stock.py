@@ -7,6 +7,7 @@ Cerebro and BackBroker, with stock Cerebro and `FuturesBroker`, and with the lea
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from numbers import Integral
 from typing import Any
 
@@ -194,6 +195,26 @@ class ReadsItsTrail(Seen):
 @pytest.mark.parametrize("trail", [{"trailpercent": 0.03}, {"trailamount": 2.5}])
 def test_created_price_of_a_trailing_stop_follows(exectype, trail):
     assert_as_in_stock(ReadsItsTrail, exectype=exectype, trail=trail)
+
+
+class ReadsItsOrders(Seen):
+    """Limits that rest, fill and expire, and what an order says of itself at each state."""
+
+    def notify_order(self, order):
+        made, done = order.created, order.executed
+        self.see(order.getstatusname(), order.size, order.plen, order.alive(), order.valid)
+        self.see(made.remsize, made.pclose, done.remsize, done.psize, done.pprice, len(done))
+
+    def next(self):
+        if len(self) % 6 == 1:
+            send = self.sell if self.position else self.buy
+            side = 1.004 if self.position else 0.996
+            price = self.data.close[0] * side
+            send(size=2, exectype=bt.Order.Limit, price=price, valid=timedelta(hours=4))
+
+
+def test_what_an_order_says_of_itself_is_stocks():
+    assert_as_in_stock(ReadsItsOrders)
 
 
 class HeedsRivals(Seen):

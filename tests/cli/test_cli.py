@@ -366,21 +366,6 @@ def test_quiet_level_still_tells_why_it_failed(folder: Path) -> None:
 
 
 # ---------------------------------------------------------------------- the other commands
-def test_new_strategy_runs_as_it_is(folder: Path) -> None:
-    done = cryptosim(folder, "new-strategy", "my_first")
-    assert "my_first.py" in done.stdout
-    run(folder, "strategy.name=my_first", "strategy.my_first.period=5")
-    again = cryptosim(folder, "new-strategy", "my_first", code=2)
-    assert "exists already" in again.stderr
-
-
-@pytest.mark.parametrize("name", ["My-Strategy", "1st", "class", "../x"])
-def test_new_strategy_of_a_wrong_name_is_told(tmp_path: Path, name: str) -> None:
-    done = cryptosim(tmp_path, "new-strategy", name, code=2)
-    assert "allowed: small letters" in done.stderr
-    assert everything(tmp_path) == set()
-
-
 def test_new_config_is_a_config_that_checks(tmp_path: Path) -> None:
     cryptosim(tmp_path, "new-config", "mine.yaml")
     done = cryptosim(tmp_path, "check", "mine.yaml")
@@ -442,9 +427,3 @@ def test_terminal_without_korean_letters_does_not_end_a_finished_run(folder: Pat
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert b"simple_ma" in done.stdout
-
-
-def test_new_strategy_of_a_known_name_is_refused(folder: Path) -> None:
-    done = cryptosim(folder, "new-strategy", "simple_ma", code=2)
-    assert "there is a strategy of that name" in done.stderr
-    assert not (folder / "strategies" / "simple_ma.py").exists()

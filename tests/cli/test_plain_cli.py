@@ -42,9 +42,9 @@ if __name__ == "__main__":
     bt.Cerebro().run()
 """
 FILES = {
-    "ambiguous.csv", "bars.csv", "chart.png", "charts", "config.yaml", "fills.csv", "funding.csv",
-    "orders.csv", "performance.json", "plot.png", "report.html", "report.xlsx", "run.log",
-    "sets.csv", "summary.json", "trades.csv",
+    ".cryptosim-run", "ambiguous.csv", "bars.csv", "chart.png", "charts", "config.yaml",
+    "fills.csv", "funding.csv", "orders.csv", "performance.json", "plot.png", "report.html",
+    "report.xlsx", "run.log", "sets.csv", "summary.json", "trades.csv",
 }  # fmt: skip
 ALL = "report.analyzers=[ledger, performance, excel, picture, charts, page]"
 
@@ -77,11 +77,13 @@ def test_run_leaves_the_same_folder_as_any_other(folder: Path) -> None:
 def test_config_of_the_run_holds_what_it_takes_to_run_it_again(folder: Path) -> None:
     values = YAML(typ="safe", pure=True).load((folder / "a" / "config.yaml").read_text())
     assert values["trading"]["position_mode"] == "net"
-    assert values["strategy"] == {"name": "MyCross", "MyCross": {"fast": 6}}
+    assert values["strategy"] == {"name": "MyCross", "MyCross": {"fast": 6, "slow": 20}}
 
 
 def test_verify_says_identical(folder: Path) -> None:
-    assert "identical: 600 bars" in cryptosim(folder, "verify", "a")
+    told = cryptosim(folder, "verify", "a", code=2)
+    assert "its code is run with --trust only" in told
+    assert "identical: 600 bars" in cryptosim(folder, "verify", "a", "--trust")
 
 
 def test_report_makes_the_same_files_again(folder: Path) -> None:

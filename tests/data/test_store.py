@@ -400,6 +400,12 @@ def test_instrument_comes_from_the_store_before_the_built_in_one(store):
     assert (instrument.maintenance_margin_rate, instrument.contract_size) == (0.0075, 100.0)
 
 
+def test_directory_that_is_a_file_is_said(tmp_path):
+    (tmp_path / "data").write_text("no folder")
+    with pytest.raises(StoreError, match=r"cannot be read: Not a directory; name another data\.d"):
+        kept_market(Store(tmp_path / "data"), "okx", "BTC/USD:BTC")
+
+
 def test_damaged_record_is_said_and_set_aside(store):
     keep_market(store, "okx", MARKET, "2025-01-01T00:00:00Z")
     path = store.symbol_folder("okx", "BTC/USD:BTC") / "instrument.json"

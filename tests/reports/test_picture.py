@@ -23,7 +23,8 @@ from cryptosim_bt.analyzers.picture import Picture
 from cryptosim_bt.plugins.registry import discover
 from cryptosim_bt.reports.plotting.backtrader_plot import draw_backtrader_plot, legible
 from cryptosim_bt.reports.plotting.fonts import korean_font, lettering
-from cryptosim_bt.reports.plotting.run_chart import draw_chart, thin
+from cryptosim_bt.reports.plotting.run_chart import draw_chart
+from cryptosim_bt.reports.plotting.scene import thin
 from cryptosim_bt.reports.plotting.time_ticks import round_times, tick_labels
 
 pytestmark = pytest.mark.usefixtures("quiet_framework")
@@ -149,7 +150,7 @@ def test_chart_has_the_coin_held_and_both_drawdowns(coin: Result, tmp_path: Path
     assert quote[-1] == pytest.approx(account[-1] * coins[-1])
     assert -fall.lines[0].get_ydata().min() == pytest.approx(coin.summary["max_drawdown"])
     peaks = np.maximum(held.cummax(), 1.0)
-    assert fall.lines[1].get_ydata().min() == pytest.approx((held / peaks - 1).min())
+    assert fall.lines[2].get_ydata().min() == pytest.approx((held / peaks - 1).min())
 
 
 def test_synthetic_data_are_labelled_in_the_picture(coin: Result, tmp_path: Path) -> None:

@@ -107,12 +107,16 @@ def remove_leftovers(folder: Path) -> int:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; None where there is none, `StoreError` if it is damaged."""
+    """Read a JSON file; None where there is none, `StoreError` where it cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise StoreError(
+            f"{path}: cannot be read: {error.strerror or error}; name another data.directory"
+        ) from error
+    except ValueError as error:
         raise StoreError(
             f"{path}: is damaged ({type(error).__name__}); `verify-data --repair` sets it aside"
         ) from error

@@ -30,7 +30,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 from cryptosim_bt.accounting.orders import Role
 from cryptosim_bt.backtest.lean_loop import ArrayData, LeanCerebro
 from cryptosim_bt.reports.plotting.fonts import lettering
-from cryptosim_bt.reports.plotting.run_chart import Scene
+from cryptosim_bt.reports.plotting.scene import Scene
 from cryptosim_bt.reports.plotting.time_ticks import round_times, tick_labels
 from cryptosim_bt.results.result import Result
 from cryptosim_bt.strategy.indicators import panel_indicator, panels_of

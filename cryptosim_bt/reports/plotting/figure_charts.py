@@ -8,24 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from cryptosim_bt.reports.plotting.fonts import lettering
-from cryptosim_bt.reports.plotting.run_chart import LONG, LOSS, PROFIT, SHORT, Scene, thin
-from cryptosim_bt.reports.plotting.time_ticks import round_times, tick_labels
-from cryptosim_bt.results.account_figures import drawdowns, monthly_returns
+from cryptosim_bt.reports.plotting.scene import GREY, LONG, LOSS, PROFIT, SHORT, Scene
+from cryptosim_bt.results.account_figures import monthly_returns
 from cryptosim_bt.results.metrics import Array
 from cryptosim_bt.results.result import Result
 
 _DPI, _WIDTH = 100, 13.0
-_GREY = "#8C8C8C"
 _COLOURS = LinearSegmentedColormap.from_list("returns", ["#D9534F", "#FFFFFF", "#3A9D5D"])
 # Colours are full at the largest return of a month, within these bounds.
 _LEAST_FULL, _MOST_FULL = 0.1, 0.5
@@ -120,25 +117,10 @@ def _underwater(scene: Scene) -> Figure:
     """Draw how far the account is below its peak, and the coin below its own."""
     figure = _figure(scene, 5.8, scene.words("picture.underwater"))
     axes = figure.add_axes((0.06, 0.08, 0.91, 0.73))
-    local = scene.local
-    looks: list[dict[str, Any]] = [{"color": LOSS, "linewidth": 1.2},
-                                   {"color": LONG, "linewidth": 1.0}]  # fmt: skip
-    coin = {"color": _GREY, "linewidth": 0.9, "linestyle": "--"}
-    paths = scene.paths()
-    for number, (label, initial, path) in enumerate(paths):
-        fall = -drawdowns(initial, path)
-        shown = thin(fall)
-        look = coin if number == len(paths) - 1 else looks[number]
-        text = f"{label}: {scene.words('picture.deepest', fall=float(-fall.min()))}"
-        axes.plot(local[shown], fall[shown], label=text, **look)
-        if number == 0:
-            axes.fill_between(local[shown], fall[shown], color=LOSS, alpha=0.15, linewidth=0)
-    ticks = round_times(local[0], local[-1])
-    axes.set_xticks(ticks, tick_labels(ticks))
+    scene.plot_falls(axes)
+    scene.mark_times(axes)
     axes.tick_params(axis="x", labelsize=9)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.margins(x=0.005)
-    axes.set_ylim(top=0.0)
     _plain(axes)
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, frameon=False, fontsize=10)
     return figure
@@ -159,7 +141,7 @@ def _pnl_histogram(scene: Scene) -> Figure:
         axes.set_xticks([])
         axes.set_yticks([])
         axes.text(0.5, 0.5, scene.words("picture.nothing"), transform=axes.transAxes,
-                  ha="center", fontsize=14, color=_GREY)  # fmt: skip
+                  ha="center", fontsize=14, color=GREY)  # fmt: skip
         return figure
     sides = [net[(trades["side"] == side).to_numpy(bool)] for side in ("long", "short")]
     labels = [f"{scene.words.shown(side)} ({len(part):,})" for side, part in

@@ -7,12 +7,9 @@ balance and equity; open sets. All panels share one time axis in the run's time 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import matplotlib.dates as mdates
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -23,7 +20,6 @@ from matplotlib.ticker import (
     LogLocator,
     MaxNLocator,
     NullFormatter,
-    PercentFormatter,
     StrMethodFormatter,
 )
 from matplotlib.transforms import ScaledTranslation
@@ -31,16 +27,20 @@ from matplotlib.transforms import ScaledTranslation
 from cryptosim_bt.accounting.arithmetic import sum_floats
 from cryptosim_bt.accounting.orders import Role
 from cryptosim_bt.reports.plotting.fonts import lettering
-from cryptosim_bt.reports.plotting.time_ticks import round_times, tick_labels
-from cryptosim_bt.reports.run_facts import RunFacts
-from cryptosim_bt.reports.words import Words
-from cryptosim_bt.results.account_figures import drawdowns
+from cryptosim_bt.reports.plotting.scene import (
+    GREY,
+    LONG,
+    LOSS,
+    POINTS,
+    PROFIT,
+    SHORT,
+    Scene,
+    thin,
+)
+from cryptosim_bt.results.metrics import Array
 from cryptosim_bt.results.result import Result
 
-Array = npt.NDArray[np.float64]
-
-LONG, SHORT, PROFIT, LOSS = "#1F5FA8", "#E07B00", "#00803C", "#C00000"
-_LIQUIDATION, _SET, _RISE, _FALL, _GREY = "#7B00B4", "#7030A0", "#86BF95", "#DC958D", "#8C8C8C"
+_LIQUIDATION, _SET, _RISE, _FALL = "#7B00B4", "#7030A0", "#86BF95", "#DC958D"
 _LINES = ("#C71585", "#008B8B", "#8B6914", "#4B0082", "#2E8B57", "#B22222")
 
 # Inches. The panels' heights; above each stands its legend, so that nothing covers a line.
@@ -53,8 +53,6 @@ _LOG = 5.0
 _NEAR = 0.5
 # More bars than this are no candles but a band from low to high.
 _CANDLES = 1_500
-# What a line of the picture can show: two points a pixel.
-_POINTS = 4_000
 # Marks that fall on the same spot of this grid are drawn once. With more than so many fills and
 # sets they become smaller, so that a busy run shows more than marks.
 _SPOTS, _MARKS, _SMALLEST = (1_200, 400), 400, 0.04
@@ -62,82 +60,15 @@ _SPOTS, _MARKS, _SMALLEST = (1_200, 400), 400, 0.04
 _BESIDE = 1.4
 
 
-# Label, value at the start, value at each bar.
-Line = tuple[str, float, Array]
-# The account's own line, that of a coin's account in quote currency, the coin's.
-_ACCOUNT_LOOKS: list[dict[str, Any]] = [
-    {"color": "#12355B", "linewidth": 1.4}, {"color": LONG, "linewidth": 1.0},
-    {"color": _GREY, "linewidth": 1.0, "linestyle": "--"},
-]
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What all pictures of a run draw from.
-
-    Attributes
-    ----------
-    font
-        Font with Korean letters, None for English.
-    """
-
-    result: Result
-    facts: RunFacts
-    words: Words
-    font: str | None
-
-    @classmethod
-    def of(cls, result: Result, korean: str | None) -> Scene:
-        """Set a run's scene; without a font for Korean the labels are English in any language."""
-        facts = RunFacts.of(result)
-        font = korean if facts.language == "ko" else None
-        return cls(result, facts, facts.words(None if font else "en"), font)
-
-    @property
-    def title(self) -> str:
-        """Market, timeframe, window."""
-        facts = self.facts
-        return f"{facts.instrument.symbol}  ·  {facts.timeframe}  ·  {facts.period(self.result)}"
-
-    @cached_property
-    def local(self) -> npt.NDArray[np.datetime64]:
-        """Naive times of the bars in the run's zone."""
-        return self.facts.local(self.result.bars["time"]).to_numpy()
-
-    @cached_property
-    def days(self) -> Array:
-        """Times of the bars as matplotlib counts them."""
-        return _days(self.local)
-
-    def on_axis(self, times: pd.Series) -> Array:
-        """Return UTC times as matplotlib's days of the run's zone."""
-        return _days(self.facts.local(times))
-
-    def column(self, name: str) -> Array:
-        """Return a column of the bars."""
-        return self.result.bars[name].to_numpy(np.float64)
-
-    def paths(self) -> list[Line]:
-        """Return the account, a coin's account in quote currency too, and the coin."""
-        initial, first = self.facts.initial_balance, float(self.result.bars["open"].iloc[0])
-        equity, close = self.column("equity"), self.column("close")
-        found = [(self.words("picture.account"), initial, equity)]
-        if self.facts.instrument.kind == "inverse":
-            found.append((self.words("picture.in_quote"), initial * first, equity * close))
-        return [*found, (self.words("picture.held"), first, close)]
-
-    def badge(self, figure: Figure, right: float, below: float, size: int) -> None:
-        """Say at a place of the top, in shares and inches, that prices are made up."""
-        if self.facts.synthetic:
-            figure.text(
-                right, 1 - below / figure.get_figheight(), self.words("picture.synthetic"),
-                fontsize=size, color="white", ha="right",
-                bbox={"facecolor": LOSS, "edgecolor": "none", "pad": size // 3},
-            )  # fmt: skip
-
-
 def draw_chart(result: Result, path: Path, korean: str | None = None) -> Path:
     """Draw a run, with Korean labels if it is to be and can; return the picture's path."""
+    with lettering(Scene.of(result, korean).font):
+        chart_figure(result, korean).savefig(path, dpi=_DPI)
+    return path
+
+
+def chart_figure(result: Result, korean: str | None = None) -> Figure:
+    """Return what `draw_chart` draws."""
     scene = Scene.of(result, korean)
     own: dict[str, list[str]] = {}
     for name, panel_name in scene.facts.panels.items():
@@ -157,34 +88,15 @@ def draw_chart(result: Result, path: Path, korean: str | None = None) -> Path:
         _draw_sides(contracts, scene, "contracts")
         _draw_account(account, scene)
         _draw_growth(growth, scene)
-        _draw_drawdown(fall, scene)
+        scene.plot_falls(fall)
+        fall.set_ylabel(scene.words("picture.fall"), fontsize=11)
         for panel in rest:
             _draw_sides(panel, scene, "sets")
             most = max(result.bars["long_sets"].max(), result.bars["short_sets"].max(), 1)
             panel.set_ylim(-most - 0.4, most + 0.4)
             panel.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         _finish(panels, scene)
-        figure.savefig(path, dpi=_DPI)
-    return path
-
-
-def thin(values: Array, points: int = _POINTS) -> npt.NDArray[np.int64]:
-    """Return the positions that a line needs to look the same: of each stretch its extremes.
-
-    All of them where there are no more than ``points``.
-    """
-    size = -(-2 * len(values) // points)
-    if size < 3:
-        return np.arange(len(values))
-    stretches = -(-len(values) // size)
-    padded = np.pad(values, (0, stretches * size - len(values)), mode="edge")
-    rows = padded.reshape(stretches, size)
-    starts = np.arange(stretches) * size
-    lowest = starts + np.where(np.isnan(rows), np.inf, rows).argmin(axis=1)
-    highest = starts + np.where(np.isnan(rows), -np.inf, rows).argmax(axis=1)
-    ends = np.array([0, len(values) - 1])
-    found = np.unique(np.concatenate((ends, lowest, highest)))
-    return found[found < len(values)]
+    return figure
 
 
 # ---------------------------------------------------------------------- page
@@ -222,8 +134,7 @@ def _finish(panels: list[Axes], scene: Scene) -> None:
     step = scene.facts.timeframe_ms / 86_400_000
     span = scene.days[-1] - scene.days[0] + step
     panels[0].set_xlim(scene.days[0] - 0.005 * span - step, scene.days[-1] + 0.005 * span + step)
-    ticks = round_times(scene.local[0], scene.local[-1])
-    panels[0].set_xticks(_days(ticks), tick_labels(ticks))
+    scene.mark_times(panels[0])
     for panel in panels:
         panel.grid(color="#E4E4E4", linewidth=0.7)
         panel.set_axisbelow(True)
@@ -300,24 +211,15 @@ def _draw_candles(panel: Axes, scene: Scene) -> None:
 
 def _draw_band(panel: Axes, scene: Scene) -> None:
     """Draw what candles would blur to: the range of each stretch of bars, and the close."""
-    starts = np.arange(0, len(scene.days), -(-len(scene.days) // (_POINTS // 2)))
+    starts = np.arange(0, len(scene.days), -(-len(scene.days) // (POINTS // 2)))
     low = np.minimum.reduceat(scene.column("low"), starts)
     high = np.maximum.reduceat(scene.column("high"), starts)
     panel.fill_between(
         scene.days[starts], low, high, color="#C9D3DC", linewidth=0, zorder=1.5,
         label=scene.words("picture.high_low"),
     )  # fmt: skip
-    _draw_line(panel, scene, "close", scene.words("picture.close"), "#5A6672", width=0.7)
-
-
-def _draw_line(
-    panel: Axes, scene: Scene, column: str, label: str, colour: str, width: float = 1.3
-) -> None:
-    values = scene.result.drawn(column)
-    shown = thin(values)
-    panel.plot(
-        scene.days[shown], values[shown], color=colour, linewidth=width, label=label, zorder=2.0
-    )
+    scene.plot(panel, scene.column("close"), label=scene.words("picture.close"), color="#5A6672",
+               linewidth=0.7, zorder=2.0)  # fmt: skip
 
 
 def _draw_fills(panel: Axes, scene: Scene) -> None:
@@ -399,7 +301,8 @@ def _cells(values: Array, count: int) -> npt.NDArray[np.int64]:
 
 def _draw_indicators(panel: Axes, columns: list[str], scene: Scene) -> None:
     for number, column in enumerate(columns):
-        _draw_line(panel, scene, column, column.upper(), _LINES[number % len(_LINES)])
+        scene.plot(panel, scene.column(column), label=column.upper(), linewidth=1.3, zorder=2.0,
+                   color=_LINES[number % len(_LINES)])  # fmt: skip
 
 
 def _draw_sides(panel: Axes, scene: Scene, what: str) -> None:
@@ -408,7 +311,7 @@ def _draw_sides(panel: Axes, scene: Scene, what: str) -> None:
     for side, sign, colour in (("long", 1.0, LONG), ("short", -1.0, SHORT)):
         held = sign * scene.column(f"{side}_{what}")
         _draw_steps(panel, scene, held, words(f"picture.{side}_{what}"), color=colour, alpha=0.55)
-    panel.axhline(0.0, color=_GREY, linewidth=0.8)
+    panel.axhline(0.0, color=GREY, linewidth=0.8)
     panel.set_ylabel(words("picture.contracts" if what == "contracts" else "picture.open_sets"),
                      fontsize=11)  # fmt: skip
     # There are no negative contracts.
@@ -430,7 +333,8 @@ def _draw_account(panel: Axes, scene: Scene) -> None:
     low, high = min(balance.min(), equity.min(), start), max(balance.max(), equity.max(), start)
     bottom = _fit(panel, float(low), float(high), 0.06)
     _draw_steps(panel, scene, balance, words("picture.balance"), bottom, color="#BFD4EA")
-    _draw_line(panel, scene, "equity", words("picture.equity"), "#12355B", width=1.4)
+    scene.plot(panel, equity, label=words("picture.equity"), color="#12355B", linewidth=1.4,
+               zorder=2.0)  # fmt: skip
     panel.axhline(start, color="#404040", linewidth=1.1, linestyle="--",
                   label=words("picture.initial"))  # fmt: skip
     panel.set_ylabel(scene.facts.instrument.currency, fontsize=11)
@@ -439,39 +343,11 @@ def _draw_account(panel: Axes, scene: Scene) -> None:
 
 def _draw_growth(panel: Axes, scene: Scene) -> None:
     """Draw what the account and the coin held became of their start, as returns."""
-    shares = [values / initial for _, initial, values in scene.paths()]
-    for (label, _, _), share, look in zip(scene.paths(), shares, _looks(scene), strict=True):
-        shown = thin(share)
-        panel.plot(scene.days[shown], share[shown], label=label, **look)
-    low, high = (float(edge(edge(share) for share in shares)) for edge in (min, max))
-    _fit(panel, min(low, 1.0), max(high, 1.0), 0.06)
-    panel.axhline(1.0, color=_GREY, linewidth=0.8)
+    scene.plot_paths(panel, lambda initial, values: values / initial)
+    ends = [edge(values / initial) for _, initial, values in scene.paths() for edge in (min, max)]
+    _fit(panel, float(min(*ends, 1.0)), float(max(*ends, 1.0)), 0.06)
+    panel.axhline(1.0, color=GREY, linewidth=0.8)
     panel.set_ylabel(scene.words("picture.total_return"), fontsize=11)
     panel.yaxis.set_major_formatter(
         lambda share, _: f"{(share - 1) * 100:+,.6g}%" if abs(share - 1) > 1e-12 else "0%"
     )
-
-
-def _draw_drawdown(panel: Axes, scene: Scene) -> None:
-    """Draw how far the account is below its peak, and the coin below its own."""
-    paths, looks = scene.paths(), _looks(scene)
-    for place in (0, -1):
-        label, initial, values = paths[place]
-        fall = -drawdowns(initial, values)
-        shown = thin(fall)
-        panel.plot(scene.days[shown], fall[shown], label=label, **looks[place])
-        if not place:
-            panel.fill_between(scene.days[shown], fall[shown], color=LOSS, alpha=0.2, linewidth=0)
-    panel.set_ylim(top=0.0)
-    panel.set_ylabel(scene.words("picture.fall"), fontsize=11)
-    panel.yaxis.set_major_formatter(PercentFormatter(1.0))
-
-
-def _looks(scene: Scene) -> list[dict[str, Any]]:
-    return [*_ACCOUNT_LOOKS[: len(scene.paths()) - 1], _ACCOUNT_LOOKS[-1]]
-
-
-def _days(local: pd.Series | npt.NDArray[np.datetime64]) -> Array:
-    """Return naive times as matplotlib counts them: in days."""
-    days: Array = mdates.date2num(np.asarray(local))  # type: ignore[no-untyped-call]
-    return days
