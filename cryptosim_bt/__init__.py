@@ -54,10 +54,12 @@ if TYPE_CHECKING:
         PluginError,
     )
     from cryptosim_bt.plugins.analyzer import ReportAnalyzer
+    from cryptosim_bt.plugins.notifier import Notice, Notifier
     from cryptosim_bt.plugins.registry import (
         discover,
         register_analyzer,
         register_feed,
+        register_notifier,
         register_strategy,
     )
     from cryptosim_bt.results.result import Result
@@ -69,10 +71,11 @@ __version__ = "0.1.0"
 __all__ = [
     "SHIPPED_CONFIGS", "ArrayData", "ConfigError", "CryptoSimError", "DataError", "DataRequest",
     "DataSource", "EntrySizer", "Feed", "FuturesBroker", "FuturesCommission", "InputError",
-    "Instrument", "InverseContract", "LinearContract", "OutputError", "PluginError",
-    "PositionBook", "ReportAnalyzer", "Result", "Role", "Settings", "SignalStrategy",
+    "Instrument", "InverseContract", "LinearContract", "Notice", "Notifier", "OutputError",
+    "PluginError", "PositionBook", "ReportAnalyzer", "Result", "Role", "Settings", "SignalStrategy",
     "__version__", "discover", "known_instrument", "load_settings", "prepare",
-    "register_analyzer", "register_feed", "register_strategy", "run", "run_backtest",
+    "register_analyzer", "register_feed", "register_notifier", "register_strategy", "run",
+    "run_backtest",
 ]  # fmt: skip
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -108,7 +111,11 @@ _HOME = {
             "PluginError",
         ),
         "plugins.analyzer": ("ReportAnalyzer",),
-        "plugins.registry": ("discover", "register_analyzer", "register_feed", "register_strategy"),
+        "plugins.notifier": ("Notice", "Notifier"),
+        "plugins.registry": (
+            "discover", "register_analyzer", "register_feed", "register_notifier",
+            "register_strategy",
+        ),
         "results.result": ("Result",),
         "strategy.signal_strategy": ("SignalStrategy",),
         "strategy.sizers": ("EntrySizer",),

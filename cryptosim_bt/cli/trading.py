@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +95,45 @@ def flatten(config: Path, overrides: Sequence[str]) -> None:
         LiveRun(settings, strategy_parts).trade(ending="flatten")
 
 
+@click.command()
+@_CONFIG
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; from "
+              "elsewhere than this machine the page asks for the token.")
+@click.option("--port", default=8765, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--terminal", is_flag=True, help="Show it here in place of a page.")
+@_SET
+def monitor(
+    config: Path, host: str, port: int, terminal: bool, overrides: Sequence[str]
+) -> None:
+    """Show a live or paper run as a web page or here; reads its journal and log alone.
+
+    The page can end the run for who has the token: that of CRYPTOSIM_MONITOR_TOKEN, or else a new
+    one each time.
+    """
+    from cryptosim_bt.live.monitor_terminal import show
+    from cryptosim_bt.live.watching import Watcher, words
+
+    settings = load_settings(config, overrides)
+    journal, log, language = _journal(settings), _log_path(settings), settings.keys.report.language
+    if terminal:
+        show(Watcher(journal, log), words()[language], Console())
+        return
+    try:
+        from cryptosim_bt.live.monitor import LOCAL, make_app, serve
+    except ImportError as error:
+        raise InputError(
+            f"monitor: {error.name} is missing; pip install 'cryptosim-bt[live]', or use --terminal"
+        ) from error
+    token = os.environ.get("CRYPTOSIM_MONITOR_TOKEN") or secrets.token_urlsafe(24)
+    charts = files("cryptosim_bt.reports.page") / "assets"
+    app = make_app(
+        journal, log, token=token, is_local=host in LOCAL, language=language,
+        charts=Path(str(charts)),
+    )
+    click.echo(f"http://{host}:{port}/#token={token}", err=True)
+    serve(app, host, port)
+
+
 def _ask_to_end(settings: Settings, word: str) -> bool:
     """Ask a run to end and wait for it; return False where none runs.
 
@@ -115,16 +157,17 @@ def _journal(settings: Settings) -> Path:
     from cryptosim_bt.live.credentials import read_credentials
     from cryptosim_bt.live.grounds import journal_path
 
-    try:
-        credentials = read_credentials(settings.directory, os.environ)
-    except ConfigError:  # watching needs no keys where there is one journal
-        credentials = None
+    credentials = None
+    if settings.keys.mode == "live":  # paper has no account
+        # Watching needs no keys where there is one journal.
+        with suppress(ConfigError):
+            credentials = read_credentials(settings.directory, os.environ)
     return journal_path(settings, credentials)
 
 
 def register(commands: click.Group) -> None:
     """Add the commands."""
-    for command in (status, doctor, stop, flatten):
+    for command in (status, doctor, stop, flatten, monitor):
         commands.add_command(command)
 
 
@@ -136,7 +179,7 @@ def trade(settings: Settings, *, yes_real_money: bool) -> None:
     ConfigError
         If real money is asked for by the configuration alone.
     """
-    from cryptosim_bt.live.run import LiveRun
+    from cryptosim_bt.live.notify import notifications_of
 
     exchange = settings.keys.exchange
     if settings.keys.mode == "live" and exchange.trade_mode == "real" and not yes_real_money:
@@ -144,16 +187,21 @@ def trade(settings: Settings, *, yes_real_money: bool) -> None:
             f"{settings.place('exchange', 'trade_mode')}: was 'real'; give --yes-real-money as "
             "well, or use demo"
         )
+    told = notifications_of(settings, plugins_for(settings), _journal(settings), os.environ)
     log = log_to_file(_log_path(settings))
     try:
-        if settings.keys.mode == "paper":
-            from cryptosim_bt.live.paper import PaperRun
-
-            PaperRun(settings, strategy_parts).trade()
-        else:
-            LiveRun(settings, strategy_parts).trade()
+        with told:
+            _run(settings)
     finally:
         close_file(log)
+
+
+def _run(settings: Settings) -> None:
+    from cryptosim_bt.live.paper import PaperRun
+    from cryptosim_bt.live.run import LiveRun
+
+    kind = PaperRun if settings.keys.mode == "paper" else LiveRun
+    kind(settings, strategy_parts).trade()
 
 
 def _log_path(settings: Settings) -> Path:

@@ -244,6 +244,7 @@ class LiveSection(_Section):
     max_signal_age_s: Positive = 60.0
     reconcile_every_s: Positive = 60.0
     on_stop: Literal["keep", "cancel", "flatten"] = "keep"
+    notify: dict[str, dict[str, Any] | None] = {}  # notifier -> its options
     limits: LimitsSection = LimitsSection()
 
 

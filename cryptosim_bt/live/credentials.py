@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,9 +39,7 @@ def read_credentials(directory: Path, environment: Mapping[str, str]) -> Credent
     ConfigError
         If one is missing, or others than the owner can read the file.
     """
-    found = dict(_read_file(directory / ".env")) | {
-        name: environment[name] for name in NAMES if environment.get(name)
-    }
+    found = read_secrets(directory, environment, NAMES)
     missing = [name for name in NAMES if not found.get(name)]
     if missing:
         raise ConfigError(
@@ -51,7 +49,15 @@ def read_credentials(directory: Path, environment: Mapping[str, str]) -> Credent
     return Credentials(*(found[name] for name in NAMES))
 
 
-def _read_file(path: Path) -> dict[str, str]:
+def read_secrets(
+    directory: Path, environment: Mapping[str, str], names: Sequence[str]
+) -> dict[str, str]:
+    """Return those of the names that the environment or the ``.env`` of a folder has."""
+    given = {name: environment[name] for name in names if environment.get(name)}
+    return {**_read_file(directory / ".env", names), **given} if names else {}
+
+
+def _read_file(path: Path, names: Sequence[str]) -> dict[str, str]:
     try:
         mode = path.stat().st_mode
         if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
@@ -68,6 +74,6 @@ def _read_file(path: Path) -> dict[str, str]:
     found = {}
     for line in lines:
         name, equals, value = line.strip().removeprefix("export ").partition("=")
-        if equals and name.strip() in NAMES:
+        if equals and name.strip() in names:
             found[name.strip()] = value.strip().strip("'\"")
     return found

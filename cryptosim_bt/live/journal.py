@@ -50,6 +50,10 @@ MIGRATIONS: tuple[str, ...] = (
 )
 
 
+# Tables whose rows are only ever added.
+_TOLD = {name: name for name in ("events", "fills", "alarms")}
+
+
 class Journal:
     """A journal, open for writing (with the lock that only one process can hold) or reading.
 
@@ -223,6 +227,14 @@ class Journal:
             "UPDATE intents SET answer = ?, answer_ms = ? WHERE id = ?", (answer, time_ms, intent)
         )
 
+    def answer_times_ms(self, last: int) -> list[int]:
+        """Return how long the venue took for each of so many of the last answers."""
+        rows = self._base.execute(
+            "SELECT answer_ms - time_ms FROM intents WHERE answer_ms IS NOT NULL "
+            "ORDER BY id DESC LIMIT ?", (last,),
+        )  # fmt: skip
+        return [wait for (wait,) in rows]
+
     # ------------------------------------------------------------------ what the venue booked
     def add_fill(
         self, trade_id: str, time_ms: int, client_id: str | None, record: Mapping[str, Any]
@@ -252,15 +264,32 @@ class Journal:
         )
         return done.rowcount > 0
 
+    # ------------------------------------------------------------------ what is new
+    def last_row(self, table: str) -> int:
+        """Return the number of the last row of ``events``, ``fills`` or ``alarms``, 0 for none."""
+        (found,) = self._base.execute(f"SELECT MAX(rowid) FROM {_TOLD[table]}").fetchone()
+        return int(found or 0)
+
+    def added(self, table: str, after: int) -> list[dict[str, Any]]:
+        """Return the rows behind a number in their order, each with its own number as ``row``."""
+        found = self._base.execute(
+            f"SELECT rowid AS row, * FROM {_TOLD[table]} WHERE rowid > ? ORDER BY rowid", (after,)
+        )
+        names = [column[0] for column in found.description]
+        rows = [dict(zip(names, row, strict=True)) for row in found]
+        return [{**row, "record": json.loads(row.get("record", "null"))} for row in rows]
+
     # ------------------------------------------------------------------ bars and alarms
     def put_bar(self, time_ms: int, record: Mapping[str, Any]) -> None:
         """Keep a closed bar with what was decided at its close."""
         self._base.execute("INSERT OR REPLACE INTO bars VALUES (?, ?)", (time_ms, _text(record)))
 
-    def bars(self) -> list[dict[str, Any]]:
-        """Return the bars that were acted on, ascending, with ``time_ms``."""
-        rows = self._base.execute("SELECT time_ms, record FROM bars ORDER BY time_ms")
-        return [{"time_ms": at, **json.loads(record)} for at, record in rows]
+    def bars(self, last: int = -1) -> list[dict[str, Any]]:
+        """Return the bars that were acted on (so many of the last), ascending, with ``time_ms``."""
+        rows = self._base.execute(
+            "SELECT time_ms, record FROM bars ORDER BY time_ms DESC LIMIT ?", (last,)
+        ).fetchall()
+        return [{"time_ms": at, **json.loads(record)} for at, record in reversed(rows)]
 
     def raise_alarm(self, time_ms: int, key: str, text: str) -> bool:
         """Begin an alarm; return False if one of this key goes on already."""

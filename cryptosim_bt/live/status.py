@@ -32,12 +32,13 @@ def status(path: Path, *, fill_ids: bool = False) -> dict[str, Any]:
     try:
         if journal.get("instrument") is None:
             raise InputError(f"{path}: nothing was traded with this journal yet")
-        return _believed(journal, fill_ids=fill_ids)
+        return believed(journal, fill_ids=fill_ids)
     finally:
         journal.close()
 
 
-def _believed(journal: Journal, *, fill_ids: bool) -> dict[str, Any]:
+def believed(journal: Journal, *, fill_ids: bool = False) -> dict[str, Any]:
+    """Return `status` of a journal that is open."""
     book, legs, sums = restored_book(journal)
     price = journal.get("last_price") or math.nan
     working = [Working.of(record) for record in journal.orders()]
@@ -75,9 +76,12 @@ def _believed(journal: Journal, *, fill_ids: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def restored_book(journal: Journal) -> tuple[PositionBook, LegAverages, dict[str, float]]:
+def restored_book(
+    journal: Journal, *, events: bool = True
+) -> tuple[PositionBook, LegAverages, dict[str, float]]:
     """Make the book again from the journal's events; return it, the legs, and sums of money.
 
+    Without ``events`` it is the book before the first of them.
     The sums are what the venue booked: ``realized_pnl`` against the legs' averages and before fees
     and funding, ``fees`` as costs, ``funding`` + = received; ``balance`` follows from them.
     """
@@ -87,7 +91,7 @@ def restored_book(journal: Journal) -> tuple[PositionBook, LegAverages, dict[str
     book = PositionBook(money, instrument, BookRules(**journal.get("rules")), start)
     legs = LegAverages(money)
     pnl = fees = funding = 0.0
-    for record in journal.events():
+    for record in journal.events() if events else ():
         event = from_record(record)
         book.apply(event)
         legs.replay(event)

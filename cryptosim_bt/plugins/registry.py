@@ -45,16 +45,25 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Kind(StrEnum):
-    """The kinds of plugins; each has a folder and an entry-point group of its name."""
+    """The kinds of plugins; each has an entry-point group of its name.
+
+    Each has a package of those that ship, and a folder, but notifiers, which are named.
+    """
 
     STRATEGY = "strategies"
     FEED = "feeds"
     ANALYZER = "analyzers"
+    NOTIFIER = "notifiers"
 
     @property
     def singular(self) -> str:
         """The word for one of the kind."""
-        return {"strategies": "strategy", "feeds": "feed", "analyzers": "analyzer"}[self.value]
+        return "strategy" if self is Kind.STRATEGY else self.value.removesuffix("s")
+
+    @property
+    def package(self) -> str:
+        """Where those that ship stand."""
+        return f"cryptosim_bt.{'live.' if self is Kind.NOTIFIER else ''}{self.value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +131,19 @@ def register_analyzer(name: str) -> Callable[[PluginClass], PluginClass]:
 
         _require_base(Kind.ANALYZER, name, cls, ReportAnalyzer)
         return _marked(Kind.ANALYZER, name, cls)
+
+    return mark
+
+
+def register_notifier(name: str) -> Callable[[PluginClass], PluginClass]:
+    """Mark a `Notifier` subclass as the notifier ``name``; it must give ``send``."""
+
+    def mark(cls: PluginClass) -> PluginClass:
+        from cryptosim_bt.plugins.notifier import Notifier
+
+        _require_base(Kind.NOTIFIER, name, cls, Notifier)
+        _require_override(Kind.NOTIFIER, name, cls, Notifier, ["send"])
+        return _marked(Kind.NOTIFIER, name, cls)
 
     return mark
 
@@ -254,7 +276,7 @@ def discover(folders: Iterable[Path] = (), paths: Iterable[Path] = ()) -> Regist
     seen: set[Path] = set()
     for kind in Kind:
         _read_package(registry, kind, seen)
-        for folder in folders:
+        for folder in folders if kind is not Kind.NOTIFIER else ():
             _read_files(registry, sorted((folder / kind.value).glob("*.py")), seen, kind)
     for path in paths:
         if not path.exists():
@@ -275,7 +297,7 @@ def plugins_for(settings: Settings) -> Registry:
 
 
 def _read_package(registry: Registry, kind: Kind, seen: set[Path]) -> None:
-    package = importlib.import_module(f"cryptosim_bt.{kind.value}")
+    package = importlib.import_module(kind.package)
     for module in pkgutil.iter_modules(package.__path__):
         name = f"{package.__name__}.{module.name}"
         seen.update(Path(folder, f"{module.name}.py").resolve() for folder in package.__path__)

@@ -58,7 +58,7 @@ def test_plugin_is_named_like_its_module(plugin: Plugin) -> None:
     # So that a module that cannot be imported is told when its plugin is asked for.
     # A plain strategy bears the name of its class, SmaCross of sma_cross.
     name = re.sub("(?<=[a-z])(?=[A-Z])", "_", plugin.name).lower()
-    assert plugin.cls.__module__ == f"cryptosim_bt.{plugin.kind.value}.{name}"
+    assert plugin.cls.__module__ == f"{plugin.kind.package}.{name}"
 
 
 @pytest.mark.parametrize("plugin", WITH_SIGNALS, ids=named)

@@ -1,0 +1,1 @@
+"""The notifiers that ship: log, webhook, telegram."""
