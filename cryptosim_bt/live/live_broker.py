@@ -73,6 +73,7 @@ class LiveBroker(bt.BrokerBase):
         self.keeper: OrderKeeper
         self._follower: Follower
         self.is_asking = self.wants_snapshot = False
+        self._is_urgent = False
         self._full_due_ms = 0
         self._asked_s = 0.0
         self._rejected: list[OrderRejected] = []
@@ -245,12 +246,25 @@ class LiveBroker(bt.BrokerBase):
         is_full = now_ms >= self._full_due_ms
         late = any(each.final is not None for each in self.keeper.working.values())
         paused = seconds - self._asked_s < _SNAPSHOT_PAUSE_S
-        if not self.is_asking and not paused and (is_full or self.wants_snapshot or late):
+        if self.is_asking:
+            return
+        if self._is_urgent:
+            self.ask_snapshot("fills")
+        elif not paused and (is_full or self.wants_snapshot or late):
             self.ask_snapshot("all" if is_full else "orders")
+
+    def look_at_once(self) -> int:
+        """Have fills asked for without a pause; return the count of snapshots that has them."""
+        self._is_urgent = True
+        if self.is_asking:
+            return self.snapshots + 2
+        self.ask_snapshot("fills")
+        return self.snapshots + 1
 
     def ask_snapshot(self, what: Literal["fills", "orders", "all"]) -> None:
         """Have the connection look what there is."""
         self.is_asking, self.wants_snapshot = True, what == "fills"
+        self._is_urgent = False
         self._asked_s = self._connection.account.clock.seconds()
         if what == "all":
             self._full_due_ms = self.time_ms + round(self._keys.reconcile_every_s * 1000)

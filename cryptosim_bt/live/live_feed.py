@@ -132,13 +132,8 @@ class LiveFeed(bt.feed.DataBase):
 
     def _await_news(self) -> None:
         """Ask what the account did in the bar, before the strategy decides at its close."""
-        broker = self._broker
         self._ready_s = self._connection.account.clock.seconds()
-        self._news_at = broker.snapshots + (2 if broker.is_asking else 1)
-        if broker.is_asking:
-            broker.wants_snapshot = True
-        else:
-            broker.ask_snapshot("fills")
+        self._news_at = self._broker.look_at_once()
 
     def _has_news(self) -> bool:
         waited_s = self._connection.account.clock.seconds() - self._ready_s

@@ -52,9 +52,9 @@ class PaperBroker(FuturesBroker):
     def turn(self) -> None:
         """Do nothing between bars: the exchange lives through closed bars."""
 
-    def ask_snapshot(self, what: str) -> None:
-        """Know at once what there is."""
-        self.snapshots += 1
+    def look_at_once(self) -> int:
+        """Know what there is."""
+        return 0
 
     def handle(self, message: Message) -> None:
         """Take in what is no bar: only what failed for good ends the run."""
