@@ -189,7 +189,6 @@ SUMS_OF_WHOLE_NUMBERS = {
         "len(grid(a, b, step))",
         "path.stat().st_size",
     ],
-    "cryptosim_bt/data/table_text.py": ["line.strip() == header.strip()"],
     "cryptosim_bt/data/store/spans.py": ["end - start"],  # milliseconds
     "cryptosim_bt/strategy/signal_strategy.py": ["self.book.count_sets(each)"],
     "cryptosim_bt/backtest/summary.py": ["life.status == 'expired'"],

@@ -46,9 +46,6 @@ _TRADE_TYPES = {
 
 def agreement_errors(keys: Keys) -> list[Problem]:
     """Return every way in which the keys contradict one another."""
-    if keys.mode != "backtest":
-        was = f"was {keys.mode!r}, which is not available yet; allowed now: backtest"
-        return [(("mode",), was)]
     return [
         *_path_problems(keys),
         *_symbol_problems(keys),

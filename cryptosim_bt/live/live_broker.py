@@ -55,6 +55,8 @@ class LiveBroker(bt.BrokerBase):
       - ``commission``: the market's `FuturesCommission`
     """
 
+    ledger = None  # plain strategies, which have one, are not traded
+
     params: Any = (("parts", None),)
 
     def __init__(self) -> None:

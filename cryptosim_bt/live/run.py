@@ -37,6 +37,7 @@ from cryptosim_bt.live.reconciler import LiveParts
 from cryptosim_bt.live.safety import Safety, asked_to_stop, kill_switch
 from cryptosim_bt.live.signal_table import SignalTable, TableFormulas
 from cryptosim_bt.live.venue_account import VenueAccount, adapter_of
+from cryptosim_bt.strategy.run_record import record_of
 from cryptosim_bt.strategy.signal_strategy import SignalStrategy, StrategyContext
 
 # How long a graceful end may take, in seconds of the machine.
@@ -280,7 +281,7 @@ class LiveRun:
         equity = self._broker.equity()
         record = {
             "open": row[1], "high": row[2], "low": row[3], "close": row[4], "volume": row[5],
-            "signal": strategy.last_signal, "equity": equity,
+            "signal": record_of(strategy).last_signal, "equity": equity,
         }  # fmt: skip
         with self._journal.together():
             self._journal.put_bar(row[0], record)
