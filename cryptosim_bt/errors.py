@@ -14,7 +14,7 @@
     │       └── VenueRefused      for good: the question has to change
     ├── PluginFailed          a plugin's own code raised an exception: exit code 1
     ├── ReportFailed          a report could not be made of a finished run: exit code 3
-    └── BooksDisagree         the two books of R21 part: a defect of ours, exit code 1
+    └── BooksDisagree         the account and the book of R21 differ: our defect, exit code 1
 
 Every message says where, what was found, and what is allowed or what to do about it.
 """
@@ -125,7 +125,7 @@ class ReportFailed(CryptoSimError):
 
 
 class BooksDisagree(CryptoSimError):
-    """The exchange's book and the strategy's book give different equity or contracts (R21).
+    """The exchange's account and the strategy's book differ in equity or contracts (R21).
 
     Never caused by input. The figures of the run cannot be trusted: report it.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Collection, Mapping
@@ -74,6 +75,12 @@ def saw(time_ms: int) -> float:
     return 50_000.0 + 10.0 * hours + 600.0 * swing
 
 
+def _default_signals() -> None:
+    # Whoever runs the tests in the background, or with nohup, has these ignored.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def cryptosim(
     folder: Path, *arguments: str | Path, code: int = 0
 ) -> subprocess.CompletedProcess[str]:
@@ -83,7 +90,7 @@ def cryptosim(
     done = subprocess.run(
         [sys.executable, "-m", "cryptosim_bt", *map(str, arguments)],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
-        encoding="utf-8",
+        encoding="utf-8", preexec_fn=_default_signals,
     )  # fmt: skip
     assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done

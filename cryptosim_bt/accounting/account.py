@@ -1,7 +1,7 @@
 """The exchange's account: balance, a long and a short leg, margin, funding, liquidation price.
 
-The exchange's half of R21. Pure state: no orders, no prices of its own, no backtrader. What money
-is, it asks of a `MoneyScheme` (in a backtest the commission scheme of the data).
+The exchange's half of R21. Pure state: no orders, no prices of its own, no backtrader. Fees, margin
+and PnL come from a `MoneyScheme` (in a backtest the commission scheme of the data).
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class Account:
         self.fees_paid = 0.0
         self.funding_paid = 0.0
         self.shortfall = 0.0
-        # Counts changes: who compares figures need not compare them again until it moves.
+        # Counts changes: figures need to be compared again only after it has changed.
         self.version = 0
-        # What is held as PnL sees it, and figures of it; forgotten at every change.
+        # Cached exposures and figures computed from them; cleared at every change.
         self._exposures: list[Leg] | None = None
         self._marked: tuple[float, float] | None = None
         self._units: list[LiquidationUnit] | None = None
@@ -111,10 +111,10 @@ class Account:
         return forgiven
 
     def back_margins(self) -> None:
-        """Take off the isolated margins, by their size, what the wallet could not pay (R28).
+        """Reduce the isolated margins, pro rata, by what the wallet could not pay (R28).
 
-        Fees, funding and the losses of closes go to the wallet; when it has nothing left, margins
-        that exceed the balance would be money that nobody has, and the account could owe.
+        Fees, funding and the losses of closes go to the wallet; when it is empty, margins above
+        the balance would be money that does not exist, and the account could owe.
         """
         if not self.isolated:
             return
@@ -216,7 +216,7 @@ class Account:
         ]
 
     def exposures(self) -> list[Leg]:
-        """Return what PnL is counted on: the legs, or the groups where the scheme says so."""
+        """Return what PnL is computed on: the legs, or the groups where the scheme says so."""
         if self._exposures is None:
             holdings = self.groups if self.scheme.by_group else self.legs
             self._exposures = [

@@ -1,7 +1,7 @@
 """The arithmetic of a simulation: plain functions of numbers, the same under every Python.
 
 `contracts.py`, `instrument.py` and the exchange's fill rules call these functions and have no
-formulas of their own; a compiled twin of the simulation compiles the very same ones. So they take
+formulas of their own; a compiled version (planned) uses the same functions. So they take
 and return floats, whole numbers and bools (a region is a tuple of two floats), raise nothing, and
 do the same operations in the same order, so that no last digit differs.
 
@@ -19,13 +19,13 @@ INVERSE, LINEAR, FIRST_CRYPTOSIM = 0, 1, 2
 
 # R8: a value this close (relative) to a multiple of a step is that multiple.
 GRID_TOLERANCE = 1e-9
-# R8: prices are rounded to ten decimals so that no float dust decides a touch.
+# R8: prices are rounded to ten decimals so that no rounding error decides a touch.
 _TEN_DECIMALS = 1e10
 # Below it a step of two digits, as 1.5e-10, has more than ten decimals.
 _NEEDS_MORE_DECIMALS = 1e-8
 # From here on, 2**19, doubles lie further apart than 1e-10: each is its own nearest ten decimals.
 _COARSER_THAN_TEN_DECIMALS = 524_288.0
-# A difference below this share of what it is a difference of is nothing but rounding.
+# A difference below this share of the values compared is only rounding.
 _DUST = 1e-12
 
 
@@ -185,7 +185,7 @@ def liquidation_bounds(
     -inf and inf where there is no such price, (inf, inf) for every price.
     """
     slope, constant, scale = terms
-    # A leg that is backed by its whole entry value has no price; float dust would give one.
+    # A leg that is backed by its whole entry value has no price; rounding errors would give one.
     if formula == INVERSE:
         return _below(0.0 if abs(slope) < _DUST * scale else slope, constant)
     if formula == LINEAR:
@@ -239,7 +239,7 @@ def round10(value: float) -> float:
 
 
 def on_grid(value: float, step: float) -> float:
-    """Return a multiple of ``step`` without float dust: ten decimals, or more for finer steps."""
+    """Return a multiple of ``step`` without rounding error: 10 decimals, more for finer steps."""
     if step >= _NEEDS_MORE_DECIMALS:
         return round10(value)
     return round(value, math.ceil(-math.log10(step)) + 2)

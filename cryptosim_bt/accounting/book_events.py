@@ -1,12 +1,12 @@
-"""What happens to a strategy's book, one event at a time, and what it answers.
+"""Events of a strategy's book and its answers.
 
-The events of a run, kept in their order, are all that its book is made of: given to a new book
-they make the same book and the same answers. `to_record` and `from_record` turn events and
-commands into dictionaries of plain JSON values and back, for a journal.
+Replaying the events of a run in their order rebuilds the book and gives the same answers; ids
+prevent double booking. `to_record` and `from_record` turn events and commands into dictionaries of
+plain JSON values and back, for a journal.
 
 What the strategy wants: `EntryWanted`, `SignalExitWanted`, `StopGiven`. What a venue reports:
 everything else, `Execution` included. Events that move money carry the venue's own id where it
-gives one, by which they are applied once.
+gives one, so that none is applied twice.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ BookEvent = (
 
 @dataclass(frozen=True, slots=True)
 class BookedFill:
-    """A fill, or the part of one, as the book booked it: the group it hit, PnL against its average.
+    """A fill, or the part of one, as the book booked it: its group, PnL against that average.
 
     ``transaction`` is the number of the Transaction that an entry belongs to, None for an exit.
     """
@@ -181,7 +181,7 @@ class BookedFill:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an event makes the book want, in the order in which it is wanted, and what it booked.
+    """The commands that follow from an event, in their order, and the fills that it booked.
 
     ``asks_stop`` is a group whose stop the strategy has to give before the commands go out.
     """
@@ -192,7 +192,7 @@ class Answer:
 
 
 NO_ANSWER = Answer()
-# To an event that was applied before: it is not to be recorded again either.
+# Answers an event that was applied before, which is not recorded again either.
 REPEATED = Answer()
 
 # ---------------------------------------------------------------------- records

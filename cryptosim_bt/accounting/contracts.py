@@ -1,7 +1,7 @@
 """Contract arithmetic: what a position in a linear or an inverse perpetual is worth.
 
-Frozen objects around the functions of `arithmetic.py`, where the formulas stand. Everything else in
-CryptoSim that needs money asks here.
+Immutable classes that call the formulas in `arithmetic.py`. All other code of CryptoSim computes
+notional, PnL, fees and margin through them.
 
 Conventions, the same in every method:
 
@@ -45,7 +45,7 @@ class Leg(NamedTuple):
     entry: float
 
 
-# A difference below this share of what it is a difference of is nothing but rounding.
+# A difference below this share of the values compared is only rounding.
 _DUST = 1e-12
 
 
@@ -60,7 +60,7 @@ class LiquidationRegion(NamedTuple):
     upper: float
 
     def contains(self, price: float) -> bool:
-        """Tell whether an account is liquidated at ``price``, or but for rounding (R23)."""
+        """Tell whether an account is liquidated at ``price``, within rounding (R23)."""
         return price <= self.lower * (1.0 + _DUST) or price >= self.upper * (1.0 - _DUST)
 
 

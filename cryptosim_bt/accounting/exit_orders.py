@@ -21,7 +21,7 @@ from cryptosim_bt.accounting.position_sets import Group, PositionSet
 
 # A group's orders by name, in the order in which they are cancelled.
 EXIT_NAMES = ("take_profit", "stop_loss", "signal_exit")
-# So many ended orders of each kind are still known when a late fill comes.
+# The number of ended orders of each kind that are kept for late fills.
 LATE_ORDERS = 1000
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class BookRules:
     """How a book cuts and protects its positions. Percentages are fractions (0.02 = 2 %).
 
     A stop stands ``stop_loss_pct`` from its group's average, or with ``asks_stops`` where the
-    strategy says when it is asked (`StopGiven`).
+    strategy puts it when asked (`StopGiven`).
     """
 
     position_set_size: int
@@ -49,14 +49,14 @@ class EndedOrders(OrderedDict[int, T]):
     """
 
     def keep(self, number: int, order: T) -> None:
-        """Keep an order that has ended, for the oldest that is kept."""
+        """Keep an order that has ended; drop the oldest above the bound."""
         self[number] = order
         if len(self) > LATE_ORDERS:
             self.popitem(last=False)
 
 
 class ExitOrders:
-    """Makes, replaces and cancels a book's exit orders, and knows whose each of them is.
+    """Makes, replaces and cancels a book's exit orders, and finds the group of each.
 
     Commands are appended to the list that is handed in, in the order in which they are wanted.
     """
@@ -100,7 +100,7 @@ class ExitOrders:
         contracts: float | None = None,
         expires_ms: int | None = None,
     ) -> PlaceOrder:
-        """Want an order that closes all of a group, or some contracts of it, at a price."""
+        """Place an order that closes all of a group, or some contracts of it, at a price."""
         if contracts is None:
             contracts = group.contracts
         order = PlaceOrder(
@@ -220,7 +220,7 @@ class ExitOrders:
         self._note_prices(group)
 
     def anew(self, group: Group, number: int, commands: list[Command]) -> None:
-        """Want an order anew whose contracts the venue has not changed, at the same price."""
+        """Place an order again that the venue has not resized, at the same price."""
         name = _name_of(group, number)
         if name is not None:
             order: PlaceOrder = getattr(group, name)
@@ -232,7 +232,7 @@ class ExitOrders:
 
     @staticmethod
     def _note_prices(group: Group) -> None:
-        """Keep in a set's life where its exits stood last."""
+        """Keep in a set where its exits stood last."""
         if isinstance(group, PositionSet):
             group.take_profit_price = group.take_profit.price if group.take_profit else None
             stops = [*group.triggered, *([group.stop_loss] if group.stop_loss else [])]
@@ -252,7 +252,7 @@ def _name_of(group: Group, number: int) -> str | None:
 
 
 def _uncovered(group: Group) -> float:
-    """Return the contracts of a group that no triggered stop closes; 0 but for float dust."""
+    """Return the contracts of a group that no triggered stop closes, 0 within rounding."""
     contracts = group.contracts
     for order in group.triggered:
         contracts -= order.contracts

@@ -1,4 +1,4 @@
-"""Instrument: what the venue says of one market, and prices and sizes on its grids."""
+"""Instrument: the venue's data of one market, and rounding to tick and lot."""
 
 from __future__ import annotations
 

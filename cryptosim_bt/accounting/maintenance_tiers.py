@@ -85,7 +85,7 @@ class MaintenanceTiers:
         return cls("notional", tuple(tiers))
 
     def tier_of(self, measure: float) -> Tier:
-        """Return the tier of a leg with so many contracts, or so much notional."""
+        """Return the tier of a leg by its contracts, or by its notional."""
         found = self.tiers[0]
         for tier in self.tiers[1:]:
             if measure < tier.floor:
@@ -163,7 +163,7 @@ class _IntervalSolver:
         """Return the first price of liquidation at or below an interval, -inf if there is none."""
         for index in range(interval, -1, -1):
             region = self.region(index)
-            # The requirement is continuous: beyond the interval it is the next one's to say.
+            # The requirement is continuous: beyond the interval the next one decides.
             if region.lower >= self.edges[index] and region.lower > 0.0:
                 return min(region.lower, self.edges[index + 1])
         return -math.inf

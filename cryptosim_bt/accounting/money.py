@@ -1,4 +1,4 @@
-"""What a market's money is: fees, margin, PnL; and contracts held at an average price."""
+"""Fees, margin and PnL of one market; contracts held at an average price."""
 
 from __future__ import annotations
 
@@ -64,5 +64,5 @@ class Holding:
         self.contracts -= contracts
         self.margin *= self.contracts / held
         if self.contracts < 1e-9 * contracts:
-            # Dust of float subtraction: what was closed whole is empty.
+            # Rounding error of the subtraction: a fully closed holding is empty.
             self.contracts = self.average = self.margin = 0.0

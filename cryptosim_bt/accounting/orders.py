@@ -1,6 +1,6 @@
-"""The words that the strategy's book and an exchange exchange: orders wanted, fills reported.
+"""Commands and reports between the strategy's book and an exchange.
 
-Values only. The same ones travel in a backtest, on paper and live.
+Plain values, the same in a backtest, on paper and live.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Liquidity(StrEnum):
 
 
 class OrderEnd(StrEnum):
-    """How an order left the book without being filled to its end."""
+    """How an order left the book without being filled fully."""
 
     CANCELLED = "cancelled"
     EXPIRED = "expired"
@@ -47,8 +47,8 @@ class OrderEnd(StrEnum):
 class PlaceOrder:
     """An order that the book wants.
 
-    ``number`` counts the orders of a book from 1 in the order of their making and names the
-    order for good. ``price`` is the limit, or the trigger of a stop-loss. ``group`` is the
+    ``number`` counts the orders of a book from 1 in the order of their making and never
+    changes. ``price`` is the limit, or the trigger of a stop-loss. ``group`` is the
     backtrader tradeid of the Position or set that it closes; an entry has 0 until it fills.
     ``expires_ms`` is the time from which it is over (R10), None for never.
     """
@@ -98,8 +98,8 @@ class Execution:
     realized_pnl
         Against the leg's average entry, before the fee: what the fill moved the balance by.
     fill_id
-        The venue's name of the fill, by which a fill reported twice is known; None where the
-        reporter never repeats itself (the simulated exchange).
+        The venue's id of the fill, which shows duplicate reports; None where there are none (the
+        simulated exchange).
     entry
         The holding's average that was closed against; 0 for what opens.
     balance
@@ -121,9 +121,9 @@ class Execution:
     balance: float | None = None
 
     def split(self, contracts: float) -> tuple[Execution, Execution | None]:
-        """Return the part of a fill that is of so many contracts, and the rest with its money.
+        """Split a fill into a part with ``contracts`` and the rest, with their shares of money.
 
-        The rest is None if there is none, or but float dust: the whole fill is the part then.
+        Without a rest, or with one of rounding error only, return the whole fill and None.
         """
         if self.contracts <= contracts * (1.0 + CONTRACT_TOLERANCE):
             return self, None

@@ -1,8 +1,8 @@
 """The strategy's book: Transactions, the open Position of a side, PositionSets (R18-R21).
 
 Events go in, wanted orders come out; no I/O, no clock, no backtrader. The same book runs in a
-backtest, on paper and live, so it takes partial fills, fills of orders that were cancelled
-meanwhile, the end of orders in any sequence, and what a venue reports twice.
+backtest, on paper and live, so it handles partial fills, fills of orders that were cancelled
+meanwhile, the end of orders in any sequence, and duplicate reports.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ class PositionBook:
         self._tradeids = 0
         self._transactions = 0
         self._positions: dict[Side, Position] = {side: self._new_position(side) for side in SIDES}
-        # Kinds and ids of what moved money; a venue may report it twice.
+        # Kinds and ids of the events that moved money, against duplicate reports.
         self._applied: set[tuple[type, str]] = set()
-        # What is held, as PnL sees it; forgotten at every change.
+        # Cached: what PnL is computed on; cleared at every change.
         self._exposures: list[Leg] | None = None
         self._entries: dict[int, _WorkingEntry] = {}
         self._ended_entries: EndedOrders[_WorkingEntry] = EndedOrders()
@@ -134,11 +134,11 @@ class PositionBook:
 
     # ------------------------------------------------------------------ what happens
     def apply(self, event: BookEvent) -> Answer:
-        """Take an event in and answer with the orders that it makes wanted.
+        """Apply an event and answer with the commands that follow from it.
 
-        The same events make the same book and the same answers, whoever gives them. One that moves
-        money and whose id was seen before is not applied again; one of an order that is over, or
-        was never the book's, changes nothing. A fill that the book cannot place, whole or in part,
+        The same events give the same book and the same answers. A duplicate of one that moves
+        money, known by its id, is not applied again; one of an order that is over, or was never
+        the book's, changes nothing. A fill that the book cannot place, whole or in part,
         is answered with `UnknownFill`.
         """
         return self._DOORS[type(event)](self, event)
@@ -153,7 +153,7 @@ class PositionBook:
         return repeated
 
     def _nothing(self, _: BookEvent) -> Answer:
-        # What the venue confirms was wanted before: it is for the record and the journal.
+        # A confirmation changes nothing: it is for the record and the journal.
         return NO_ANSWER
 
     def _entry_wanted(self, event: events.EntryWanted) -> Answer:
@@ -212,8 +212,7 @@ class PositionBook:
     def _change_refused(self, event: events.ChangeRefused) -> Answer:
         """Replace an order that the venue has not resized, if it is still wanted.
 
-        One that was not cancelled stays known until its end is reported: it may fill, and does no
-        harm until then that a fill in time would not have done.
+        One that was not cancelled stays known until its end is reported, since it may still fill.
         """
         commands: list[Command] = []
         group = self._group_by_order(event.number)
@@ -254,7 +253,7 @@ class PositionBook:
         self._exposures = None
         if fill.role is Role.ENTRY:
             return self._entered(fill)
-        # What its order closes, or what it names.
+        # The group that its order closes, or the one that the fill names.
         group = (self._group_of(fill.group, fill.side) if fill.number is None
                  else self._group_by_order(fill.number))  # fmt: skip
         if group is None:
@@ -355,7 +354,7 @@ class PositionBook:
 
     # ------------------------------------------------------------------ exits
     def _exited(self, group: Group, fill: Execution) -> Answer:
-        """Close contracts of a group; what the fill has beyond them is none of the book's."""
+        """Close contracts of a group; a surplus of the fill is not booked."""
         fill, surplus = fill.split(group.contracts)
         whole = fill.contracts >= group.contracts * (1.0 - CONTRACT_TOLERANCE)
         group_pnl = self.money.pnl(fill.side, fill.contracts, group.average, fill.price)

@@ -1,6 +1,6 @@
 """What the strategy's book holds: Transactions, the Position of a side, PositionSets, Trades.
 
-Values with their life; what happens to them is decided in `position_book.py`.
+Data classes that add up fills; `position_book.py` decides what happens to them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cryptosim_bt.accounting.orders import Execution, PlaceOrder
 
 
 class PositionMath(Protocol):
-    """What the book asks of a market's money."""
+    """PnL and average entry of a market, for the book."""
 
     def pnl(self, side: Side, contracts: float, entry: float, exit: float) -> float:
         """Return profit (+) or loss (-) before fees."""
@@ -62,7 +62,7 @@ class Transaction:
         self.fees += fill.fee
 
     def exit(self, money: PositionMath, fill: Execution, share: float) -> None:
-        """Take in that a fill closes a share of what is held."""
+        """Book a fill that closes a share of what is held."""
         part = self.open_contracts * share
         self.gross_pnl += money.pnl(self.side, part, self.open_price, fill.price)
         self.fees += fill.fee * part / fill.contracts
@@ -121,7 +121,7 @@ class Group:
     ``average`` is the entry average of what is held; a partial exit leaves it (R19).
     ``take_profit``, ``stop_loss`` and ``signal_exit`` are the working orders, if any;
     ``triggered`` are stops that have become market orders, older first, each with what is left of
-    it (R37). ``asks_stop`` while the strategy has not yet said where its stop stands.
+    it (R37). ``asks_stop`` while the strategy has not yet given its stop price.
     """
 
     side: Side
@@ -159,7 +159,7 @@ class Position(Group):
 
 @dataclass(slots=True, eq=False)
 class PositionSet(Group):
-    """A full Position, cut off with a take-profit of its own (R18), and its life.
+    """A full Position, cut off with a take-profit of its own (R18), and its history.
 
     ``members`` are the numbers of the Transactions that it was made of, with blanks between them.
     """
@@ -208,7 +208,7 @@ class PositionSet(Group):
         )
 
     def end(self, last: Execution) -> None:
-        """Take in that a fill has closed the last of it."""
+        """Book the fill that closed the last of it."""
         self.ended_ms, self.exit_price = last.time_ms, last.price
         self.exit_reason = last.role.value
         self.contracts = 0.0

@@ -1,7 +1,7 @@
-"""What a strategy without a book holds, each leg from flat to flat: one trade (R51).
+"""Round trips of a strategy without a book: a leg from flat to flat is one trade (R51).
 
-The strategy's half of R21 where there are no Transactions and sets: made from the fills alone, so
-that its money and contracts can be compared with the exchange's. A round trip begins with the fill
+The strategy's half of R21 without Transactions and sets: computed from the fills alone, so that
+its money and contracts can be compared with the exchange's. A round trip begins with the fill
 that opens a leg and ends with the one that closes it; a flip ends one and begins the next. Pure: no
 backtrader, no orders, no clock.
 """
@@ -20,7 +20,7 @@ from cryptosim_bt.accounting.position_sets import PositionSet, Trade, Transactio
 
 @dataclass(slots=True, eq=False)
 class RoundTrip(Transaction):
-    """A leg from the fill that opens it on: all its entries, and so far its exits (`exit_price`).
+    """All entries of a leg since it was opened, and its exits so far (`exit_price`).
 
     ``exited`` are the contracts of those; ``gross_pnl`` is the sum over them, each against the
     average held then.
@@ -40,25 +40,25 @@ class RoundTrip(Transaction):
         self.fees += fill.fee
         self.open_contracts -= fill.contracts
         if self.open_contracts < 1e-9 * fill.contracts:
-            self.open_contracts = 0.0  # dust of float subtraction
+            self.open_contracts = 0.0  # rounding error of the subtraction
         return pnl
 
 
 @dataclass(slots=True, eq=False)
 class RoundTrips:
-    """Balance (settlement currency), open legs, closed trades: of fills, funding, paid-in sums."""
+    """Balance (settlement currency), open legs, closed trades, from fills, funding and deposits."""
 
     money: MoneyScheme
     balance: float
     trades: list[Trade] = field(default_factory=list)
-    # There are none without a book; results ask all the same.
+    # Always empty without a book; results read it all the same.
     sets: list[PositionSet] = field(default_factory=list)
     _open: dict[Side, RoundTrip] = field(default_factory=dict)
     _begun: int = 0
 
     # ------------------------------------------------------------------ what happens
     def apply_fill(self, fill: Execution, reason: str) -> BookedFill:
-        """Take a fill in; ``reason`` is what ends the trade if the fill does."""
+        """Book a fill; ``reason`` is the exit reason if it ends the trade."""
         self.balance -= fill.fee
         group = f"P-{fill.side}"
         if fill.role is Role.ENTRY:

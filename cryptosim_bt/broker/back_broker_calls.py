@@ -1,6 +1,6 @@
-"""What scripts written for stock BackBroker ask of a broker beside orders and money.
+"""Calls of stock BackBroker that scripts make, beside orders and money.
 
-What would silently give other figures than the script expects is refused with an error.
+A call that would silently give other figures than the script expects raises an error.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class StockBrokerCalls:
     _shares = 1.0
 
     def _settings_change(self, call: str) -> None:
-        """Hear of a call that changes what an account is opened with."""
+        """Handle a call that changes what an account is opened with."""
         raise NotImplementedError
 
     # ------------------------------------------------------------------ the account
@@ -66,13 +66,13 @@ class StockBrokerCalls:
 
     # ------------------------------------------------------------------ a fund
     def set_fundmode(self, fundmode: bool, fundstartval: float | None = None) -> None:
-        """Choose whether analyzers go by the value of a share, and what one costs at first."""
+        """Choose whether analyzers use the value of a fund share, and its initial value."""
         self.p.fundmode = fundmode
         if fundstartval is not None:
             self.set_fundstartval(fundstartval)
 
     def get_fundmode(self) -> bool:
-        """Return whether analyzers go by the value of a share."""
+        """Return whether analyzers use the value of a fund share."""
         return bool(self.p.fundmode)
 
     def set_fundstartval(self, fundstartval: float) -> None:
@@ -122,7 +122,7 @@ class StockBrokerCalls:
         """Do nothing: a scheme that charges interest is refused."""
 
     def set_eosbar(self, eosbar: bool) -> None:
-        """Do nothing, as BackBroker: it has the switch and does not ask it."""
+        """Do nothing, as BackBroker, which has the switch and ignores it."""
 
     seteosbar = set_eosbar
 
@@ -141,7 +141,7 @@ class StockBrokerCalls:
         )
 
     def add_order_history(self, orders: Any, notify: bool = False) -> None:
-        """Refuse orders that have happened."""
+        """Refuse orders of the past."""
         raise InputError("add_order_history: orders of the past are not available; send them")
 
     def set_fund_history(self, fund: Any) -> None:
@@ -201,7 +201,7 @@ def check_run(data: bt.feed.DataBase, comminfo: bt.CommInfoBase, params: Any) ->
     Raises
     ------
     InputError
-        For a replayed data, a scheme that charges interest or knows no margin to isolate, and for
+        For a replayed data, a scheme that charges interest or has no margin to isolate, and for
         fill rules that the bars cannot show.
     """
     if data.replaying:

@@ -1,7 +1,7 @@
-"""Orders of a `SignalStrategy`'s book: between the exchange's orders and backtrader's.
+"""Passes the orders of a `SignalStrategy`'s book to the exchange and to backtrader.
 
-Commands of the book go to the exchange, and are notified as backtrader orders; what happens goes
-back to the follower as events, at once, within the bar, so that its book can answer before the bar
+Commands of the book go to the exchange and are notified as backtrader orders. The follower is
+called with fills and ends as events, within the bar, so that its book can answer before the bar
 is over (R13, R16). Orders of strategies without a book: `order_desk.py`.
 """
 
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 class DeskBroker(Protocol):
-    """What the desk needs of its broker: the run's account and exchange, and who receives what."""
+    """What the desk needs of its broker: the run's account and exchange, and receivers."""
 
     account: Account
     exchange: SimulatedExchange
@@ -54,7 +54,7 @@ class DeskBroker(Protocol):
 class BookDesk:
     """Takes the orders of a strategy with a book, for one broker and one run.
 
-    ``initial_balance`` is what the books are compared by (R21); with ``fill_at_close`` entries fill
+    ``initial_balance`` scales the check of the books (R21); with ``fill_at_close`` entries fill
     as they are placed (``entry_fill: signal_close``).
     """
 
@@ -78,7 +78,7 @@ class BookDesk:
         self._numbers: dict[int, int] = {}
 
     def bar_closed(self) -> None:
-        """Compare the books as a bar has left them (R21)."""
+        """Compare the books at a bar's close (R21)."""
         if self._check is not None:
             self._check.at_close(self._broker.mark_price, self._broker.now_ms)
         elif self._broker.follower is not None:

@@ -65,9 +65,8 @@ class FuturesCommission(bt.CommInfoBase):
                 f"FuturesCommission: commission was {self.p.commission!r}; give the rates of both "
                 "kinds of fills, maker= and taker="
             )
-        # What scripts read of any scheme: the fee of a market order, coins of a contract where it
-        # has so many whatever the price, notional / margin; a margin that does not depend on
-        # price there is none.
+        # What scripts read of any scheme: the fee of a market order, coins of a contract where
+        # their number is fixed, notional / margin; a margin independent of price does not exist.
         self.p.commission, self.p.leverage = self.p.taker, self.p.futures_leverage
         self.p.margin = None
         if isinstance(self._contract, LinearContract):
@@ -161,7 +160,7 @@ class FuturesCommission(bt.CommInfoBase):
 
 
 class PlainScheme:
-    """Any other backtrader scheme, seen as the money of a linear market.
+    """Adapts any other backtrader scheme to `MoneyScheme`, as of a linear market.
 
     Its ``profitandloss``, ``getcommission`` and margin are asked for every figure. Notional is
     ``contracts * mult * price``. ``maintenance_margin_rate`` is the venue's; it is no part of a
@@ -218,7 +217,7 @@ class PlainScheme:
 
 
 def scheme_of(comminfo: bt.CommInfoBase, maintenance_margin_rate: float = 0.0) -> MoneyScheme:
-    """Return the money of a backtrader scheme, as it is or wrapped."""
+    """Return a backtrader scheme as a `MoneyScheme`, wrapped where needed."""
     if isinstance(comminfo, FuturesCommission):
         return comminfo
     return PlainScheme(comminfo, maintenance_margin_rate)

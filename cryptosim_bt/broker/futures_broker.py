@@ -1,8 +1,8 @@
 """FuturesBroker: the simulated exchange behind backtrader's broker interface.
 
 The exchange decides what a bar does; this module turns it into backtrader orders, notifications,
-cash and value, and reports it to a follower (`SignalStrategy`) at once, within the bar, so that its
-book can answer with orders before the bar is over (R13, R16).
+cash and value, and calls the follower (`SignalStrategy`) at once, within the bar, so that its book
+can answer with orders before the bar is over (R13, R16).
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
         )
 
     def _settings_change(self, call: str) -> None:
-        """Open the account anew where a strategy sets its money before the first bar.
+        """Open the account again if a strategy sets its money before the first bar.
 
         In a run of a configuration its ledger refuses that.
         """
@@ -307,7 +307,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
 
     # ------------------------------------------------------------------ backtrader's clock
     def next(self) -> None:
-        """Let the exchange live through the data's current bar."""
+        """Let the exchange process the data's current bar."""
         time, open_, high, low, close = self._lines
         if time.lencount == self._bars_seen:
             return  # another data's bar
@@ -341,7 +341,7 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
             desk.after_bar()
 
     def _after(self, opened: int) -> int:
-        """Return the first time at which what was sent with a whole bar in view takes part."""
+        """Return when an order that was sent with the whole bar known takes part at first."""
         if self._matching is None:
             return opened + 1  # the next bar, however far it is
         return opened + self.p.timeframe_ms + int(self.p.fill_rules.latency_ms)
@@ -383,12 +383,12 @@ class FuturesBroker(StockBrokerCalls, bt.BrokerBase):
                 self.ledger.on_event(execution)
 
     def triggered(self, working: Order) -> None:
-        """Hand on that a stop goes on as a market order; only a book needs to know."""
+        """Pass on a stop that goes on as a market order; only a book needs it."""
         self._book_desk.triggered(working)
 
     def resized(self, working: Order) -> None:
-        """Let an order of a bracket show what its sibling has left of it."""
-        assert self._desk is not None  # a book's orders have no siblings
+        """Pass on reduced contracts of an order: its sibling filled, or it was cut to the cash."""
+        assert self._desk is not None  # a book's orders are not reduced so
         self._desk.resized(working)
 
     def ended(self, working: Order, end: OrderEnd, reason: str) -> None:

@@ -1,9 +1,8 @@
 """Orders of any backtrader strategy (R49): from ``buy`` and ``sell`` to the exchange and back.
 
 The exchange keeps the working orders; here backtrader's orders are checked, sent and notified,
-`order_trades.py` executes them. An order
-without ``side`` trades the net position (one-way mode), one with ``side="long"`` or ``"short"``
-that leg (hedge mode).
+`order_trades.py` executes them. An order without ``side`` trades the net position (one-way mode),
+one with ``side="long"`` or ``"short"`` that leg (hedge mode).
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 class OrderBroker(NotifyingBroker, Protocol):
-    """What a broker is to its desk."""
+    """What the desk needs of its broker."""
 
     p: Any  # its venue_rules
 
@@ -155,7 +154,7 @@ class OrderDesk:
         return order
 
     def cancel(self, order: bt.Order, reason: str) -> bool:
-        """End an order with all that hang on it; return False if it does not work any more."""
+        """End an order and its linked orders; return False if it does not work any more."""
         working = self._exchange.find(order.ref)
         if working is not None:
             self._exchange.cancel(working, reason)
@@ -281,7 +280,7 @@ class OrderDesk:
         self._broker.notify(order)
 
     def _drop(self, order: bt.Order, end: OrderEnd, reason: str) -> None:
-        """End an order that does not work yet, and its rivals; its children find it gone."""
+        """End an order that does not work yet, and linked ones; after MARGIN children end later."""
         self._close(order, end, reason)
         relations = self._relations
         for ref in relations.take_rivals(order.ref):
@@ -345,7 +344,7 @@ class OrderDesk:
 
     # ------------------------------------------------------------------ liquidation
     def owns(self, group: int) -> bool:
-        """Tell whether a holding of the account is of these orders."""
+        """Tell whether a holding of the account belongs to these orders."""
         return group < 0
 
     def liquidated(self, execution: Execution) -> None:

@@ -1,9 +1,9 @@
-"""What a strategy's orders cost, and whether there is money for them: when accepted, when filled.
+"""Fees and margin of plain orders, and checks that the cash covers them.
 
 With a futures scheme (`FuturesCommission`, or a backtrader scheme with ``margin``) the money for
-new contracts is the available balance (R20), and a long needs as much as a short. A stock-like
-backtrader scheme says that shares are bought for cash and that a short sale brings cash in; then
-cash is what stock BackBroker would have.
+new contracts is the available balance (R20), and a long needs as much as a short. With a
+stock-like backtrader scheme shares are bought for cash and a short sale brings cash in; then cash
+is computed as in stock BackBroker.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class OrderMargin:
     account
         What is held.
     exchange
-        Knows the available balance.
+        Gives the available balance.
     comminfo
         The data's scheme.
     """
@@ -41,8 +41,8 @@ class OrderMargin:
         self._comminfo = comminfo
         self._ours = isinstance(comminfo, FuturesCommission)
         self._stocklike = not self._ours and comminfo.stocklike
-        # The check of what was sent since the last bar: cash and net sizes as if all had filled,
-        # and how they stood before each order that leads an OCO group.
+        # To check the orders sent since the last bar: cash and net sizes as if all had filled,
+        # and both before the first order of each OCO group.
         self._cash = 0.0
         self._sizes: dict[Side | None, float] = {}
         self._before: dict[int, tuple[float, dict[Side | None, float]]] = {}
@@ -91,7 +91,7 @@ class OrderMargin:
 
     # ------------------------------------------------------------------ before accepting
     def begin_check(self, price: float) -> None:
-        """Start from what there is at the last close."""
+        """Start with the cash and sizes at the last close."""
         legs = self._account.legs
         self._cash = self.cash(price)
         self._sizes = {

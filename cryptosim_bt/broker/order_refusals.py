@@ -1,4 +1,4 @@
-"""Which orders of a strategy are refused on sight, each with the sentence that says why."""
+"""Orders of a strategy that are refused before submission, each with the reason."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def refusal(order: bt.Order, instrument: Instrument) -> str | None:
 def venue_refusal(
     order: bt.Order, contracts: float, rules: VenueRules, mark: float, open_orders: int
 ) -> str | None:
-    """Return why the venue rejects an order that is in order otherwise (R44), None if it does not.
+    """Return why the venue rejects an otherwise valid order (R44), None if it does not.
 
     A stop limit enters the book when its trigger is met, so its limit is measured against that.
 
@@ -75,7 +75,7 @@ def venue_refusal(
     mark
         The mark price.
     open_orders
-        Orders that work, sleep or wait.
+        Orders that work, are inactive or wait.
     """
     kind, created = ORDER_TYPES[order.exectype], order.created
     limit, reference = created.price, mark

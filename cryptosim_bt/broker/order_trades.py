@@ -1,7 +1,7 @@
-"""Fills of a strategy's orders as backtrader's orders and Trades know them.
+"""Books fills of plain orders on backtrader's orders and Trades.
 
 backtrader forms a Trade from the executions of orders by tradeid. A liquidation has no order, so
-what each tradeid holds is counted here, and closed by an order that the exchange makes.
+this module counts what each tradeid holds and makes the order that closes it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _Holding = tuple[Side | None, Any]
 
 
 class NotifyingBroker(Protocol):
-    """What a broker is to those who keep its orders."""
+    """What `OrderTrades` and `OrderDesk` need of a broker."""
 
     @property
     def account(self) -> Account:
@@ -48,9 +48,9 @@ class OrderTrades:
     Attributes
     ----------
     position
-        What is held, net, as stock BackBroker keeps it: one object for the whole run, so that a
-        script may ask for it once and look at it in every bar. Its size is whole, an int, as long
-        as every order's was.
+        The net position, as in stock BackBroker: one object for the whole run, so that a script
+        may get it once and read it in every bar. Its size is an int as long as every order's
+        was.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class OrderTrades:
         self._averages = isinstance(comminfo, FuturesCommission)
         self.position = bt.Position()
         self._whole = True
-        # Signed contracts, and whose they are.
+        # Signed sizes, and the strategies that hold them.
         self._sizes: dict[_Holding, float] = {}
         self._owners: dict[_Holding, bt.Strategy] = {}
 
@@ -95,7 +95,7 @@ class OrderTrades:
         if self._broker.account.flat:
             self._sizes.clear()
         if not working.alive:
-            # Exactly what was left, whatever dust the parts have.
+            # Exactly what was left, without the rounding errors of the parts.
             opened, closed = _exact(order.executed.remsize, opened, closed)
         self._execute(order, executions, opened, closed, self._held(working))
 
@@ -200,7 +200,7 @@ class OrderTrades:
 
 
 def _exact(left: float, opened: float, closed: float) -> tuple[float, float]:
-    """Return the opened and closed parts so that they add up to ``left`` without dust."""
+    """Return the opened and closed parts so that they add up to ``left`` exactly."""
     if not opened:
         return 0.0, left
     return (left, 0.0) if not closed else (left - closed, closed)

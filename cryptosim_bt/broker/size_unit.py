@@ -13,7 +13,7 @@ from cryptosim_bt.broker.commission import FuturesCommission
 from cryptosim_bt.errors import InputError
 
 # An order in coins is sized from money, most often from all of it (`order_target_percent(1.0)`):
-# what fees and the way from the close to the next open lack of it is cut off, up to this share.
+# where that misses fees and the move to the next open, it is cut by this share at most.
 CUT_IN_COINS = 0.05
 
 

@@ -1,4 +1,4 @@
-"""The seam between a strategy and its broker, and who receives what happens."""
+"""Interfaces between a strategy and its broker: broker, follower, ledger."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryptosim_bt.accounting.position_book import PositionBook
 
 
 class Follower(Protocol):
-    """A strategy with a book of its own: everything that its broker reports comes to it here."""
+    """A strategy with a book of its own; its broker calls it with every event."""
 
     @property
     def book(self) -> PositionBook:
@@ -26,8 +26,8 @@ class Follower(Protocol):
 class TradingBroker(Protocol):
     """All that a `SignalStrategy` uses of a broker, simulated or live.
 
-    Whatever the strategy asks for comes back as events to its follower: nothing is done because it
-    was asked. backtrader itself asks any broker for more (``getcommissioninfo``, ``getcash``).
+    Every request of the strategy is answered by events to its follower: only those say what was
+    done. backtrader itself asks any broker for more (``getcommissioninfo``, ``getcash``).
     """
 
     @property
@@ -63,7 +63,7 @@ class TradingBroker(Protocol):
 
 
 class Ledger(Protocol):
-    """Writes down what happens to a strategy without a book, as it happens."""
+    """Records orders and money of a strategy without a book, as things happen."""
 
     def order_changed(self, order: bt.Order) -> None:
         """Take in an order that was sent, accepted, filled or ended; the exchange's too."""

@@ -1,7 +1,7 @@
-"""Bars that alone cannot say what came first (R43).
+"""Finds bars whose four prices leave the order of events open (R43).
 
-What a bar decides by rule (R13) is a guess where two things happened within it whose order
-matters. The run counts and lists such bars; finer bars (`data.fill_timeframe`) resolve them.
+Where the result depends on which of two events within a bar came first, R13 only guesses. The run
+counts and lists such bars; finer bars (`data.fill_timeframe`) resolve them.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Reached(NamedTuple):
 
 
 def purpose(order: Order, held: Mapping[Side, float]) -> Purpose:
-    """Return what an order is for, given the contracts held on each side.
+    """Return which side an order exits and enters, given the contracts held on each.
 
-    The role of a book's order says it. One without a role is an exit of a side where it closes
+    An order with a role follows its role. One without is an exit of a side where it closes
     contracts that are held, or may do nothing else; it is an entry where it opens some.
     """
     if order.role is not None:
@@ -60,15 +60,15 @@ def ambiguities(
     units: Iterable[LiquidationUnit],
     bar: Bar,
 ) -> Iterator[str]:
-    """Yield what a bar leaves open.
+    """Yield the kinds of ambiguity of a bar.
 
     - An entry and an exit of the same side: the exit may close the entry's own Position, or be
       replaced because it grew.
     - A limit exit and a stop of the same holding.
     - A limit exit and the liquidation price of its side.
 
-    What fills at the open surely comes first, and is no part of the question; it decides what
-    the others find. Nor is what lies on one walk, down or up from the open: price orders it.
+    Fills at the open come first, and price orders what lies on one walk, down or up from there:
+    neither is ambiguous. The other orders are judged by what is held after the open's fills.
     ``reached`` are the orders that the bar fills, older first, ``held`` the contracts before.
     """
     held = _after_open(reached, held)
@@ -107,7 +107,7 @@ def liquidated_sides(units: Iterable[LiquidationUnit], bar: Bar) -> set[Side]:
 
 
 def _after_open(reached: Sequence[Reached], held: Mapping[Side, float]) -> Mapping[Side, float]:
-    """Return the contracts of each side once what fills at the open has filled whole."""
+    """Return the contracts of each side once the orders at the open have filled fully."""
     after = dict(held)
     for order, at_open in reached:
         if not at_open:

@@ -1,4 +1,4 @@
-"""What the steps of a bar have in common, whoever sends the orders."""
+"""What the steps of a bar share for orders with a role and for orders without one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cryptosim_bt.exchange.walk import FillLimit, Way
 
 
 class BarSteps:
-    """The steps of a bar."""
+    """Base of `BookSteps` and `PlainSteps`."""
 
     def __init__(self, state: ExchangeState, lives: OrderLives, liquidation: Liquidation) -> None:
         self._state = state
@@ -30,7 +30,7 @@ class BarSteps:
 
     # ------------------------------------------------------------------ orders
     def _fillable(self, shelf: dict[int, Order]) -> list[Order]:
-        """Return the orders of a shelf that take part and have not yet taken of this bar."""
+        """Return the orders of a shelf that take part and that this bar has not filled yet."""
         return [order for order in shelf.values() if self._state.fills_now(order)]
 
     def _attempt(self, order: Order) -> OrderTry:
@@ -80,7 +80,7 @@ class BarSteps:
             yield way
             mark = way.mark_here
 
-    # ------------------------------------------------------------------ what a bar leaves open
+    # ------------------------------------------------------------------ ambiguous bars
     def _held(self) -> dict[Side, float]:
         legs = self._state.account.legs
         return {side: legs[side].contracts for side in SIDES}

@@ -1,7 +1,7 @@
-"""The steps of a bar for the orders of a strategy with a book, which says what each is for (R13).
+"""The steps of a bar for orders with a role: those of a strategy with a book (R13).
 
-What the bar surely tells comes first: what its open decides, and what price met before a stop or a
-liquidation. Where it leaves the order open, the rules are pessimistic.
+Events whose order is certain are processed first: those at the open, and what price met before a
+stop or a liquidation. Where the order is open, the rules are pessimistic.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from cryptosim_bt.exchange.walk import ENTRY, EXIT, LIQUIDATION, Limits, Met
 
 
 class BookSteps(BarSteps):
-    """R13's steps 3 to 8, and what R42 puts in the place of 4 to 7."""
+    """R13's steps 3 to 8, and R42's replacements of 4 to 7."""
 
     # ------------------------------------------------------------------ 3: the open
     def at_open(self) -> None:
-        """Let the open decide what its price alone decides."""
+        """Process what the open's price alone decides."""
         state = self._state
         state.step, state.stand = OPEN, state.bar.open
         self._dangers_at_open()
@@ -48,7 +48,7 @@ class BookSteps(BarSteps):
 
     # ------------------------------------------------------------------ R43
     def note_ambiguity(self) -> None:
-        """List the bar where its limit exits leave something open once the open has decided."""
+        """List the bar if its limit exits make it ambiguous after the fills at the open."""
         exits = [Reached(each) for each in self._fillable(self._book.exits) if self._reaches(each)]
         if not exits:
             return
@@ -101,11 +101,11 @@ class BookSteps(BarSteps):
                 self._fill_tried(order)
 
     def entries(self) -> None:
-        """Fill the entries that the bar touches, each with the walk that surely followed (R16)."""
+        """Fill the entries that the bar touches, each with the walk that must follow (R16)."""
         self._fill_entries(walks=True)
 
     def entries_alone(self) -> None:
-        """Fill them, and leave the walks to come."""
+        """Fill the entries without their walks, which come later."""
         self._fill_entries(walks=False)
 
     def _fill_entries(self, *, walks: bool) -> None:
@@ -188,7 +188,7 @@ class BookSteps(BarSteps):
         return match is not None and bool(self._lives.fill(order, match).opened)
 
     def _note_own_exit(self, entry: Order) -> None:
-        """Note an entry whose own limit exit the bar reaches, and not surely at its close (R43)."""
+        """Note an entry whose own limit exit the bar reaches, not certainly at its close (R43)."""
         state, group, close = self._state, entry.groups[entry.opens], self._state.bar.close
         for order in self._book.exits.values():
             mine = self._made_now(order) and order.groups.get(entry.opens) == group

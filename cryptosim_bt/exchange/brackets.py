@@ -1,10 +1,10 @@
-"""How orders hang together: one cancels the other (OCO), and brackets of a parent and children.
+"""Links between orders (OCO groups, brackets); the caller acts on them.
 
-Orders are known by their reference alone; who acts on the answers is the caller.
+Orders are identified by their reference alone.
 
-- OCO: of the orders of a group, the first that fills, even in part, or ends otherwise, ends all.
-- Bracket: children sleep until the parent has filled whole, or has ended with a part filled. When
-  one child has filled whole, its siblings end (by a part they shrink); when any member ends
+- OCO: the first order of a group that fills, even in part, or ends otherwise, ends all others.
+- Bracket: children are inactive until the parent has filled fully, or has ended partly filled. When
+  one child has filled fully, its siblings end (a partial fill shrinks them); when any member ends
   otherwise, all others end.
 """
 
@@ -46,7 +46,7 @@ class OrderRelations:
         return [member for member in reversed(group) if member != ref]
 
     def take_children(self, ref: int) -> list[int]:
-        """Drop a parent that has filled from its bracket and return the children that now wake."""
+        """Drop a filled parent from its bracket and return the children, which are active now."""
         return [member for member in self._drop(ref) if self._parents.get(member) == ref]
 
     def take_bracket(self, ref: int) -> list[int]:

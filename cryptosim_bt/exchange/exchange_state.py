@@ -1,4 +1,4 @@
-"""What the parts of the exchange share: account, orders, the bar that happens."""
+"""What the parts of the exchange share: account, orders, the current bar."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from cryptosim_bt.exchange.listener import ExchangeListener
 from cryptosim_bt.exchange.order_book import Order, OrderBook
 from cryptosim_bt.exchange.order_try import NO_BAR
 
-# R13's steps as far as they decide when an order takes part that is made in them (R12). After the
-# last of them come the signals.
+# R13's steps, as far as the step in which an order is made decides when it takes part (R12). The
+# signals come last.
 EXPIRIES, OPEN, WALKS, ENTRIES, CLOSE, SIGNALS = 1, 3, 4, 6, 7, 9
 
 
@@ -23,20 +23,20 @@ class ExchangeState:
     Attributes
     ----------
     bar
-        The bar that happens; of a bar that changes nothing none is made.
+        The current bar; not set for a bar that changes nothing.
     previous
         The bar before, whatever it changed.
     step
-        Where in R13 the bar is.
+        The current step of R13.
     stand
-        Where the price of trades stands in the bar, as far as that is known.
+        The trade price at this point of the bar, as far as it is known.
     quiet
         Prices of trades, then of the mark, strictly between which a bar changes nothing: floor,
         ceiling, floor, ceiling. None = to be found.
     has_mark
         Whether bars carry a mark price of their own (R38).
     ambiguous
-        (epoch ms, kind) of what bars left open (R43).
+        (epoch ms, kind) of ambiguous bars (R43).
     """
 
     account: Account
@@ -63,21 +63,21 @@ class ExchangeState:
     def takes_part(self, order: Order) -> bool:
         """Tell whether an order takes part in the present step (R12).
 
-        What an earlier step of the bar's start has made does; what the walks and later steps make
-        does not, whatever comes after them.
+        An order made in an earlier step of the bar's start does; one made in the walks or later
+        waits for the next bar.
         """
         if order.active_ms > self.time_ms:
             return False
         return order.made_ms < self.time_ms or order.made_in < min(self.step, WALKS)
 
     def fills_now(self, order: Order) -> bool:
-        """Tell whether an order takes part that works and has not taken of this bar already."""
+        """Tell whether a working order takes part and this bar has not filled it yet."""
         return order.alive and order.filled_ms != self.time_ms and self.takes_part(order)
 
     def first_active_ms(self) -> int:
         """Return the first opening time of a bar that may fill what is sent now (R12, R41).
 
-        What a bar's start makes is sent at its open, all else at its end.
+        Orders made at a bar's start are sent at its open, all others at its end.
         """
         latency = self.matcher.rules.latency_ms
         if self.step <= OPEN:
@@ -88,7 +88,7 @@ class ExchangeState:
 
     def mark_at(self, price: float) -> float:
         """Return the mark while trades are at a price within the bar (R39)."""
-        # Where a mark of its own stands then is not known: it is taken at its open.
+        # A separate mark is not known at that moment: its open is used.
         return self.bar.mark_open if self.has_mark else price
 
     def settle_shortfall(self) -> None:

@@ -1,4 +1,4 @@
-"""How a bar fills an order: touch, price, slippage, how much (R14-R16, `FillRules`)."""
+"""How a bar fills an order: touch, slippage and volume (R14-R16, `FillRules`)."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class FillRules:
     latency_ms
         Time from placing an order until it can fill (R41).
     event_order
-        ``"rules"`` is R13; ``"best"`` and ``"worst"`` bound what the bar cannot tell, ``"path"``
-        assumes a way through the bar (R42).
+        ``"rules"`` is R13; ``"best"`` and ``"worst"`` bound the result of ambiguous bars,
+        ``"path"`` assumes a path through the bar (R42).
     """
 
     price_improvement: bool = True

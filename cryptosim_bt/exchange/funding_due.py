@@ -15,9 +15,9 @@ class FundingDue:
     Attributes
     ----------
     exposure
-        What long legs were worth more than short ones at each time, as it was charged (R48).
+        Long notional minus short notional at each time, as it was charged (R48).
     late
-        How many times fell into holes of the bars and were charged after them.
+        Number of funding times in gaps of the bars, charged after the gap.
     next_ms
         The next time; infinite after the last.
     """
@@ -33,8 +33,8 @@ class FundingDue:
     def charge(self, mark_open: float) -> None:
         """Let the legs held before the bar's fills pay, at the (mark's) open.
 
-        What was due in a hole of the bars is charged here too: who holds now held then, since
-        nothing fills in a hole.
+        Funding due in a gap of the bars is charged here too: nothing fills in a gap, so the legs
+        are those held then.
         """
         state, account = self._state, self._state.account
         end_ms = state.time_ms + state.bar_ms

@@ -46,7 +46,7 @@ class Liquidation:
         return first, first_price
 
     def at(self, mark: float) -> None:
-        """Liquidate what a price of the mark liquidates: the open's, or the close's (R23)."""
+        """Liquidate the sides that a mark price, of the open or close, liquidates (R23)."""
         for unit in list(self._account.liquidation_units(mark)):
             if unit.region.contains(mark):
                 self.liquidate(unit.sides, mark)
@@ -83,7 +83,7 @@ class Liquidation:
         if account.isolated and left < -dust:
             state.listener.forgiven(account.forgive(-left))
         elif not account.isolated and takes_all and left >= -dust:
-            account.deposit(-account.balance)  # float dust of a fee that took all
+            account.deposit(-account.balance)  # rounding error of a fee that took all
         state.settle_shortfall()
         account.back_margins()  # R28
         self._lives.cancel_sides(sides if account.isolated else SIDES, "liquidation")

@@ -1,4 +1,4 @@
-"""Who receives what happens at the simulated exchange."""
+"""Callbacks of the simulated exchange."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cryptosim_bt.exchange.order_book import Order
 
 
 class ExchangeListener(Protocol):
-    """Receives what happens, within the bar; may place and cancel orders in answer."""
+    """Called as things happen, within the bar; may place and cancel orders in answer."""
 
     def entry_group(self, order: Order) -> int:
         """Return the token of the holding that a book's entry joins as it fills."""
@@ -22,10 +22,10 @@ class ExchangeListener(Protocol):
         """
 
     def triggered(self, order: Order) -> None:
-        """Take note of a stop that goes on as a market order: its bar could not fill it whole."""
+        """Take note of a stop that goes on as a market order: its bar could not fill it fully."""
 
     def resized(self, order: Order) -> None:
-        """Take note that less is left to fill than was, without a fill."""
+        """Take note of an order whose remaining contracts were reduced without a fill."""
 
     def ended(self, order: Order, end: OrderEnd, reason: str) -> None:
         """Take note of an order that ended with contracts left."""
@@ -34,4 +34,4 @@ class ExchangeListener(Protocol):
         """Take note of a funding cash flow of a leg."""
 
     def forgiven(self, shortfall: float) -> None:
-        """Take note of a loss that the exchange bore."""
+        """Take note of a loss that the exchange covered."""

@@ -1,4 +1,4 @@
-"""The bars that match orders, where not the strategy's: finer ones (R40), or a mark (R38)."""
+"""Bars that match orders when not the strategy's bars: finer (R40), or with mark prices (R38)."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class MatchingBars:
         self._next = 0
 
     def mark_range(self, opens_ms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the mark's low and high from each time, one at least in each, to the next."""
+        """Return the mark's low and high from each time to the next, at least one bar in each."""
         starts = np.searchsorted(self.arrays.times_ms, opens_ms)
         _, highs, lows, _ = self.arrays.mark
         return np.minimum.reduceat(lows, starts), np.maximum.reduceat(highs, starts)

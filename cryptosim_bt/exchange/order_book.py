@@ -10,9 +10,9 @@ from cryptosim_bt.accounting.orders import Role
 from cryptosim_bt.exchange.order_types import STOPS, TRAILING, WITH_TRIGGER, OrderType, Trail
 
 NEVER_MS = 1 << 62
-# Contracts that differ by less than this share are the same: no dust is left open.
+# Contracts that differ by less than this share are the same: a rounding error is not left open.
 SIZE_TOLERANCE = 1e-9
-# Bounds of what no bar leaves alone.
+# Bounds with which every bar is processed.
 _NEVER_QUIET = (math.inf, -math.inf)
 
 
@@ -34,10 +34,9 @@ class Order:
         The leg that it opens or closes; None in one-way mode, where it first closes what is held
         against it and opens the rest.
     role
-        What a strategy's book sent it for; None for a strategy without a book, whose orders do
-        not say.
+        Why a strategy's book sent it; None for orders of a strategy without a book.
     trigger
-        Price that sets a stop in motion; NaN for other types.
+        Price that triggers a stop; NaN for other types.
     limit
         Worst price of a limit; NaN for types without one.
     groups
@@ -45,9 +44,9 @@ class Order:
     number
         The number of an order of a book.
     active_ms
-        The first opening time of a bar that may fill it (R12, R41); `NEVER_MS` while it sleeps.
+        The first opening time of a bar that may fill it (R12, R41); `NEVER_MS` while inactive.
     expires_ms
-        The first one of a bar that may not any more (R10); None = no end.
+        The first opening time of a bar that may no longer fill it (R10); None = no end.
     reduce_only
         Whether it only closes.
     post_only
@@ -64,13 +63,13 @@ class Order:
     alive
         Whether it works.
     triggered
-        Whether a stop was met: it goes on as what it has become (R37).
+        Whether a stop was met: it goes on as a market order, or as a limit (R37).
     opened
         The contracts that its fills have opened.
     filled_ms
         The last bar that filled it, or had no volume for it; None before the first.
     made_ms, made_in, made_at
-        The bar and its step in which it came to be, and where price stood then.
+        The bar and step in which it was accepted or made active, and the price then.
     """
 
     key: int
@@ -124,7 +123,7 @@ class Order:
         return self.active_ms == NEVER_MS
 
     def met_by(self, price: float) -> bool:
-        """Tell whether a price sets a stop in motion: from its trigger on up (buy) or down."""
+        """Tell whether a price triggers a stop: at or above the trigger (buy), or below (sell)."""
         return price >= self.trigger if self.is_buy else price <= self.trigger
 
     def expired(self, time_ms: int) -> bool:
@@ -146,7 +145,7 @@ class Order:
     def quiet_between(self) -> tuple[float, float]:
         """Return the prices between which, exclusively, a bar leaves the order as it is.
 
-        Beside time, which `OrderBook.due_ms` keeps.
+        Apart from time, which `OrderBook.due_ms` keeps.
         """
         if self.asleep or self.kind is OrderType.CLOSE:
             return -math.inf, math.inf
@@ -178,7 +177,7 @@ class OrderBook:
         self.entries: Shelf = {}
         self.exits: Shelf = {}
         self.stops: Shelf = {}
-        # In the order of their acceptance: what decides a bar by the rules.
+        # In the order of acceptance, in which `rules` tries them.
         self.unnamed: Shelf = {}
         self.due_ms: float = NEVER_MS
 
@@ -186,7 +185,7 @@ class OrderBook:
         return len(self.entries) + len(self.exits) + len(self.stops) + len(self.unnamed)
 
     def add(self, order: Order) -> None:
-        """Put an order on its shelf; `heed_time` once its time is known."""
+        """Put an order on its shelf; call `heed_time` once its time is known."""
         self._shelf(order)[order.key] = order
 
     def remove(self, order: Order) -> None:
@@ -195,19 +194,19 @@ class OrderBook:
         del self._shelf(order)[order.key]
 
     def working(self) -> list[Order]:
-        """Return all orders, sleeping ones among them, older first; those with a role first."""
+        """Return all orders, inactive ones included, older first; those with a role first."""
         named = [*self.entries.values(), *self.exits.values(), *self.stops.values()]
         return [*sorted(named, key=lambda order: order.key), *self.unnamed.values()]
 
     def heed_time(self, order: Order) -> None:
-        """Let `due_ms` be no later than an order needs."""
+        """Lower `due_ms` to the time that an order needs."""
         if order.expires_ms is not None and order.expires_ms < self.due_ms:
             self.due_ms = order.expires_ms
         if order.kind is OrderType.CLOSE and not order.asleep:
             self.due_ms = min(self.due_ms, order.session_end_ms)
 
     def find_due(self) -> None:
-        """Find `due_ms` anew, after a bar that reached it."""
+        """Find `due_ms` again, after a bar that reached it."""
         self.due_ms = NEVER_MS
         for order in self.working():
             self.heed_time(order)

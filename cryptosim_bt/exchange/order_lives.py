@@ -1,7 +1,7 @@
-"""How working orders fill and end, and what that does to those that hang on them.
+"""How working orders fill and end, and what that does to linked orders.
 
-An order that ends takes its rivals (OCO) and its bracket with it at once; children of a bracket
-wake with the next bar (R12). What hangs together, `brackets.py` knows.
+An order that ends also ends its OCO group and its bracket at once; children of a bracket become
+active with the next bar (R12). The links are kept in `brackets.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _OTHER_SIDE = "the other side of its bracket filled"
 class OrderLives:
     """Fills and ends orders.
 
-    ``made`` are children whose parent has filled in this bar, and how it did.
+    ``made`` lists children whose parent has filled in this bar, with the parent's fill.
     """
 
     def __init__(self, state: ExchangeState, posting: Posting) -> None:
@@ -33,7 +33,7 @@ class OrderLives:
 
     # ------------------------------------------------------------------ begin
     def accept(self, order: Order, *, asleep: bool = False) -> None:
-        """Put an order to work, from the bar on that its way to the exchange allows (R12, R41)."""
+        """Accept an order; it is active from the first bar that R12 and the latency (R41) allow."""
         self._state.book.add(order)
         self._make_active(order, asleep=asleep)
 
@@ -61,7 +61,7 @@ class OrderLives:
         return posted
 
     def fill_at_limit(self, order: Order) -> None:
-        """Fill an order whole, at its limit, maker, at the close of the bar that sent it."""
+        """Fill an order fully, at its limit, maker, at the close of the bar that sent it."""
         state = self._state
         posted = self._posting.post(
             order, order.contracts, order.limit, Liquidity.MAKER, state.time_ms
@@ -76,7 +76,7 @@ class OrderLives:
             state.book.remove(order)
         state.listener.filled(order, posted.executions)
         if order.role is not None or match is None:
-            return  # a book knows by itself what its fills end
+            return  # a book itself cancels what its fills end
         relations = state.relations
         self._end_others(relations.take_rivals(order.key), "another of its OCO group filled")
         if relations.is_child(order.key):
@@ -86,17 +86,17 @@ class OrderLives:
                 for key in relations.siblings(order.key):
                     self._shrink(key, posted)
         elif whole:
-            # The bar has filled a parent, whole.
+            # The bar has filled a parent fully.
             keys = relations.take_children(order.key)
             self._wake(keys)
             for child in filter(None, map(self._find, keys)):
                 self.made.append((child, match))
-                # R43: the bar reaches what its own entry has made; R12 leaves it untaken.
+                # R43: the bar reaches a child of its own entry; by R12 it cannot fill yet.
                 if try_order(child, state.bar, state.matcher, state.previous).match is not None:
                     state.note_ambiguous(ENTRY_AND_EXIT)
 
     def _shrink(self, key: int, posted: Posted) -> None:
-        """Take off a bracket's order what its sibling has filled: both close the same contracts."""
+        """Reduce a bracket's order by its sibling's fill: both close the same contracts."""
         order = self._find(key)
         if order is None:
             return
@@ -113,7 +113,7 @@ class OrderLives:
 
     # ------------------------------------------------------------------ children
     def _wake(self, keys: Sequence[int], most: float = math.inf) -> None:
-        """Let children work from the next bar on (R12, R41), for so many contracts at most."""
+        """Make children active from the next bar on (R12, R41), with ``most`` contracts at most."""
         for order in filter(None, map(self._find, keys)):
             self._make_active(order)
             if order.contracts > most:
@@ -124,7 +124,7 @@ class OrderLives:
     def end(self, order: Order, end: OrderEnd, reason: str) -> None:
         """End an order, then its rivals, then the rest of its bracket.
 
-        Where it was a parent that had filled in part, the children guard that part.
+        The children of a partly filled parent become active for the filled part.
         """
         self._state.book.remove(order)
         self._state.quiet = None

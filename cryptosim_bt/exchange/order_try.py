@@ -1,8 +1,8 @@
-"""What a bar makes of one order: whether it triggers and fills, and at which price (R14-R16).
+"""Tests one order against one bar: does price reach it, and at which price (R14-R16).
 
-Functions without backtrader, account or clock; nothing changes an order but `outlast`. The rules
-are those that a backtrader strategy knows from stock BackBroker, so that it sees the same fills
-here; slippage, the touch of a limit and how much a bar fills are those of `FillRules`.
+Functions without backtrader, account or clock; only `outlast`, `trail_on` and `follow` change an
+order. The rules are those of stock BackBroker, so that a backtrader strategy gets the same fills;
+slippage and touch come from `FillRules`, and `posting.py` applies how much a bar fills.
 
 ========================  ==========================================================================
 type                      fills
@@ -27,19 +27,19 @@ from cryptosim_bt.exchange.fill_rules import Bar, BarValues, Matcher
 from cryptosim_bt.exchange.order_book import Order
 from cryptosim_bt.exchange.order_types import TRAILING, OrderType
 
-# Before a run's first bar there is none.
+# Stands for the bar before a run's first one.
 NO_BAR = Bar(-(1 << 62), *[math.nan] * 9)
-# R15: only what a signal placed may fill at the open, of a book's orders.
+# R15: of a book's orders only those placed by a signal may fill at the open.
 _FROM_SIGNAL = frozenset({Role.ENTRY, Role.SIGNAL_EXIT})
 
 
 class Match(NamedTuple):
-    """A fill that a bar gives.
+    """A fill found in a bar.
 
-    ``at_open``: it is the bar's first event. ``before_end``: price surely still went on to the
-    bar's end against the trader (R16), as after the open or after a limit met on the way there.
+    ``at_open``: it is the bar's first event. ``before_end``: price certainly reached the bar's
+    adverse end after it (R16), as after the open or after a limit met on the way there.
     ``bar`` is the one whose volume it takes: that of a close order may be the bar before.
-    ``market`` is where the market stood, in the bar that gives it: without slippage.
+    ``market`` is the market price at the fill, without slippage.
     """
 
     price: float
@@ -51,7 +51,7 @@ class Match(NamedTuple):
 
 
 class OrderTry(NamedTuple):
-    """What a bar makes of an order: a fill, or the reason for which the venue cancels it, if any.
+    """Result of a test: a fill, the reason why the venue cancels the order, or neither.
 
     ``triggered``: the bar has triggered a stop limit, which goes on as a limit if it does not fill.
     """
@@ -67,13 +67,13 @@ _NOTHING = OrderTry()
 def try_order(order: Order, bar: Bar, matcher: Matcher, previous: BarValues = NO_BAR) -> OrderTry:
     """Try an order that takes part in a bar; ``previous`` is the bar before.
 
-    The order stays as it is: who does not fill it lets it `outlast` the bar.
+    The order is not changed: a caller that does not fill it calls `outlast`.
     """
     return _TRIES[order.kind](order, bar, matcher, previous)
 
 
 def outlast(order: Order, tried: OrderTry, bar: Bar, matcher: Matcher) -> None:
-    """Change an order as a bar does that has not filled it: stops trigger, and trail its close."""
+    """Update an order that a bar has not filled: mark it triggered, trail the bar's close."""
     if tried.triggered:
         order.triggered = True
     elif order.triggered:
@@ -83,7 +83,7 @@ def outlast(order: Order, tried: OrderTry, bar: Bar, matcher: Matcher) -> None:
 
 
 def trail_on(order: Order, bar: Bar, matcher: Matcher) -> None:
-    """Let a trailing stop that still waits follow a bar's close, and nothing else."""
+    """Let an untriggered trailing stop follow a bar's close; change nothing else."""
     if order.kind in TRAILING and order.waits_for_trigger:
         follow(order, bar.close, matcher)
 
@@ -116,9 +116,9 @@ def taken_at(
 
 
 def taken_limit(order: Order, price: float, bar: Bar, matcher: Matcher) -> Match | None:
-    """Return the fill of a limit that takes at a price, slipped no farther than itself, if it does.
+    """Return the taker fill of a stop limit triggered at a price, None if the limit is worse.
 
-    A stop limit's, as it is triggered there.
+    Slippage goes no farther than the limit.
     """
     if order.limit < price if order.is_buy else order.limit > price:
         return None
@@ -128,10 +128,10 @@ def taken_limit(order: Order, price: float, bar: Bar, matcher: Matcher) -> Match
 
 
 def met_after_entry(order: Order, entry: Match, bar: Bar, matcher: Matcher) -> Match | None:
-    """Return the fill of a limit that the entry before it in the bar made.
+    """Return the fill of a limit that an earlier entry of the same bar made active.
 
-    At its limit; where the market stood beyond that when the entry filled, at once and there, as
-    a limit beyond the open fills at the open. A book's take-profit fills at its limit (R15).
+    At its limit; if the market was beyond the limit when the entry filled, at once at the market,
+    as a limit beyond the open fills at the open. A book's take-profit fills at its limit (R15).
     """
     if order.kind is not OrderType.LIMIT:
         return None
@@ -171,7 +171,7 @@ def _limit(order: Order, bar: Bar, matcher: Matcher, previous: BarValues) -> Ord
 
 
 def _limit_that(arrives: bool, order: Order, bar: Bar, matcher: Matcher) -> OrderTry:
-    """Try a limit that arrives with the bar's open, and then takes beyond it, or one that rests."""
+    """Try a limit that arrives at the bar's open, where it may take, or one that rests."""
     reached = matcher.reaches(order.limit, bar, is_buy=order.is_buy)
     if not reached and not order.post_only:
         return _NOTHING

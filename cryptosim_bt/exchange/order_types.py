@@ -1,4 +1,4 @@
-"""The types of orders: how each wants to be filled. What a bar makes of them: `order_try.py`."""
+"""The types of orders; `order_try.py` tests them against bars."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Trail:
     limit_offset: float = 0.0
 
     def follows_beyond(self, trigger: float, *, is_buy: bool) -> float:
-        """Return the close beyond which a trigger is moved, on its near side by float dust.
+        """Return the close beyond which a trigger is moved, with a margin for rounding error.
 
         Towards the market only: by closes below it for a buy, above it for a sell.
         """
@@ -51,6 +51,6 @@ class Trail:
             close = trigger - self.amount if is_buy else trigger + self.amount
         else:
             close = trigger / (1.0 + self.fraction if is_buy else 1.0 - self.fraction)
-        # Wider than the grid's tolerance (R8): to look at a bar in vain is harmless.
+        # Wider than the grid's tolerance (R8): to check a bar needlessly is harmless.
         dust = 1e-8 * (abs(trigger) + abs(close)) + 1e-9
         return close + dust if is_buy else close - dust

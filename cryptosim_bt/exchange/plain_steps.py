@@ -1,9 +1,9 @@
-"""The steps of a bar for orders that do not say what they are for: of a strategy without a book.
+"""The steps of a bar for orders without a role: those of a strategy without a book.
 
-By the rules each is tried in the order of acceptance, against the whole bar: what came first within
-it is not asked where it changes no fill, as stock BackBroker does it. Orders that work against each
-other go as the bar says, and so does a bar that would liquidate what is held. The other orders of
-events are judged by what is held once the open has decided (docs/order-types.md).
+Under `rules` each order is tried against the whole bar, oldest first, as in stock BackBroker. Only
+an exit that cannot open and the entry that it may close go by price: from an open of 100, a buy at
+99 fills before the long's stop at 98, whichever is older. A bar that would liquidate is walked
+open, low, high. `path`, `best`, `worst` find exits by what is held (docs/order-types.md).
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ Choice = Callable[[Order, Match], bool]
 
 
 class PlainSteps(BarSteps):
-    """What `docs/order-types.md` says of a bar, R49."""
+    """The steps that `docs/order-types.md` describes, R49."""
 
     # ------------------------------------------------------------------ R43
     def note_ambiguity(self) -> None:
-        """List the bar where the orders that it would fill leave something open."""
+        """List the bar if the orders that it would fill make it ambiguous."""
         self._lives.made.clear()
         if len(self._book.unnamed) < 2 and not self._endangered():
             return
@@ -48,7 +48,7 @@ class PlainSteps(BarSteps):
 
     # ------------------------------------------------------------------ rules
     def endangered_walks(self) -> None:
-        """Go as price goes where what is held is liquidated: open, down, up (R13)."""
+        """Walk open, low, high if the bar would liquidate what is held (R13)."""
         self._state.step = WALKS
         if self._endangered():
             self._liquidation.at(self._state.bar.mark_open)
@@ -59,12 +59,12 @@ class PlainSteps(BarSteps):
                     self._walk(self._state.bar.open, falling=falling)
 
     def the_rest(self) -> None:
-        """Try each order in the order of acceptance, as the bar's last word."""
+        """Try the remaining orders in the order of acceptance, and update those not filled."""
         self._try_each(walks=True)
 
     # ------------------------------------------------------------------ the other orders (R42)
     def at_open(self) -> None:
-        """Fill what fills at the open; what that makes works in the rest of the bar (R12)."""
+        """Fill orders at the open; children made active by that take part from then on (R12)."""
         state = self._state
         state.step, state.stand = OPEN, state.bar.open
         self._try_each(_is_at_open)
@@ -85,7 +85,7 @@ class PlainSteps(BarSteps):
         self._try_each(lambda order, _: order.waits_for_trigger and self._exits(order))
 
     def certain_entries(self) -> None:
-        """Fill entries but by a stop, which may have come after the adverse end: at best it did."""
+        """Fill entries except stops, which `best` assumes to come after the adverse end."""
         self._try_each(lambda order, match: match.before_end and not self._exits(order), walks=True)
 
     def entries(self) -> None:
@@ -110,7 +110,7 @@ class PlainSteps(BarSteps):
                     self._lives.fill(order, match)
 
     def path(self) -> None:
-        """Follow the way that R42 assumes; then what waits for the bar's end."""
+        """Follow the path that R42 assumes; then fill close orders and trail the close."""
         for order in self._due():
             if order.kind is OrderType.MARKET:
                 self._try(order)
@@ -129,7 +129,7 @@ class PlainSteps(BarSteps):
 
     # ------------------------------------------------------------------ trying
     def _due(self) -> Iterator[Order]:
-        """Yield the orders that the bar may still fill, each as it stands then; end the expired."""
+        """Yield the orders that the bar may still fill; end the expired ones."""
         for order in list(self._book.unnamed.values()):
             if order.alive and order.expired(self._state.time_ms):
                 self._lives.end(order, OrderEnd.EXPIRED, "its time had passed")
@@ -137,10 +137,9 @@ class PlainSteps(BarSteps):
                 yield order
 
     def _try_each(self, chosen: Choice | None = None, *, walks: bool = False) -> None:
-        """Fill the orders that are chosen; without a choice it is the bar's end for all of them.
+        """Fill the chosen orders; without a choice try all, and update those not filled.
 
-        ``walks``: test what lies on the way to the adverse end after each entry (R16); otherwise
-        that is left to the walks to come.
+        ``walks``: go to the adverse end after each entry (R16); otherwise later walks do.
         """
         for order in self._due():
             self._try(order, chosen, walks=walks)
@@ -173,7 +172,7 @@ class PlainSteps(BarSteps):
 
     # ------------------------------------------------------------------ orders against each other
     def _earlier(self, order: Order, match: Match) -> list[Order]:
-        """Return the orders that work against one and that price surely met before it."""
+        """Return the orders that work against one and that price certainly met before it."""
         if len(self._book.unnamed) < 2:
             return []
         found = []
@@ -187,9 +186,9 @@ class PlainSteps(BarSteps):
         return [each for _, _, each in sorted(found, key=lambda each: each[:2])]
 
     def _against(self, one: Order, other: Order) -> bool:
-        """Tell whether one closes what the other opens and no more than is held, or ends it.
+        """Tell whether one can only close what the other opens, or one ends the other.
 
-        By the rules orders that end each other go by age, as on backtrader's broker.
+        Under `rules` orders that end each other go by age, as on backtrader's broker.
         """
         if _closes_only_what(one, other) or _closes_only_what(other, one):
             return True
@@ -230,7 +229,7 @@ class PlainSteps(BarSteps):
     def _before(self, danger: Met, *, falling: bool) -> list[Limits]:
         """Return the limits that price meets before a stop or liquidation on its way.
 
-        By the rules all; else the entries of the side that the walk hurts and, before a
+        Under `rules` all; otherwise the entries of the side that the walk hurts and, before a
         liquidation, exits (R13).
         """
         limits = [each for each in self._limits() if each.is_buy == falling]
@@ -241,8 +240,8 @@ class PlainSteps(BarSteps):
     def _stops_in_walk(self, *, falling: bool) -> list[Order]:
         """Return the stops that a falling or rising price can meet.
 
-        Those of an entry that has just filled are there at once (R16). Only by the rules there are
-        stops among them that enter; they are entries by R42.
+        Stops of an entry that has just filled are included at once (R16). Stops that enter are
+        included only under `rules`; otherwise they are filled with the entries (R42).
         """
         rules = self._event_order == "rules"
         return [
@@ -254,10 +253,10 @@ class PlainSteps(BarSteps):
         ]
 
     def _walk_after(self, entry: Order, match: Match) -> None:
-        """Go on to the adverse end after an entry from which price surely went there (R16).
+        """Go on to the adverse end after an entry from which price certainly went there (R16).
 
-        By the rules only where liquidation lies there. After a stop that was triggered within the
-        bar, or a close, the adverse end may lie before it: only `worst` says that it does not.
+        Except under `worst`, only if liquidation lies there. After a stop triggered within the
+        bar, or a close order, the adverse end may lie before it: only `worst` assumes the contrary.
         """
         falling, worst = entry.opens == "long", self._event_order == "worst"
         if worst or (
@@ -271,7 +270,7 @@ class PlainSteps(BarSteps):
 
     # ------------------------------------------------------------------ what works
     def _working(self) -> list[Order]:
-        """Return the orders that take part, and those that an entry of this bar has woken."""
+        """Return the orders that take part, and children that an entry of this bar made active."""
         state = self._state
         awake = {order.key for order, _ in self._lives.made if order.alive}
         return [
@@ -310,7 +309,7 @@ class PlainSteps(BarSteps):
         else:
             self._lives.fill(order, match)
 
-    # ------------------------------------------------------------------ what orders are for
+    # ------------------------------------------------------------------ entries and exits
     def _purpose(self, order: Order) -> Purpose:
         return purpose(order, self._held())
 

@@ -1,4 +1,4 @@
-"""What a match does to the account: how much of an order fills, what it closes and opens."""
+"""Books a fill: fee, PnL, contracts."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from cryptosim_bt.exchange.exchange_state import ExchangeState
 from cryptosim_bt.exchange.order_book import SIZE_TOLERANCE, Order
 from cryptosim_bt.exchange.order_try import Match
 
-# What is missing of a margin below this share of the cash is float dust.
+# Margin missing by less than this share of the cash is rounding error.
 MARGIN_TOLERANCE = 1e-12
 _NOTHING_HELD = "reduce_only: nothing was left to close"
 
 
 class FillMoney(Protocol):
-    """What fills of orders without a role cost, and what money there is for them."""
+    """Fee, opening cost and available cash for orders without a role."""
 
     def fee(self, size: float, price: float, liquidity: Liquidity) -> float:
         """Return the cost of a fill of a signed size."""
@@ -29,7 +29,7 @@ class FillMoney(Protocol):
 
 
 class Parts(NamedTuple):
-    """How an order's contracts split: what they close, what they open, what there is no use for."""
+    """An order's contracts: those that close, those that open, and those that can do neither."""
 
     closed: float
     opened: float
@@ -37,7 +37,7 @@ class Parts(NamedTuple):
 
 
 class Posted(NamedTuple):
-    """What became of a match: its executions, and why the venue ends what is left, if it does."""
+    """A booked match: its executions, and why the venue ends what is left, if it does."""
 
     executions: tuple[Execution, ...]
     opened: float = 0.0
@@ -48,7 +48,7 @@ _NOTHING = Posted(())
 
 
 class Posting:
-    """Posts fills to the account; ``money`` is set before an order without a role comes."""
+    """Books fills in the account; ``money`` is set before the first order without a role."""
 
     money: FillMoney
 
@@ -69,7 +69,7 @@ class Posting:
     def post(
         self, order: Order, quantity: float, price: float, liquidity: Liquidity, time_ms: int
     ) -> Posted:
-        """Post so many contracts of an order at a price."""
+        """Book ``quantity`` contracts of an order at a price."""
         self._state.quiet = None
         whole = self.parts(order)
         closing, opening = whole.closed, whole.opened
@@ -153,13 +153,13 @@ class Posting:
     def _cut(
         self, order: Order, opening: float, price: float, liquidity: Liquidity
     ) -> float:
-        """Cut an order down to what there is money for; return what it then opens."""
+        """Cut an order down to what the cash allows; return what it then opens."""
         signed = opening if order.is_buy else -opening
         fee = self._fee(order, opening, price, liquidity)
         if not self._lacks_margin(signed, price, fee):
             return opening
         cash = self.money.cash(self._state.mark_at(price))
-        # A little less, which the grid's tolerance could otherwise round up to a lot too much.
+        # A little less: the grid's tolerance could otherwise round up to one lot too many.
         share = cash / (self.money.opening_cost(signed, price) + fee) * (1.0 - 2.0 * GRID_TOLERANCE)
         fits = floor_to_step(opening * share, self._state.matcher.instrument.lot)
         if fits < opening * (1.0 - order.may_cut):
@@ -176,7 +176,7 @@ class Posting:
 
     @staticmethod
     def _left(order: Order, posted: Posted) -> Posted:
-        """Take off an order what was filled of it; dust is not left open."""
+        """Subtract what was filled from an order; a rounding error is not left open."""
         filled = 0.0
         for execution in posted.executions:
             filled += execution.contracts

@@ -1,4 +1,4 @@
-"""In which order the steps of a bar come: `SCHEDULES`, after expiries (R10) and funding (R22)."""
+"""The order of a bar's steps: `SCHEDULES`, after a book's expiries (R10) and funding (R22)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cryptosim_bt.exchange.plain_steps import PlainSteps
 Sender = Literal["book", "plain"]
 Step = Callable[[Any], None]
 
-# Step 3 of R13, which comes first in every order, and what it leaves open (R43).
+# Step 3 of R13, which comes first in every order, and the check for ambiguity (R43).
 _BOOK_START: tuple[Step, ...] = (BookSteps.at_open, BookSteps.note_ambiguity)
 _PLAIN_START: tuple[Step, ...] = (PlainSteps.note_ambiguity, PlainSteps.at_open)
 _END = BarSteps.liquidate_at_close

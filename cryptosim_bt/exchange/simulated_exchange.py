@@ -1,9 +1,9 @@
 """The simulated exchange: what a bar does to working orders, margin and funding (R10-R16, R22-R24).
 
 Pure Python without backtrader: bars and orders go in, a listener receives fills, cancels,
-funding and shortfall at the moment they happen within the bar. The orders of strategies with a book
-and of strategies without one are the same orders in the same book; what differs is whose purpose is
-known, and the order of the steps of a bar (`schedules.py`).
+funding and shortfall at the moment they happen within the bar. Orders with a role (of strategies
+with a book) and without one are kept in the same order book; the steps of a bar differ
+(`schedules.py`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class SimulatedExchange:
     funding
         (epoch ms, rate) in order of time; the times at which legs pay (R22).
     listener
-        Receives what happens.
+        Its methods are called as things happen.
     venue
         Limits that the venue puts on orders.
     has_mark
@@ -53,9 +53,9 @@ class SimulatedExchange:
     Attributes
     ----------
     relations
-        How orders without a role hang together, by their keys.
+        Links between orders without a role, by their keys.
     ambiguous
-        (epoch ms, kind) of what bars left open (R43).
+        (epoch ms, kind) of ambiguous bars (R43).
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class SimulatedExchange:
                             for step in SCHEDULES["book", rules.event_order]]  # fmt: skip
         self._plain_steps = [partial(step, PlainSteps(*parts))
                              for step in SCHEDULES["plain", rules.event_order]]  # fmt: skip
-        # The bar that happens, or happened last.
+        # The current bar, or the last one.
         self._values: BarValues = state.previous
 
     @property
@@ -98,13 +98,13 @@ class SimulatedExchange:
 
     # ------------------------------------------------------------------ orders
     def use_money(self, money: FillMoney) -> None:
-        """Ask this for fees and margin of orders without a role."""
+        """Set what computes fees and margin of orders without a role."""
         self._posting.money = money
 
     def place(self, order: Order, *, asleep: bool = False) -> None:
         """Put an order into the book; it takes part from the next bar (R12, R41).
 
-        ``asleep``: it waits for the parent of its bracket.
+        ``asleep``: inactive until the parent of its bracket has filled.
         """
         self._lives.accept(order, asleep=asleep)
 
@@ -113,7 +113,7 @@ class SimulatedExchange:
         return self._venue.refusal(contracts, price, mark, len(self._book), is_stop=is_stop)
 
     def cancel(self, order: Order, reason: str) -> None:
-        """End an order and all that hang on it, and report it to the listener."""
+        """End an order and its linked orders, and report them to the listener."""
         self._lives.end(order, OrderEnd.CANCELLED, reason)
 
     def resize(self, order: Order, contracts: float) -> None:
@@ -121,7 +121,7 @@ class SimulatedExchange:
         order.contracts = contracts
 
     def working(self) -> list[Order]:
-        """Return the orders in the book, sleeping children among them, older first."""
+        """Return the orders in the book, inactive children included, older first."""
         return self._book.working()
 
     def find(self, key: int) -> Order | None:
@@ -148,12 +148,12 @@ class SimulatedExchange:
         self._liquidation.close_everything(role, price)
 
     def unsettle(self) -> None:
-        """Take note that the account changed from outside: the next bar has to be looked at."""
+        """Have the next bar processed in any case: the account was changed from outside."""
         self._state.quiet = None
 
     # ------------------------------------------------------------------ a bar
     def next_bar(self, values: BarValues) -> None:
-        """Let a bar happen; ``values`` are those of a `Bar`."""
+        """Process a bar; ``values`` are those of a `Bar`."""
         time_ms, _, high, low, _, mark_open, mark_high, mark_low, _, _ = values
         state = self._state
         state.previous, self._values = self._values, values
@@ -178,12 +178,12 @@ class SimulatedExchange:
             self._book.find_due()
 
     def _fall_due(self) -> bool:
-        """End a book's orders whose time has passed; return whether the bar has more to do."""
+        """End a book's expired orders; return whether the bar has to be processed in any case."""
         # R10: at the start of the bar that opens when the order's time has passed. Orders without
         # a role expire in their turn among the others.
         if self._book.unnamed:
             return True
-        # What that makes takes part from the open on (R11, R12).
+        # Orders that an expiry makes take part from the open on (R11, R12).
         self._state.step = EXPIRIES
         for order in self._book.working():
             if order.alive and order.expired(self._state.time_ms):
@@ -194,7 +194,7 @@ class SimulatedExchange:
 
     def _quiet_bounds(self, mark: float) -> tuple[float, float, float, float]:
         below, above = self.account.liquidation_prices(mark)
-        # What is equal but for rounding liquidates (R23).
+        # A price equal within rounding liquidates (R23).
         bounds = (*self._book.bounds(), below * (1.0 + EQUAL), above * (1.0 - EQUAL))
         self._state.quiet = bounds
         return bounds

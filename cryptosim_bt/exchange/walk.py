@@ -1,4 +1,4 @@
-"""A price on its way through a bar: what it meets, in the order in which it meets it."""
+"""A walk along a bar's prices: orders and liquidation in the order of price."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cryptosim_bt.exchange.exchange_state import ExchangeState
 from cryptosim_bt.exchange.liquidation import EQUAL, Liquidation
 from cryptosim_bt.exchange.order_book import Order
 
-# What goes first at one price (R42).
+# Which comes first at the same price (R42).
 LIQUIDATION, STOP, EXIT, ENTRY = range(4)
 
 
@@ -36,9 +36,9 @@ FillLimit = Callable[[Order], object]
 
 
 class Way:
-    """Price goes from where it stands to an end.
+    """A walk from the current price to an end.
 
-    Stops and limits meet trades' prices, liquidation the mark's; all are ordered by price (R39).
+    Stops and limits are tested by trade prices, liquidation by the mark; price orders all (R39).
     Trades go from ``state.stand`` to ``end``, the mark from ``mark_here`` to ``mark_end``.
     """
 
@@ -65,10 +65,10 @@ class Way:
     def walk(
         self, stops: Callable[[], Iterable[Order]], before: Callable[[Met], Iterable[Limits]]
     ) -> None:
-        """Meet stops and liquidation, and what price surely meets before each of them (R13).
+        """Process stops and liquidation, and what price certainly met before each (R13).
 
-        ``stops`` gives those that take part, anew after each event: a fill renews its group's;
-        ``before`` the limits that a stop or a liquidation may not precede.
+        ``stops`` returns those that take part, called again after each event: a fill replaces its
+        group's stop; ``before`` returns the limits that may come before a stop or a liquidation.
         """
         while (danger := self._next_danger(stops())) is not None:
             earlier = [
@@ -78,7 +78,7 @@ class Way:
             self._happen(min((danger, *earlier), key=_first))
 
     def follow(self, stops: Callable[[], Iterable[Order]], *limits: Callable[[], Limits]) -> None:
-        """Meet everything on the way as it comes, and stand at its end (R42, path)."""
+        """Process everything on the way in the order of price, to its end (R42, path)."""
         while True:
             found = [*self._stops_on_path(stops()), *self._liquidation_met()]
             for each in limits:
@@ -159,7 +159,7 @@ class Way:
             self._fill_limit(met.order)
 
     def _move_to(self, price: float) -> None:
-        """Stand where something was met, or where price already stands if that is farther."""
+        """Move to where something was met, unless price already stands farther."""
         towards, state = self._towards, self._state
         state.stand = towards * max(towards * state.stand, towards * price)
         self.mark_here = towards * max(

@@ -1,6 +1,6 @@
-"""What a run of a plain backtrader strategy writes down: the life of its orders, fills, trades.
+"""The record of a run of a plain backtrader strategy: lives of its orders, fills, trades.
 
-A `SignalStrategy` keeps a book and the record of it; any other `bt.Strategy` knows of neither. The
+A `SignalStrategy` keeps a book and the record of it; any other `bt.Strategy` has neither. The
 broker reports every change of its orders, and what the exchange does by itself, to this ledger as
 it happens; the strategy's class stays as it is.
 """

@@ -1,4 +1,4 @@
-"""What a run writes down as it happens: fills and the life of orders, and where that is found."""
+"""The record of a run, its fills and the lives of its orders, and how to get it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Fill:
 
 @dataclass(slots=True)
 class OrderLife:
-    """An order's life. ``status`` is ``working`` until then."""
+    """An order from placing to end; ``status`` is ``working`` until its end."""
 
     order_id: int
     role: str | None
@@ -115,7 +115,7 @@ class OrderLife:
 
 
 class BookRecord:
-    """What a run writes down of what happened, and of what its book made of it.
+    """The record of a run: fills as its book booked them, funding, orders.
 
     ``refused`` counts what the strategy wanted and was not sent, or not taken, by reason.
     """
@@ -158,7 +158,7 @@ class BookRecord:
         self.funding.append(event.funding)
 
     def _write_forgiven(self, event: events.Forgiven) -> None:
-        # R23: beside the fill that called for it.
+        # R23: noted with the fill that caused it.
         last, amount = self.fills[-1], event.amount
         self.fills[-1] = replace(
             last, shortfall=last.shortfall + amount, balance=last.balance + amount

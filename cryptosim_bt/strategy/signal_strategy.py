@@ -3,7 +3,7 @@
 A plugin says *when*: `generate_signals` over the whole table of bars, or `signal` bar by bar. This
 class does the rest the same in a backtest, on paper and live: it checks the limits (R9), sizes the
 entry (R7), keeps the strategy's book (R18-R21) and has the broker carry out what the book wants.
-All that it asks of a broker is `TradingBroker`.
+It uses a broker only through `TradingBroker`.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class SignalStrategy(bt.Strategy):
         """Return where a group's stop-loss stands, before it is put on the tick; None = no stop.
 
         Called when a Position or PositionSet is made or grows. Override it for a stop of your
-        own; ``isinstance(group, PositionSet)`` tells the two apart. By default it is the
+        own; ``isinstance(group, PositionSet)`` distinguishes them. By default it is the
         configuration's: a share of the average entry, or ATRs from it.
         """
         rules, atr = self.book.rules, self._context.stop_atr
@@ -197,7 +197,7 @@ class SignalStrategy(bt.Strategy):
         loss.settle(equity)
 
     def clear(self) -> None:
-        """Forget the notifications of a bar; backtrader would keep every order for good."""
+        """Forget the notifications of a bar; backtrader would keep every order forever."""
         self._orderspending: list[bt.Order] = []
         self._tradespending: list[bt.Trade] = []
 

@@ -135,7 +135,7 @@ def test_run_without_any_order_has_all_files_too(folder: Path) -> None:
     result = Result.read(folder / "quiet")
     assert (len(result.orders), len(result.fills), len(result.trades)) == (0, 0, 0)
     assert {path.name for path in (folder / "quiet").iterdir()} == FILES
-    assert "identical" in cryptosim(folder, "verify", "quiet")
+    assert "identical" in cryptosim(folder, "verify", "quiet", "--trust")
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_page_loads_without_errors_and_without_network(browser: Any, page: Path)
     [
         (page_result(trades=0), 6),
         (page_result(symbol="BTC/USDT:USDT", language="ko"), 6),
-        (page_result(60, trades=2, indicators={"</script>": ("price", 1.0)}), 6),  # a signal
+        (page_result(60, trades=2, indicators={"</script>": ("price", 1.0)}), 6),
         (page_result(60, trades=2, indicators={"close#": ("price", float("nan"))}), 5),
     ],
     ids=["no trades", "linear, Korean", "odd name", "blank indicator"],

@@ -311,7 +311,7 @@ def test_strategys_column_of_a_name_that_is_taken_is_refused(tmp_path: Path, ext
     (tmp_path / "strategies").mkdir()
     (tmp_path / "strategies" / "mine.py").write_text(OWN_COLUMNS.replace("EXTRA", extra), "utf-8")
     settings = sample_settings("strategy.name=mine")
-    with pytest.raises(PluginError, match=r"generate_signals\(\) gives a column '"):
+    with pytest.raises(PluginError, match=r"generate_signals\(\) gave a column '"):
         prepare(settings, discover([tmp_path]))
 
 

@@ -146,7 +146,7 @@ def test_run_downloads_what_lacks_and_says_so(command, config, server):
     said = command(
         "run", "config.yaml", "--output", "out", "--set", f"exchange.rest_url={server.url}"
     )
-    assert "downloading okx BTC/USD:BTC 1h from 2024-12-01T15:00:00Z to" in said.stderr
+    assert "downloading okx BTC/USD:BTC 1h from 2024-12-02T00:00:00+09:00 to" in said.stderr
     assert "okx BTC/USD:BTC 1h: 1,464 new rows" in said.stderr
     assert "okx BTC/USD:BTC funding: 93 new rows" in said.stderr
 
@@ -154,11 +154,11 @@ def test_run_downloads_what_lacks_and_says_so(command, config, server):
 def test_run_offline_says_what_is_missing_in_place_of_a_connection(command, config, server):
     said = command("run", "config.yaml", "--offline", "--set", f"exchange.rest_url={server.url}",
                    code=2)  # fmt: skip
+    times = "2024-12-02T00:00:00+09:00", "2025-02-01T00:00:00+09:00"
     assert (
-        "error: okx BTC/USD:BTC 1h: not downloaded: 1,464 bars, from 2024-12-01T15:00:00Z to "
-        "2025-01-31T15:00:00Z; get them with `cryptosim-bt download BTC/USD:BTC --exchange okx "
-        "--timeframe 1h --from 2024-12-01T15:00:00Z --to 2025-01-31T15:00:00Z`, or run without "
-        "--offline" in said.stderr
+        f"error: okx BTC/USD:BTC 1h: not downloaded: 1,464 bars, from {times[0]} to {times[1]}; "
+        "get them with `cryptosim-bt download BTC/USD:BTC --exchange okx --timeframe 1h "
+        f"--from {times[0]} --to {times[1]}`, or run without --offline" in said.stderr
     )
     assert server.requests == []
     assert not list(config.parent.glob("logs/*"))
@@ -170,8 +170,8 @@ def test_run_reports_a_hole_of_the_venue_and_makes_no_bar_up(command, config, se
     market.bars["1H"] = market.bars["1H"].drop(index=lost)
     url = ("--set", f"exchange.rest_url={server.url}")
     said = command("run", "config.yaml", *url, code=2)
-    assert "the venue does not have 2 bars, the first at 2025-01-05T04:00:00Z" in said.stderr
-    assert "2 1h bars are missing, the first at 2025-01-05T04:00:00Z" in said.stderr
+    assert "the venue does not have 2 bars, the first at 2025-01-05T13:00:00+09:00" in said.stderr
+    assert "2 1h bars are missing, the first at 2025-01-05T13:00:00+09:00" in said.stderr
     said = command("run", "config.yaml", *url, "--set", "data.gaps=fill")
     assert "filled 2 missing 1h bars" in said.stderr
     said = command("run", "config.yaml", "--offline", "--set", "data.gaps=keep")
@@ -200,7 +200,7 @@ def test_run_without_funding_of_the_venue_says_how_to_go_on(command, config, ser
     exchange.markets["BTC-USD-SWAP"].funding = []
     url = ("--set", f"exchange.rest_url={server.url}")
     said = command("run", "config.yaml", *url, code=2)
-    assert "the venue has none from 2024-12-31T15:00:00Z" in said.stderr
+    assert "the venue has none from 2025-01-01T00:00:00+09:00" in said.stderr
     assert "give backtest.funding.rate (0 = none) or path" in said.stderr
     command("run", "config.yaml", "--offline", "--set", "backtest.funding.missing=zero")
     command("run", "config.yaml", "--offline", "--set", "backtest.funding.rate=0.0001")
