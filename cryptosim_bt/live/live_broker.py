@@ -138,7 +138,7 @@ class LiveBroker(bt.BrokerBase):
             elif isinstance(command, PlaceOrder) and command.role is Role.ENTRY:
                 total = self._follower.book.contracts(command.side) + command.contracts
                 if self._safety.too_large(total):
-                    reason = f"the leg would have {total:g} contracts: live.limits.max_contracts"
+                    reason = "the leg would be larger than live.limits.max_contracts"
                     self._rejected.append(OrderRejected(command.number, reason, self.time_ms))
 
     # ------------------------------------------------------------------ backtrader's calls

@@ -23,6 +23,8 @@ RUNS = {
     Kind.ANALYZER: ("report.analyzers=[ledger, mine]",),
 }
 
+WRITTEN = (Kind.STRATEGY, Kind.FEED, Kind.ANALYZER)
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -36,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", WRITTEN)
 def test_new_plugin_runs_as_it_is_and_is_written_once(kind: Kind, folder: Path) -> None:
     command = f"new-{kind.singular}"
     done = cryptosim(folder, command, "mine")
@@ -55,7 +57,7 @@ def written(kind: Kind, folder: Path) -> Plugin:
     return discover([folder]).get(kind, "my_own", "a key")
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", WRITTEN)
 def test_new_plugin_is_documented_as_the_shipped_ones(
     kind: Kind, tmp_path: Path
 ) -> None:
@@ -83,7 +85,7 @@ def test_new_strategy_is_causal_and_has_all_its_indicators_after_the_warmup(
         pd.testing.assert_frame_equal(part, whole.iloc[:length], check_exact=False, rtol=1e-12)
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", WRITTEN)
 @pytest.mark.parametrize("name", ["My-Plugin", "1st", "class", "../x"])
 def test_new_plugin_of_a_wrong_name_is_told(
     kind: Kind, name: str, tmp_path: Path
