@@ -7,7 +7,7 @@ import traceback
 
 import pytest
 
-from cryptosim_bt.errors import ConfigError
+from cryptosim_bt.errors import ConfigError, InputError
 from cryptosim_bt.live.credentials import NAMES, Credentials, read_credentials
 
 VALUES = ("key-of-the-account", "secret-of-the-account", "passphrase-of-the-account")
@@ -45,10 +45,9 @@ def test_missing_key_is_named_without_the_others(tmp_path):
 def test_nothing_of_the_file_is_in_a_message_or_traceback(tmp_path):
     (tmp_path / ".env").write_bytes(f"{NAMES[1]}={VALUES[1]}\xff".encode("latin-1"))
     (tmp_path / ".env").chmod(0o600)
-    try:
+    with pytest.raises(InputError) as caught:
         read_credentials(tmp_path, {})
-    except Exception:
-        shown = traceback.format_exc()
+    shown = "".join(traceback.format_exception(caught.value))
     assert "cannot be read" in shown
     assert VALUES[1] not in shown
 
