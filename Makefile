@@ -8,6 +8,8 @@ PYTEST_ARGS ?= -n 2 --dist loadfile
 PYTEST_SKIPS := -rs
 # Left out of `make test`, because they take minutes.
 PYTEST_SLOW ?= store or chaos
+# Minutes of Chromium and LibreOffice: `make test-reports` runs them, `make test` does not.
+REPORT_PROGRAMS := tests/reports/test_page_browser.py tests/reports/test_workbook_proof.py
 # `make quick`: the house, the known answers, a scenario for every rule, the book, the settings; not
 # the second implementation of the rules ("oracle"), which is tried by the same tests.
 QUICK := tests/test_house.py tests/test_rules_named.py tests/known tests/config \
@@ -83,7 +85,8 @@ quick: $(TEST_STAMP)
 
 # pytest last: its closing line is what CI reads.
 test: lint
-	$(PY) -m pytest $(PYTEST_SKIPS) $(PYTEST_ARGS) -m 'not ($(PYTEST_SLOW))'
+	$(PY) -m pytest $(PYTEST_SKIPS) $(PYTEST_ARGS) -m 'not ($(PYTEST_SLOW))' \
+	    $(REPORT_PROGRAMS:%=--ignore=%)
 
 # Hundreds of downloads from a venue full of faults, killed at random moments.
 test-store: $(TEST_STAMP)
@@ -106,8 +109,7 @@ test-reports: $(TEST_STAMP)
 	    command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	    apt-get update -qq && apt-get install -y -qq --no-install-recommends libreoffice-calc; fi
 	CRYPTOSIM_REPORT_TESTS=required $(PY) -m pytest tests/reports/test_page.py \
-	    tests/reports/test_page_browser.py tests/reports/test_reports_agree.py \
-	    tests/reports/test_workbook.py tests/reports/test_workbook_proof.py
+	    tests/reports/test_reports_agree.py tests/reports/test_workbook.py $(REPORT_PROGRAMS)
 
 # What becomes of backtrader's own samples, in a checkout of it: docs/backtrader.md.
 backtrader-samples: $(TEST_STAMP)
